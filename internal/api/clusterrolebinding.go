@@ -1,0 +1,20 @@
+package api
+
+import (
+	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+)
+
+func clusterRoleBindingKind() Kind {
+	return Declare(Kind{
+		GVK:                      rbacv1.SchemeGroupVersion.WithKind("ClusterRoleBinding"),
+		Resource:                 "clusterrolebindings",
+		Singular:                 "clusterrolebinding",
+		New:                      func() runtime.Object { return &rbacv1.ClusterRoleBinding{} },
+		NewList:                  func() runtime.Object { return &rbacv1.ClusterRoleBindingList{} },
+		AllowUnconditionalUpdate: true,
+		Columns:                  nameAndAge,
+	}, Rules[*rbacv1.ClusterRoleBinding]{
+		Row: func(o *rbacv1.ClusterRoleBinding) []any { return []any{o.Name, age(o.CreationTimestamp)} },
+	})
+}

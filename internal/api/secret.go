@@ -1,0 +1,21 @@
+package api
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+)
+
+func secretKind() Kind {
+	return Declare(Kind{
+		GVK:                      corev1.SchemeGroupVersion.WithKind("Secret"),
+		Resource:                 "secrets",
+		Singular:                 "secret",
+		Namespaced:               true,
+		New:                      func() runtime.Object { return &corev1.Secret{} },
+		NewList:                  func() runtime.Object { return &corev1.SecretList{} },
+		AllowUnconditionalUpdate: true,
+		Columns:                  nameAndAge,
+	}, Rules[*corev1.Secret]{
+		Row: func(o *corev1.Secret) []any { return []any{o.Name, age(o.CreationTimestamp)} },
+	})
+}
