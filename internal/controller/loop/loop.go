@@ -34,6 +34,7 @@ type Loop struct {
 }
 
 // Watch maps events of one kind to keys. Map is pure but for reads from the cache.
+// A Watch without a Map only keeps the kind in the cache for the loop's reads.
 type Watch struct {
 	Kind client.Object
 	Map  func(ctx context.Context, read client.Reader, ev Event) []reconcile.Request
@@ -69,6 +70,8 @@ type Env struct {
 	// Cache reads the shared informer cache: answers may be stale, objects are
 	// shared and must not be changed (DeepCopy first).
 	Cache client.Reader
+	// Horizon says how far Cache has followed the API server; OwnWrites uses it.
+	Horizon Horizon
 	// Live reads the API server itself; use it only where staleness could harm.
 	Live client.Reader
 	// Write writes to the API server.

@@ -1,0 +1,41 @@
+package host
+
+import (
+	"strings"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/sets"
+)
+
+// clusterScoped are the kinds without a namespace among all that a scheme may hold.
+var clusterScoped = sets.New(
+	"Namespace", "Node", "PersistentVolume", "ComponentStatus",
+	"StorageClass", "VolumeAttachment", "CSINode", "CSIDriver", "VolumeAttributesClass",
+	"ClusterRole", "ClusterRoleBinding", "PriorityClass", "RuntimeClass", "IngressClass",
+	"CustomResourceDefinition", "APIService",
+	"MutatingWebhookConfiguration", "ValidatingWebhookConfiguration",
+	"ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding",
+	"MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding",
+	"FlowSchema", "PriorityLevelConfiguration", "CertificateSigningRequest", "ClusterTrustBundle",
+	"TokenReview", "SubjectAccessReview", "SelfSubjectAccessReview", "SelfSubjectRulesReview", "SelfSubjectReview",
+	"DeviceClass", "ResourceSlice", "IPAddress", "ServiceCIDR", "StorageVersion", "StorageVersionMigration",
+	"SpiderIPPool", "SpiderSubnet",
+)
+
+// staticMapper answers from the scheme alone, so that a loop can start before
+// discovery is served.
+func staticMapper(scheme *runtime.Scheme) meta.RESTMapper {
+	mapper := meta.NewDefaultRESTMapper(scheme.PrioritizedVersionsAllGroups())
+	for gvk := range scheme.AllKnownTypes() {
+		if gvk.Version == runtime.APIVersionInternal || strings.HasSuffix(gvk.Kind, "List") || strings.HasSuffix(gvk.Kind, "Options") {
+			continue
+		}
+		scope := meta.RESTScopeNamespace
+		if clusterScoped.Has(gvk.Kind) {
+			scope = meta.RESTScopeRoot
+		}
+		mapper.Add(gvk, scope)
+	}
+	return mapper
+}
