@@ -26,12 +26,16 @@ import (
 	"berth.dev/berth/internal/controller/loop"
 )
 
+// parallelWrites is how many writes one reconcile may have under way.
+const parallelWrites = 16
+
 // Config says where the API is and who speaks to it.
 type Config struct {
 	// RESTConfig returns a client configuration that acts as user in groups
 	// (system:authenticated need not be listed).
 	RESTConfig func(user string, groups ...string) *rest.Config
-	// Scheme knows every kind that the loops use.
+	// Scheme knows every kind that the loops use, each Go type under one version
+	// only; nil means every kind that Berth serves.
 	Scheme *runtime.Scheme
 	// Mapper maps kinds to resources. When nil, resources are guessed from the
 	// scheme's kinds, which is right for every kind that Berth serves.
@@ -55,6 +59,9 @@ type Host struct {
 func New(config Config, loops ...loop.Loop) *Host {
 	if config.CacheUser == "" {
 		config.CacheUser = "system:kube-controller-manager"
+	}
+	if config.Scheme == nil {
+		config.Scheme = clientScheme()
 	}
 	if config.Mapper == nil {
 		config.Mapper = staticMapper(config.Scheme)
@@ -207,7 +214,7 @@ func (h *Host) newEnv(l loop.Loop, shared cache.Cache, informers informerSet, ev
 	}
 	return loop.Env{
 		Cache: shared, Horizon: informers, Live: live, Write: live,
-		Events: recorder, Clock: h.config.Clock,
+		Events: recorder, Clock: h.config.Clock, Parallel: parallelWrites,
 	}, nil
 }
 

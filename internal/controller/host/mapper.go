@@ -5,8 +5,20 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
+	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/client-go/kubernetes/scheme"
+
+	spiderpoolv2beta1 "berth.dev/berth/spiderpool/v2beta1"
 )
+
+// clientScheme knows every built-in kind and our own.
+func clientScheme() *runtime.Scheme {
+	s := runtime.NewScheme()
+	utilruntime.Must(scheme.AddToScheme(s))
+	utilruntime.Must(spiderpoolv2beta1.AddToScheme(s))
+	return s
+}
 
 // clusterScoped are the kinds without a namespace among all that a scheme may hold.
 var clusterScoped = sets.New(

@@ -7,6 +7,8 @@ package loop
 import (
 	"context"
 
+	"golang.org/x/sync/errgroup"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -79,6 +81,9 @@ type Env struct {
 	// Events records events; it never blocks and never fails the caller.
 	Events Recorder
 	Clock  clock.PassiveClock
+	// Parallel is how many writes a loop may make at once within one reconcile
+	// (see SlowStart); the simulator allows 1.
+	Parallel int
 }
 
 // Writer is the write half of controller-runtime's client.
@@ -93,3 +98,47 @@ type Writer interface {
 type Recorder interface {
 	Event(about runtime.Object, eventType, reason, message string)
 }
+
+// NoOwner is the key under which the OwnerUID index lists objects without a controller.
+const NoOwner = "-"
+
+// ByOwner is the OwnerUID index of a kind: objects by the UID of their
+// controller, those without one by NoOwner.
+func ByOwner(kind client.Object) Index {
+	return Index{Kind: kind, Field: OwnerUID, Keys: func(obj client.Object) []string {
+		if owner := metav1.GetControllerOfNoCopy(obj); owner != nil {
+			return []string{string(owner.UID)}
+		}
+		return []string{NoOwner}
+	}}
+}
+
+// SlowStart calls do(0) … do(n-1), at most limit at once, in batches of 1, 2, 4 …
+// so that a call that always fails is not tried a thousand times: it stops after
+// the first batch with an error and returns that error. With limit 1 the calls
+// are made one by one on the caller's goroutine.
+func SlowStart(n, limit int, do func(i int) error) error {
+	if limit <= 1 {
+		for i := range n {
+			if err := do(i); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	for done, batch := 0, 1; done < n; done, batch = done+batch, min(2*batch, maxBatch) {
+		var group errgroup.Group
+		group.SetLimit(limit)
+		batch = min(batch, n-done)
+		for i := done; i < done+batch; i++ {
+			group.Go(func() error { return do(i) })
+		}
+		if err := group.Wait(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// maxBatch bounds how many calls one batch of SlowStart makes.
+const maxBatch = 500
