@@ -3,6 +3,8 @@ package api
 import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+
+	"berth.dev/berth/internal/api/defaults"
 )
 
 func clusterRoleBindingKind() Kind {
@@ -15,6 +17,7 @@ func clusterRoleBindingKind() Kind {
 		AllowUnconditionalUpdate: true,
 		Columns:                  nameAndAge,
 	}, Rules[*rbacv1.ClusterRoleBinding]{
-		Row: func(o *rbacv1.ClusterRoleBinding) []any { return []any{o.Name, age(o.CreationTimestamp)} },
+		Default: defaults.ClusterRoleBinding,
+		Row:     func(o *rbacv1.ClusterRoleBinding) []any { return []any{o.Name, age(o.CreationTimestamp)} },
 	})
 }

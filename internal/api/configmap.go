@@ -3,6 +3,8 @@ package api
 import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+
+	"berth.dev/berth/internal/api/defaults"
 )
 
 func configMapKind() Kind {
@@ -17,6 +19,7 @@ func configMapKind() Kind {
 		AllowUnconditionalUpdate: true,
 		Columns:                  nameAndAge,
 	}, Rules[*corev1.ConfigMap]{
-		Row: func(o *corev1.ConfigMap) []any { return []any{o.Name, age(o.CreationTimestamp)} },
+		Default: defaults.ConfigMap,
+		Row:     func(o *corev1.ConfigMap) []any { return []any{o.Name, age(o.CreationTimestamp)} },
 	})
 }

@@ -3,6 +3,8 @@ package api
 import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+
+	"berth.dev/berth/internal/api/defaults"
 )
 
 func endpointsKind() Kind {
@@ -17,6 +19,7 @@ func endpointsKind() Kind {
 		AllowUnconditionalUpdate: true,
 		Columns:                  nameAndAge,
 	}, Rules[*corev1.Endpoints]{
-		Row: func(o *corev1.Endpoints) []any { return []any{o.Name, age(o.CreationTimestamp)} },
+		Default: defaults.Endpoints,
+		Row:     func(o *corev1.Endpoints) []any { return []any{o.Name, age(o.CreationTimestamp)} },
 	})
 }

@@ -3,6 +3,8 @@ package api
 import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+
+	"berth.dev/berth/internal/api/defaults"
 )
 
 func endpointSliceKind() Kind {
@@ -17,6 +19,7 @@ func endpointSliceKind() Kind {
 		AllowUnconditionalUpdate: true,
 		Columns:                  nameAndAge,
 	}, Rules[*discoveryv1.EndpointSlice]{
-		Row: func(o *discoveryv1.EndpointSlice) []any { return []any{o.Name, age(o.CreationTimestamp)} },
+		Default: defaults.EndpointSlice,
+		Row:     func(o *discoveryv1.EndpointSlice) []any { return []any{o.Name, age(o.CreationTimestamp)} },
 	})
 }

@@ -3,6 +3,8 @@ package api
 import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+
+	"berth.dev/berth/internal/api/defaults"
 )
 
 func namespaceKind() Kind {
@@ -17,6 +19,7 @@ func namespaceKind() Kind {
 		AllowUnconditionalUpdate: true,
 		Columns:                  nameAndAge,
 	}, Rules[*corev1.Namespace]{
+		Default: defaults.Namespace,
 		CopySpec: func(o, old *corev1.Namespace) {
 			meta, status := o.ObjectMeta, o.Status
 			*o = *old

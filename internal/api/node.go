@@ -3,6 +3,8 @@ package api
 import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+
+	"berth.dev/berth/internal/api/defaults"
 )
 
 func nodeKind() Kind {
@@ -17,6 +19,7 @@ func nodeKind() Kind {
 		AllowUnconditionalUpdate: true,
 		Columns:                  nameAndAge,
 	}, Rules[*corev1.Node]{
+		Default: defaults.Node,
 		CopySpec: func(o, old *corev1.Node) {
 			meta, status := o.ObjectMeta, o.Status
 			*o = *old

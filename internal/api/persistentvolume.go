@@ -3,6 +3,8 @@ package api
 import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+
+	"berth.dev/berth/internal/api/defaults"
 )
 
 func persistentVolumeKind() Kind {
@@ -17,6 +19,7 @@ func persistentVolumeKind() Kind {
 		AllowUnconditionalUpdate: true,
 		Columns:                  nameAndAge,
 	}, Rules[*corev1.PersistentVolume]{
+		Default: defaults.PersistentVolume,
 		CopySpec: func(o, old *corev1.PersistentVolume) {
 			meta, status := o.ObjectMeta, o.Status
 			*o = *old

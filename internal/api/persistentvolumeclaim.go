@@ -3,6 +3,8 @@ package api
 import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+
+	"berth.dev/berth/internal/api/defaults"
 )
 
 func persistentVolumeClaimKind() Kind {
@@ -18,6 +20,7 @@ func persistentVolumeClaimKind() Kind {
 		AllowUnconditionalUpdate: true,
 		Columns:                  nameAndAge,
 	}, Rules[*corev1.PersistentVolumeClaim]{
+		Default: defaults.PersistentVolumeClaim,
 		CopySpec: func(o, old *corev1.PersistentVolumeClaim) {
 			meta, status := o.ObjectMeta, o.Status
 			*o = *old

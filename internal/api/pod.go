@@ -3,6 +3,8 @@ package api
 import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+
+	"berth.dev/berth/internal/api/defaults"
 )
 
 func podKind() Kind {
@@ -20,6 +22,7 @@ func podKind() Kind {
 		AllowUnconditionalUpdate: true,
 		Columns:                  nameAndAge,
 	}, Rules[*corev1.Pod]{
+		Default: defaults.Pod,
 		CopySpec: func(o, old *corev1.Pod) {
 			meta, status := o.ObjectMeta, o.Status
 			*o = *old

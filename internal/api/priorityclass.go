@@ -3,6 +3,8 @@ package api
 import (
 	schedulingv1 "k8s.io/api/scheduling/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+
+	"berth.dev/berth/internal/api/defaults"
 )
 
 func priorityClassKind() Kind {
@@ -17,6 +19,7 @@ func priorityClassKind() Kind {
 		AllowUnconditionalUpdate: true,
 		Columns:                  nameAndAge,
 	}, Rules[*schedulingv1.PriorityClass]{
-		Row: func(o *schedulingv1.PriorityClass) []any { return []any{o.Name, age(o.CreationTimestamp)} },
+		Default: defaults.PriorityClass,
+		Row:     func(o *schedulingv1.PriorityClass) []any { return []any{o.Name, age(o.CreationTimestamp)} },
 	})
 }

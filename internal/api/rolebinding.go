@@ -3,6 +3,8 @@ package api
 import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+
+	"berth.dev/berth/internal/api/defaults"
 )
 
 func roleBindingKind() Kind {
@@ -16,6 +18,7 @@ func roleBindingKind() Kind {
 		AllowUnconditionalUpdate: true,
 		Columns:                  nameAndAge,
 	}, Rules[*rbacv1.RoleBinding]{
-		Row: func(o *rbacv1.RoleBinding) []any { return []any{o.Name, age(o.CreationTimestamp)} },
+		Default: defaults.RoleBinding,
+		Row:     func(o *rbacv1.RoleBinding) []any { return []any{o.Name, age(o.CreationTimestamp)} },
 	})
 }

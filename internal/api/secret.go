@@ -3,6 +3,8 @@ package api
 import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+
+	"berth.dev/berth/internal/api/defaults"
 )
 
 func secretKind() Kind {
@@ -16,6 +18,7 @@ func secretKind() Kind {
 		AllowUnconditionalUpdate: true,
 		Columns:                  nameAndAge,
 	}, Rules[*corev1.Secret]{
-		Row: func(o *corev1.Secret) []any { return []any{o.Name, age(o.CreationTimestamp)} },
+		Default: defaults.Secret,
+		Row:     func(o *corev1.Secret) []any { return []any{o.Name, age(o.CreationTimestamp)} },
 	})
 }

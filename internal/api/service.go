@@ -3,6 +3,8 @@ package api
 import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+
+	"berth.dev/berth/internal/api/defaults"
 )
 
 func serviceKind() Kind {
@@ -19,6 +21,7 @@ func serviceKind() Kind {
 		AllowUnconditionalUpdate: true,
 		Columns:                  nameAndAge,
 	}, Rules[*corev1.Service]{
+		Default: defaults.Service,
 		CopySpec: func(o, old *corev1.Service) {
 			meta, status := o.ObjectMeta, o.Status
 			*o = *old

@@ -3,6 +3,8 @@ package api
 import (
 	appsv1 "k8s.io/api/apps/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+
+	"berth.dev/berth/internal/api/defaults"
 )
 
 func statefulSetKind() Kind {
@@ -20,6 +22,7 @@ func statefulSetKind() Kind {
 		AllowUnconditionalUpdate: true,
 		Columns:                  nameAndAge,
 	}, Rules[*appsv1.StatefulSet]{
+		Default: defaults.StatefulSet,
 		CopySpec: func(o, old *appsv1.StatefulSet) {
 			meta, status := o.ObjectMeta, o.Status
 			*o = *old

@@ -3,6 +3,8 @@ package api
 import (
 	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+
+	"berth.dev/berth/internal/api/defaults"
 )
 
 func storageClassKind() Kind {
@@ -16,6 +18,7 @@ func storageClassKind() Kind {
 		AllowUnconditionalUpdate: true,
 		Columns:                  nameAndAge,
 	}, Rules[*storagev1.StorageClass]{
-		Row: func(o *storagev1.StorageClass) []any { return []any{o.Name, age(o.CreationTimestamp)} },
+		Default: defaults.StorageClass,
+		Row:     func(o *storagev1.StorageClass) []any { return []any{o.Name, age(o.CreationTimestamp)} },
 	})
 }
