@@ -1,0 +1,200 @@
+package pki
+
+import (
+	"crypto/ecdsa"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"fmt"
+	"math/big"
+	"net"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"k8s.io/utils/clock"
+)
+
+const (
+	authorityYears = 10
+	leafLife       = 365 * 24 * time.Hour
+	renewBefore    = 90 * 24 * time.Hour
+	// backdate lets a machine whose clock is a little behind use a new certificate.
+	backdate = time.Hour
+)
+
+// Authority is the cluster's certificate authority.
+type Authority struct {
+	// CertPEM is what clients trust.
+	CertPEM []byte
+	Cert    *x509.Certificate
+	key     *ecdsa.PrivateKey
+	clock   clock.PassiveClock
+}
+
+// Subject says whom a certificate is for. DNSNames and IPs make it a serving
+// certificate; without them it is a client certificate.
+type Subject struct {
+	CommonName   string
+	Organization []string
+	DNSNames     []string
+	IPs          []net.IP
+}
+
+func (s Subject) serving() bool { return len(s.DNSNames)+len(s.IPs) > 0 }
+
+// Issue makes a key and a certificate for it.
+func (a *Authority) Issue(s Subject) (Pair, error) {
+	key, err := newKey()
+	if err != nil {
+		return Pair{}, err
+	}
+	return a.issueFor(key, s)
+}
+
+// Pool is the authority as a pool to verify against.
+func (a *Authority) Pool() *x509.CertPool {
+	pool := x509.NewCertPool()
+	pool.AddCert(a.Cert)
+	return pool
+}
+
+func (a *Authority) issueFor(key *ecdsa.PrivateKey, s Subject) (Pair, error) {
+	serial, err := newSerial()
+	if err != nil {
+		return Pair{}, err
+	}
+	now := a.clock.Now()
+	template := &x509.Certificate{
+		SerialNumber: serial,
+		Subject:      pkix.Name{CommonName: s.CommonName, Organization: s.Organization},
+		NotBefore:    now.Add(-backdate).UTC(),
+		NotAfter:     earlier(now.Add(leafLife), a.Cert.NotAfter).UTC(),
+		KeyUsage:     x509.KeyUsageDigitalSignature,
+		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+		DNSNames:     s.DNSNames,
+		IPAddresses:  s.IPs,
+	}
+	if s.serving() {
+		template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, a.Cert, &key.PublicKey, a.key)
+	if err != nil {
+		return Pair{}, err
+	}
+	keyPEM, err := encodeKey(key)
+	if err != nil {
+		return Pair{}, err
+	}
+	return Pair{CertPEM: encodeCert(der), KeyPEM: keyPEM}, nil
+}
+
+// ensureAuthority reads ca.crt and ca.key, or makes them. The key is written
+// first and the certificate follows from it, so a crash between the two leaves
+// a key without a certificate, which nobody has trusted yet.
+func ensureAuthority(dir string, c clock.PassiveClock) (*Authority, error) {
+	certPath, keyPath := filepath.Join(dir, "ca.crt"), filepath.Join(dir, "ca.key")
+	const cure = "restore ca.crt and ca.key from a backup; deleting both makes a new authority, and then every kubeconfig and node of this cluster must be given new certificates"
+	certPEM, err := readFile(certPath)
+	if err != nil {
+		return nil, err
+	}
+	key, err := ensureKey(keyPath, certPEM == nil, cure)
+	if err != nil {
+		return nil, err
+	}
+	if certPEM == nil {
+		if certPEM, err = selfSign(key, c.Now()); err != nil {
+			return nil, err
+		}
+		if err := writeFile(certPath, certPEM); err != nil {
+			return nil, err
+		}
+	}
+	cert, err := decodeCert(certPEM)
+	if err != nil {
+		return nil, fmt.Errorf("%s %w: %s", certPath, err, cure)
+	}
+	if !key.PublicKey.Equal(cert.PublicKey) {
+		return nil, fmt.Errorf("%s does not belong to %s: %s", keyPath, certPath, cure)
+	}
+	if !cert.IsCA {
+		return nil, fmt.Errorf("%s is not the certificate of an authority: %s", certPath, cure)
+	}
+	if now := c.Now(); now.After(cert.NotAfter) {
+		return nil, fmt.Errorf("%s ran out on %s: set the clock right, or delete ca.crt and ca.key for a new authority", certPath, cert.NotAfter.Format(time.DateOnly))
+	}
+	return &Authority{CertPEM: certPEM, Cert: cert, key: key, clock: c}, nil
+}
+
+func selfSign(key *ecdsa.PrivateKey, now time.Time) ([]byte, error) {
+	serial, err := newSerial()
+	if err != nil {
+		return nil, err
+	}
+	template := &x509.Certificate{
+		SerialNumber:          serial,
+		Subject:               pkix.Name{CommonName: fmt.Sprintf("berth-ca@%d", now.Unix())},
+		NotBefore:             now.Add(-backdate).UTC(),
+		NotAfter:              now.AddDate(authorityYears, 0, 0).UTC(),
+		KeyUsage:              x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign | x509.KeyUsageKeyEncipherment,
+		BasicConstraintsValid: true,
+		IsCA:                  true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		return nil, err
+	}
+	return encodeCert(der), nil
+}
+
+// ensureKey reads the key at path. A missing key is made when mayCreate, else
+// it is an error that ends with cure.
+func ensureKey(path string, mayCreate bool, cure string) (*ecdsa.PrivateKey, error) {
+	data, err := readFile(path)
+	if err != nil {
+		return nil, err
+	}
+	if data != nil {
+		key, err := decodeKey(data)
+		if err != nil {
+			return nil, fmt.Errorf("%s %w: %s", path, err, cure)
+		}
+		return key, nil
+	}
+	if !mayCreate {
+		return nil, fmt.Errorf("%s is missing: %s", path, cure)
+	}
+	key, err := newKey()
+	if err != nil {
+		return nil, err
+	}
+	if data, err = encodeKey(key); err != nil {
+		return nil, err
+	}
+	return key, writeFile(path, data)
+}
+
+func newSerial() (*big.Int, error) {
+	return rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
+// sameNames says whether cert serves exactly the names and addresses of s.
+func sameNames(cert *x509.Certificate, s Subject) bool {
+	names := func(in []string) []string { return slices.Compact(slices.Sorted(slices.Values(in))) }
+	ips := func(in []net.IP) []string {
+		out := make([]string, 0, len(in))
+		for _, ip := range in {
+			out = append(out, ip.String())
+		}
+		return names(out)
+	}
+	return slices.Equal(names(cert.DNSNames), names(s.DNSNames)) && slices.Equal(ips(cert.IPAddresses), ips(s.IPs))
+}

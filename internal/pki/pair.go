@@ -1,0 +1,68 @@
+package pki
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"path/filepath"
+	"slices"
+)
+
+// Pair is a certificate with its key, and the files they are kept in (empty
+// for a pair that Authority.Issue made).
+type Pair struct {
+	CertPEM, KeyPEM   []byte
+	CertFile, KeyFile string
+}
+
+// TLS returns the pair for use in a tls.Config.
+func (p Pair) TLS() (tls.Certificate, error) { return tls.X509KeyPair(p.CertPEM, p.KeyPEM) }
+
+// ensurePair returns the pair kept under name, issued now when it is missing,
+// near its end, of another authority or for another subject. A renewed
+// certificate keeps its key, so that only one file changes.
+func (a *Authority) ensurePair(dir, name string, s Subject) (Pair, error) {
+	p := Pair{CertFile: filepath.Join(dir, name+".crt"), KeyFile: filepath.Join(dir, name+".key")}
+	cure := fmt.Sprintf("delete %s.crt and %s.key in %s and start again: they are issued anew", name, name, dir)
+	key, err := ensureKey(p.KeyFile, true, cure)
+	if err != nil {
+		return Pair{}, err
+	}
+	certPEM, err := readFile(p.CertFile)
+	if err != nil {
+		return Pair{}, err
+	}
+	if certPEM != nil {
+		cert, err := decodeCert(certPEM)
+		if err != nil {
+			return Pair{}, fmt.Errorf("%s %w: %s", p.CertFile, err, cure)
+		}
+		if key.PublicKey.Equal(cert.PublicKey) && a.stillGood(cert, s) {
+			p.CertPEM = certPEM
+			p.KeyPEM, err = encodeKey(key)
+			return p, err
+		}
+	}
+	issued, err := a.issueFor(key, s)
+	if err != nil {
+		return Pair{}, err
+	}
+	p.CertPEM, p.KeyPEM = issued.CertPEM, issued.KeyPEM
+	return p, writeFile(p.CertFile, p.CertPEM)
+}
+
+func (a *Authority) stillGood(cert *x509.Certificate, s Subject) bool {
+	usage := x509.ExtKeyUsageClientAuth
+	if s.serving() {
+		usage = x509.ExtKeyUsageServerAuth
+	}
+	now := a.clock.Now()
+	return cert.CheckSignatureFrom(a.Cert) == nil &&
+		!now.Before(cert.NotBefore) &&
+		// A certificate cut short by its authority's end cannot be made longer.
+		(cert.NotAfter.Sub(now) >= renewBefore || (cert.NotAfter.Equal(a.Cert.NotAfter) && now.Before(cert.NotAfter))) &&
+		cert.Subject.CommonName == s.CommonName &&
+		slices.Equal(slices.Sorted(slices.Values(cert.Subject.Organization)), slices.Sorted(slices.Values(s.Organization))) &&
+		slices.Equal(cert.ExtKeyUsage, []x509.ExtKeyUsage{usage}) &&
+		sameNames(cert, s)
+}
