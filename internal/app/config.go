@@ -1,0 +1,172 @@
+// Package app builds one Berth server from one Config: it makes every
+// component, says what needs what, and starts and stops them in that order.
+package app
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/util/validation"
+
+	"berth.dev/berth/internal/base/datadir"
+)
+
+// Config is everything a server can be told. Flags, the configuration file and
+// the documentation have the same keys.
+type Config struct {
+	DataDir   string // absolute or relative; see internal/base/datadir
+	BundleDir string // "" means bundle/ beside the program
+	LogLevel  string // error, warn, info or debug
+
+	HTTPSPort        int
+	BindAddress      string
+	AdvertiseAddress string   // "" means the node's address
+	TLSSANs          []string // more names and addresses for the server certificate
+
+	NodeName string   // "" means the machine's host name
+	NodeIPs  []string // empty means the address of the default route's interface
+
+	ClusterCIDRs  []string // at most one IPv4 and one IPv6 prefix
+	ServiceCIDRs  []string
+	ClusterDomain string
+
+	ContainerRuntimeEndpoint string // "" means the bundle's containerd
+	DatastoreEndpoints       []string
+	DatastoreCAFile          string
+	DatastoreCertFile        string
+	DatastoreKeyFile         string
+
+	DisableAgent bool
+	Disable      []string // parts to leave out, of Parts
+
+	MaxPods        int
+	SystemReserved map[string]string // resource name to quantity, taken from allocatable
+	KubeReserved   map[string]string
+	EvictionHard   map[string]string // signal to threshold, memory.available: 100Mi
+
+	// AgentPort is where the node agent serves logs and exec.
+	AgentPort int
+}
+
+// Parts are the names that --disable takes.
+var Parts = []string{"dns", "proxy", "local-storage"}
+
+// Defaults is the configuration of a server that was told nothing.
+func Defaults() Config {
+	return Config{
+		DataDir:       datadir.Default,
+		LogLevel:      "warn",
+		HTTPSPort:     6443,
+		BindAddress:   "0.0.0.0",
+		ClusterCIDRs:  []string{"10.42.0.0/16"},
+		ServiceCIDRs:  []string{"10.43.0.0/16"},
+		ClusterDomain: "cluster.local",
+		MaxPods:       110,
+		AgentPort:     10250,
+	}
+}
+
+// Validate reports everything that is wrong, each error naming the flag.
+func (c Config) Validate() error {
+	var all []error
+	bad := func(flag, format string, a ...any) {
+		all = append(all, fmt.Errorf("--%s: %s", flag, fmt.Sprintf(format, a...)))
+	}
+	for flag, port := range map[string]int{"https-port": c.HTTPSPort, "agent-port": c.AgentPort} {
+		if port < 1 || port > 65535 {
+			bad(flag, "%d is not a port; use 1 to 65535", port)
+		}
+	}
+	if net.ParseIP(c.BindAddress) == nil {
+		bad("bind-address", "%q is not an IP address", c.BindAddress)
+	}
+	if c.AdvertiseAddress != "" && net.ParseIP(c.AdvertiseAddress) == nil {
+		bad("advertise-address", "%q is not an IP address", c.AdvertiseAddress)
+	}
+	for _, ip := range c.NodeIPs {
+		if _, err := netip.ParseAddr(ip); err != nil {
+			bad("node-ip", "%q is not an IP address", ip)
+		}
+	}
+	if c.NodeName != "" {
+		for _, msg := range validation.IsDNS1123Subdomain(c.NodeName) {
+			bad("node-name", "%q: %s", c.NodeName, msg)
+		}
+	}
+	for _, msg := range validation.IsDNS1123Subdomain(c.ClusterDomain) {
+		bad("cluster-domain", "%q: %s", c.ClusterDomain, msg)
+	}
+	clusters, err := prefixes(c.ClusterCIDRs)
+	if err != nil {
+		bad("cluster-cidr", "%v", err)
+	}
+	services, err := prefixes(c.ServiceCIDRs)
+	if err != nil {
+		bad("service-cidr", "%v", err)
+	}
+	for _, a := range clusters {
+		for _, b := range services {
+			if a.Overlaps(b) {
+				bad("service-cidr", "%s overlaps the cluster CIDR %s; choose a range of its own", b, a)
+			}
+		}
+	}
+	if !slices.Contains([]string{"error", "warn", "info", "debug"}, c.LogLevel) {
+		bad("log-level", "%q: use error, warn, info or debug", c.LogLevel)
+	}
+	for _, part := range c.Disable {
+		if !slices.Contains(Parts, part) {
+			bad("disable", "%q is no part; there are %s", part, strings.Join(Parts, ", "))
+		}
+	}
+	if (c.DatastoreCertFile == "") != (c.DatastoreKeyFile == "") {
+		bad("datastore-certfile", "a client certificate needs both --datastore-certfile and --datastore-keyfile")
+	}
+	if c.MaxPods < 1 {
+		bad("max-pods", "%d; at least 1", c.MaxPods)
+	}
+	return errors.Join(all...)
+}
+
+// prefixes parses CIDRs: one, or one of each family.
+func prefixes(cidrs []string) ([]netip.Prefix, error) {
+	var out []netip.Prefix
+	for _, s := range cidrs {
+		p, err := netip.ParsePrefix(s)
+		if err != nil {
+			return nil, fmt.Errorf("%q is not a CIDR such as 10.42.0.0/16", s)
+		}
+		if p != p.Masked() {
+			return nil, fmt.Errorf("%s has host bits set; use %s", s, p.Masked())
+		}
+		out = append(out, p)
+	}
+	switch {
+	case len(out) == 0:
+		return nil, errors.New("at least one CIDR is needed")
+	case len(out) > 2, len(out) == 2 && out[0].Addr().Is4() == out[1].Addr().Is4():
+		return nil, errors.New("give one CIDR, or one IPv4 and one IPv6 CIDR")
+	}
+	return out, nil
+}
+
+// nodeName is the configured name, or the machine's in the form the API wants.
+func (c Config) nodeName() (string, error) {
+	if c.NodeName != "" {
+		return c.NodeName, nil
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return "", err
+	}
+	name := strings.ToLower(strings.TrimSpace(host))
+	if msgs := validation.IsDNS1123Subdomain(name); len(msgs) > 0 {
+		return "", fmt.Errorf("the host name %q cannot be a node name: %s; set --node-name", host, msgs[0])
+	}
+	return name, nil
+}

@@ -1,0 +1,101 @@
+package app
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/spf13/pflag"
+	"sigs.k8s.io/yaml"
+)
+
+// BindFlags adds a flag for each field of c, with c's values as defaults.
+func (c *Config) BindFlags(f *pflag.FlagSet) {
+	f.StringVar(&c.DataDir, "data-dir", c.DataDir, "folder that everything of this instance hangs off")
+	f.StringVar(&c.BundleDir, "bundle-dir", c.BundleDir, "folder with containerd, runc and the CNI plugins (default: bundle/ beside the program)")
+	f.StringVar(&c.LogLevel, "log-level", c.LogLevel, "error, warn, info or debug")
+
+	f.IntVar(&c.HTTPSPort, "https-port", c.HTTPSPort, "port of the Kubernetes API")
+	f.StringVar(&c.BindAddress, "bind-address", c.BindAddress, "address that the Kubernetes API listens on")
+	f.StringVar(&c.AdvertiseAddress, "advertise-address", c.AdvertiseAddress, "address that others reach the API at (default: the node's)")
+	f.StringSliceVar(&c.TLSSANs, "tls-san", c.TLSSANs, "more host names or addresses for the server certificate")
+
+	f.StringVar(&c.NodeName, "node-name", c.NodeName, "name of this node (default: the host name)")
+	f.StringSliceVar(&c.NodeIPs, "node-ip", c.NodeIPs, "addresses of this node (default: those of the interface with the default route)")
+
+	f.StringSliceVar(&c.ClusterCIDRs, "cluster-cidr", c.ClusterCIDRs, "range of pod addresses; for dual stack one IPv4 and one IPv6 range")
+	f.StringSliceVar(&c.ServiceCIDRs, "service-cidr", c.ServiceCIDRs, "range of service addresses; for dual stack one IPv4 and one IPv6 range")
+	f.StringVar(&c.ClusterDomain, "cluster-domain", c.ClusterDomain, "DNS domain of the cluster")
+
+	f.StringVar(&c.ContainerRuntimeEndpoint, "container-runtime-endpoint", c.ContainerRuntimeEndpoint, "CRI socket of a container runtime of your own (default: the bundle's containerd)")
+	f.StringSliceVar(&c.DatastoreEndpoints, "datastore-endpoint", c.DatastoreEndpoints, "URLs of an existing etcd cluster (default: embedded)")
+	f.StringVar(&c.DatastoreCAFile, "datastore-cafile", c.DatastoreCAFile, "CA of the etcd cluster")
+	f.StringVar(&c.DatastoreCertFile, "datastore-certfile", c.DatastoreCertFile, "client certificate for the etcd cluster")
+	f.StringVar(&c.DatastoreKeyFile, "datastore-keyfile", c.DatastoreKeyFile, "key of that certificate")
+
+	f.BoolVar(&c.DisableAgent, "disable-agent", c.DisableAgent, "control plane only: this machine runs no pods")
+	f.StringSliceVar(&c.Disable, "disable", c.Disable, "parts to leave out: "+strings.Join(Parts, ", "))
+
+	f.IntVar(&c.AgentPort, "agent-port", c.AgentPort, "port that the node agent serves logs and exec on")
+	f.IntVar(&c.MaxPods, "max-pods", c.MaxPods, "pods that this node may run")
+	f.StringToStringVar(&c.SystemReserved, "system-reserved", c.SystemReserved, "resources kept for the system, cpu=100m,memory=200Mi")
+	f.StringToStringVar(&c.KubeReserved, "kube-reserved", c.KubeReserved, "resources kept for berth itself")
+	f.StringToStringVar(&c.EvictionHard, "eviction-hard", c.EvictionHard, "thresholds that count as reserved, memory.available=100Mi")
+}
+
+// ReadFile sets every flag that the command line left alone from a YAML file
+// whose keys are the flags' names. Unknown keys are errors.
+func ReadFile(file string, f *pflag.FlagSet) error {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("configuration file %s does not exist", file)
+		}
+		return err
+	}
+	values := map[string]any{}
+	if err := yaml.Unmarshal(text, &values); err != nil {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	var all []error
+	for key, value := range values {
+		flag := f.Lookup(key)
+		switch {
+		case flag == nil || key == "config":
+			all = append(all, fmt.Errorf("%s: unknown key %q; keys are the flags of berth server", file, key))
+		case flag.Changed: // the command line wins
+		default:
+			if err := f.Set(key, flagText(value)); err != nil {
+				all = append(all, fmt.Errorf("%s: %s: %w", file, key, err))
+			}
+		}
+	}
+	return errors.Join(all...)
+}
+
+// flagText writes a YAML value the way its flag takes it.
+func flagText(value any) string {
+	switch v := value.(type) {
+	case []any:
+		var words []string
+		for _, w := range v {
+			words = append(words, fmt.Sprint(w))
+		}
+		return strings.Join(words, ",")
+	case map[string]any:
+		var pairs []string
+		for k, w := range v {
+			pairs = append(pairs, fmt.Sprintf("%s=%v", k, w))
+		}
+		slices.Sort(pairs)
+		return strings.Join(pairs, ",")
+	case float64: // YAML numbers arrive as floats: 6443, not 6.443e+03
+		if v == float64(int64(v)) {
+			return fmt.Sprint(int64(v))
+		}
+	}
+	return fmt.Sprint(value)
+}
