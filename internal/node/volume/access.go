@@ -1,0 +1,100 @@
+package volume
+
+import (
+	"context"
+	"errors"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/kubernetes"
+)
+
+// access is how a ConfigMap or a Secret is read, alike for both.
+type access struct {
+	ref
+	client kubernetes.Interface
+}
+
+func (f *follows) access(r ref) access { return access{r, f.client} }
+
+func (a access) options() metav1.ListOptions {
+	return metav1.ListOptions{FieldSelector: fields.OneTermEqualSelector(metav1.ObjectNameField, a.name).String()}
+}
+
+// list returns the object, nil when there is none, and the version to watch from.
+func (a access) list(ctx context.Context) (found *object, version string, err error) {
+	if a.kind == "secret" {
+		list, err := a.client.CoreV1().Secrets(a.namespace).List(ctx, a.options())
+		if err != nil {
+			return nil, "", err
+		}
+		for i := range list.Items {
+			if list.Items[i].Name == a.name {
+				found = fromSecret(&list.Items[i])
+			}
+		}
+		return found, list.ResourceVersion, nil
+	}
+	list, err := a.client.CoreV1().ConfigMaps(a.namespace).List(ctx, a.options())
+	if err != nil {
+		return nil, "", err
+	}
+	for i := range list.Items {
+		if list.Items[i].Name == a.name {
+			found = fromConfigMap(&list.Items[i])
+		}
+	}
+	return found, list.ResourceVersion, nil
+}
+
+func (a access) watch(ctx context.Context, version string, seconds int64) (watch.Interface, error) {
+	options := a.options()
+	options.ResourceVersion = version
+	options.TimeoutSeconds = &seconds
+	options.AllowWatchBookmarks = true
+	if a.kind == "secret" {
+		return a.client.CoreV1().Secrets(a.namespace).Watch(ctx, options)
+	}
+	return a.client.CoreV1().ConfigMaps(a.namespace).Watch(ctx, options)
+}
+
+// read understands one event; found is nil when the object was deleted.
+func (a access) read(event watch.Event) (found *object, ours bool, err error) {
+	switch event.Type {
+	case watch.Error:
+		return nil, false, apierrors.FromObject(event.Object)
+	case watch.Bookmark:
+		return nil, false, nil
+	}
+	var name string
+	switch o := event.Object.(type) {
+	case *corev1.Secret:
+		name, found = o.Name, fromSecret(o)
+	case *corev1.ConfigMap:
+		name, found = o.Name, fromConfigMap(o)
+	default:
+		return nil, false, errors.New("the watch sent an object of another kind")
+	}
+	if event.Type == watch.Deleted {
+		found = nil
+	}
+	return found, name == a.name, nil
+}
+
+func fromSecret(s *corev1.Secret) *object {
+	return &object{s.ResourceVersion, s.Immutable != nil && *s.Immutable, s.Data}
+}
+
+func fromConfigMap(c *corev1.ConfigMap) *object {
+	data := make(map[string][]byte, len(c.Data)+len(c.BinaryData))
+	for key, value := range c.Data {
+		data[key] = []byte(value)
+	}
+	for key, value := range c.BinaryData {
+		data[key] = value
+	}
+	return &object{c.ResourceVersion, c.Immutable != nil && *c.Immutable, data}
+}

@@ -1,0 +1,253 @@
+package volume
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/utils/clock"
+)
+
+// ref names a ConfigMap or Secret that a volume shows.
+type ref struct {
+	kind      string // "configmap" or "secret", as in upstream's messages
+	namespace string
+	name      string
+}
+
+// object is what is kept of a ConfigMap or Secret.
+type object struct {
+	version   string
+	immutable bool
+	data      map[string][]byte
+}
+
+// follows watches each object that pods of this node use, one by one: the
+// node authorizer lets a node see nothing else. A watch lives as long as a
+// pod uses its object.
+type follows struct {
+	client  kubernetes.Interface
+	clock   clock.WithTicker
+	log     *slog.Logger
+	changed func(users []types.UID)
+	running sync.WaitGroup
+
+	mu    sync.Mutex
+	byRef map[ref]*follow
+	byPod map[types.UID][]ref
+}
+
+// follow is one watched object.
+type follow struct {
+	ref
+	stop context.CancelFunc
+	used map[types.UID]bool // guarded by follows.mu
+
+	mu     sync.Mutex
+	synced bool    // the API server has answered
+	object *object // nil when there is none
+	err    error   // the last failure, cleared by an answer
+	moved  chan struct{}
+}
+
+func newFollows(client kubernetes.Interface, clk clock.WithTicker, log *slog.Logger, changed func([]types.UID)) *follows {
+	return &follows{
+		client: client, clock: clk, log: log, changed: changed,
+		byRef: map[ref]*follow{}, byPod: map[types.UID][]ref{},
+	}
+}
+
+// wait returns when all watches have ended, after the context of use.
+func (f *follows) wait() { f.running.Wait() }
+
+// use says which objects the pod uses now; life ends the watches.
+func (f *follows) use(life context.Context, uid types.UID, refs []ref) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if life.Err() != nil {
+		return
+	}
+	for _, r := range refs {
+		one := f.byRef[r]
+		if one == nil {
+			ctx, stop := context.WithCancel(life)
+			one = &follow{ref: r, stop: stop, used: map[types.UID]bool{}, moved: make(chan struct{})}
+			f.byRef[r] = one
+			f.running.Go(func() { f.run(ctx, one) })
+		}
+		one.used[uid] = true
+	}
+	for _, r := range f.byPod[uid] {
+		if !slices.Contains(refs, r) {
+			f.drop(uid, r)
+		}
+	}
+	f.byPod[uid] = refs
+}
+
+// release ends the pod's use of all objects.
+func (f *follows) release(uid types.UID) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, r := range f.byPod[uid] {
+		f.drop(uid, r)
+	}
+	delete(f.byPod, uid)
+}
+
+func (f *follows) drop(uid types.UID, r ref) {
+	one := f.byRef[r]
+	if one == nil {
+		return
+	}
+	delete(one.used, uid)
+	if len(one.used) == 0 {
+		one.stop()
+		delete(f.byRef, r)
+	}
+}
+
+// get returns the object as last seen, or a NotFound error. It waits for the
+// first answer at most sync, and for an object that is missing at most missing.
+func (f *follows) get(ctx context.Context, r ref, sync, missing time.Duration) (*object, error) {
+	f.mu.Lock()
+	one := f.byRef[r]
+	f.mu.Unlock()
+	if one == nil {
+		return nil, fmt.Errorf("object %q/%q not registered", r.namespace, r.name)
+	}
+	timeout := f.clock.NewTimer(sync)
+	defer timeout.Stop()
+	patience := f.clock.NewTimer(missing)
+	defer patience.Stop()
+	patient := missing > 0
+	for {
+		one.mu.Lock()
+		synced, object, moved, err := one.synced, one.object, one.moved, one.err
+		one.mu.Unlock()
+		if synced && object != nil {
+			return object, nil
+		}
+		if synced && !patient {
+			return nil, apierrors.NewNotFound(corev1.Resource(r.kind), r.name)
+		}
+		select {
+		case <-moved:
+		case <-patience.C():
+			patient = false
+		case <-timeout.C():
+			if synced {
+				patient = false
+				continue
+			}
+			f.log.Warn("the API server does not answer about an object that a pod uses",
+				"kind", r.kind, "namespace", r.namespace, "name", r.name, "error", err)
+			return nil, fmt.Errorf("failed to sync %s cache: timed out waiting for the condition", r.kind)
+		case <-ctx.Done():
+			if err != nil {
+				return nil, errors.Join(ctx.Err(), err)
+			}
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// run lists and watches the object until ctx ends.
+func (f *follows) run(ctx context.Context, one *follow) {
+	const shortest, longest = 10 * time.Millisecond, 5 * time.Second
+	delay := shortest
+	for ctx.Err() == nil {
+		began := f.clock.Now()
+		final, err := f.watch(ctx, one)
+		if final || ctx.Err() != nil {
+			return
+		}
+		if err != nil {
+			one.mu.Lock()
+			one.err = err
+			one.mu.Unlock()
+		}
+		if f.clock.Since(began) > longest {
+			delay = shortest // the watch had been fine
+		}
+		pause := f.clock.NewTimer(delay + rand.N(delay/4))
+		select {
+		case <-pause.C():
+		case <-ctx.Done():
+		}
+		pause.Stop()
+		delay = min(2*delay, longest)
+	}
+}
+
+// watch reads the object and follows it until the watch ends; it is final when
+// the object can never change.
+func (f *follows) watch(ctx context.Context, one *follow) (final bool, err error) {
+	access := f.access(one.ref)
+	found, version, err := access.list(ctx)
+	if err != nil {
+		return false, err
+	}
+	f.set(one, found)
+	if found != nil && found.immutable {
+		return true, nil
+	}
+	watch, err := access.watch(ctx, version, int64(300+rand.N(300)))
+	if err != nil {
+		return false, err
+	}
+	defer watch.Stop()
+	for {
+		select {
+		case event, ok := <-watch.ResultChan():
+			if !ok {
+				return false, nil
+			}
+			found, ours, err := access.read(event)
+			if err != nil {
+				return false, err
+			}
+			if !ours {
+				continue
+			}
+			f.set(one, found)
+			if found != nil && found.immutable {
+				return true, nil
+			}
+		case <-ctx.Done():
+			return false, ctx.Err()
+		}
+	}
+}
+
+// set records an answer and wakes those who wait for it or use it.
+func (f *follows) set(one *follow, found *object) {
+	one.mu.Lock()
+	same := one.synced && ((found == nil && one.object == nil) ||
+		(found != nil && one.object != nil && found.version != "" && found.version == one.object.version))
+	first := !one.synced
+	one.synced, one.err = true, nil
+	if !same {
+		one.object = found
+		close(one.moved)
+		one.moved = make(chan struct{})
+	}
+	one.mu.Unlock()
+	if same || first {
+		return
+	}
+	f.mu.Lock()
+	users := slices.Collect(maps.Keys(one.used))
+	f.mu.Unlock()
+	f.changed(users)
+}
