@@ -1,0 +1,102 @@
+package volumebinder
+
+import (
+	"context"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	volumehelper "k8s.io/component-helpers/storage/volume"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"berth.dev/berth/internal/controller/loop"
+	"berth.dev/berth/internal/controller/podindex"
+	"berth.dev/berth/internal/plan/volume"
+)
+
+// claim observes, decides and applies for one claim.
+func (b *binder) claim(ctx context.Context, write loop.Writer, key types.NamespacedName) error {
+	claim := &corev1.PersistentVolumeClaim{}
+	if err := b.env.Cache.Get(ctx, key, claim); err != nil {
+		return unlessGone(err)
+	}
+	state, err := b.observeClaim(ctx, claim)
+	if err != nil {
+		return fmt.Errorf("observe claim %s: %w", key, err)
+	}
+	plan := volume.Claim(state)
+	if plan.Volume != nil {
+		if err := write.Update(ctx, plan.Volume); err != nil {
+			return fmt.Errorf("reserve volume %s for claim %s: %w", plan.Volume.Name, key, err)
+		}
+	}
+	latest := claim
+	if plan.Claim != nil {
+		if err := write.Update(ctx, plan.Claim); err != nil {
+			return unlessGone(fmt.Errorf("update claim %s: %w", key, err))
+		}
+		latest = plan.Claim
+	}
+	if plan.Status != nil {
+		changed := latest.DeepCopy()
+		changed.Status = *plan.Status
+		if err := write.Status().Update(ctx, changed); err != nil {
+			return unlessGone(fmt.Errorf("update the status of claim %s: %w", key, err))
+		}
+	}
+	b.say(claim, plan.Events)
+	if len(plan.Events) == 0 {
+		delete(b.said, claim.UID)
+	}
+	return nil
+}
+
+func (b *binder) observeClaim(ctx context.Context, claim *corev1.PersistentVolumeClaim) (volume.ClaimState, error) {
+	state := volume.ClaimState{Claim: claim}
+	if name := claim.Spec.VolumeName; name != "" {
+		// A claim that has its volume needs no search.
+		pv := &corev1.PersistentVolume{}
+		err := b.env.Cache.Get(ctx, types.NamespacedName{Name: name}, pv)
+		if apierrors.IsNotFound(err) {
+			// "Lost" is a grave word: make sure.
+			err = b.env.Live.Get(ctx, types.NamespacedName{Name: name}, pv)
+		}
+		if err == nil {
+			state.Volumes = []*corev1.PersistentVolume{pv}
+		}
+		return state, unlessGone(err)
+	}
+	volumes := &corev1.PersistentVolumeList{}
+	if err := b.env.Cache.List(ctx, volumes); err != nil {
+		return state, err
+	}
+	for i := range volumes.Items {
+		state.Volumes = append(state.Volumes, &volumes.Items[i])
+	}
+	classes := &storagev1.StorageClassList{}
+	if err := b.env.Cache.List(ctx, classes); err != nil {
+		return state, err
+	}
+	var all []*storagev1.StorageClass
+	wanted := volumehelper.GetPersistentVolumeClaimClass(claim)
+	for i := range classes.Items {
+		all = append(all, &classes.Items[i])
+		if classes.Items[i].Name == wanted {
+			state.Class = &classes.Items[i]
+		}
+	}
+	state.Default = volume.DefaultClass(all)
+	pods := &corev1.PodList{}
+	if err := b.env.Cache.List(ctx, pods, client.InNamespace(claim.Namespace), client.MatchingFields{podindex.Claim: claim.Name}); err != nil {
+		return state, err
+	}
+	for i := range pods.Items {
+		if pods.Items[i].Spec.NodeName == "" {
+			state.Pod = pods.Items[i].Name
+			break
+		}
+	}
+	return state, nil
+}

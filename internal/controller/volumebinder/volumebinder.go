@@ -1,0 +1,125 @@
+// Package volumebinder binds claims to volumes and looks after volumes whose
+// claim is gone, around plan/volume. Keys with a namespace are claims, keys
+// without are volumes.
+package volumebinder
+
+import (
+	"context"
+
+	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"berth.dev/berth/internal/controller/loop"
+	"berth.dev/berth/internal/controller/podindex"
+	"berth.dev/berth/internal/plan/volume"
+)
+
+const unboundIndex = "volumebinder.unbound"
+
+// Loop returns the binder. It has one worker, so that it does not race itself
+// for a volume.
+func Loop() loop.Loop {
+	return loop.Loop{
+		Name:   "persistentvolume-binder",
+		Source: "persistentvolume-controller",
+		User:   "system:serviceaccount:kube-system:persistent-volume-binder",
+		Watches: []loop.Watch{
+			{Kind: &corev1.PersistentVolumeClaim{}, Map: onClaim},
+			{Kind: &corev1.PersistentVolume{}, Map: onVolume},
+			{Kind: &storagev1.StorageClass{}, Map: onClass},
+			{Kind: &corev1.Pod{}},
+		},
+		Indexes: []loop.Index{podindex.ByClaim(), {Kind: &corev1.PersistentVolumeClaim{}, Field: unboundIndex, Keys: unboundKeys}},
+		New: func(env loop.Env) reconcile.Reconciler {
+			return &binder{env: env, own: loop.NewOwnWrites(env), said: map[types.UID]string{}}
+		},
+	}
+}
+
+type binder struct {
+	env loop.Env
+	own *loop.OwnWrites
+	// said is the last event about a claim or volume: the same is not said twice.
+	said map[types.UID]string
+}
+
+// Reconcile moves one claim or one volume one step.
+func (b *binder) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
+	if !b.own.Seen(ctx, req.NamespacedName) {
+		return reconcile.Result{RequeueAfter: loop.Lost}, nil
+	}
+	write := b.own.Writer(req.NamespacedName)
+	if req.Namespace == "" {
+		return reconcile.Result{}, b.volume(ctx, write, req.NamespacedName)
+	}
+	return reconcile.Result{}, b.claim(ctx, write, req.NamespacedName)
+}
+
+func (b *binder) say(about client.Object, events []volume.Event) {
+	for _, e := range events {
+		key := e.Reason + "\x00" + e.Message
+		if b.said[about.GetUID()] == key {
+			continue
+		}
+		b.said[about.GetUID()] = key
+		b.env.Events.Event(about, e.Type, e.Reason, e.Message)
+	}
+}
+
+func unboundKeys(o client.Object) []string {
+	if o.(*corev1.PersistentVolumeClaim).Spec.VolumeName == "" {
+		return []string{"true"}
+	}
+	return nil
+}
+
+func onClaim(_ context.Context, _ client.Reader, ev loop.Event) []reconcile.Request {
+	claim := ev.Object().(*corev1.PersistentVolumeClaim)
+	out := []reconcile.Request{{NamespacedName: client.ObjectKeyFromObject(claim)}}
+	if name := claim.Spec.VolumeName; name != "" {
+		out = append(out, reconcile.Request{NamespacedName: types.NamespacedName{Name: name}})
+	}
+	return out
+}
+
+func onVolume(ctx context.Context, read client.Reader, ev loop.Event) []reconcile.Request {
+	pv := ev.Object().(*corev1.PersistentVolume)
+	out := []reconcile.Request{{NamespacedName: types.NamespacedName{Name: pv.Name}}}
+	if ref := pv.Spec.ClaimRef; ref != nil {
+		return append(out, reconcile.Request{NamespacedName: types.NamespacedName{Namespace: ref.Namespace, Name: ref.Name}})
+	}
+	if ev.New != nil && pv.Status.Phase == corev1.VolumeAvailable {
+		out = append(out, unbound(ctx, read)...)
+	}
+	return out
+}
+
+func onClass(ctx context.Context, read client.Reader, ev loop.Event) []reconcile.Request {
+	if ev.New == nil {
+		return nil
+	}
+	return unbound(ctx, read)
+}
+
+func unbound(ctx context.Context, read client.Reader) []reconcile.Request {
+	claims := &corev1.PersistentVolumeClaimList{}
+	if err := read.List(ctx, claims, client.MatchingFields{unboundIndex: "true"}); err != nil {
+		return nil
+	}
+	var out []reconcile.Request
+	for i := range claims.Items {
+		out = append(out, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&claims.Items[i])})
+	}
+	return out
+}
+
+func unlessGone(err error) error {
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	return err
+}

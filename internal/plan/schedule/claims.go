@@ -1,0 +1,145 @@
+package schedule
+
+import (
+	"fmt"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/component-helpers/storage/volume"
+)
+
+const (
+	reasonImmediate   = "pod has unbound immediate PersistentVolumeClaims"
+	reasonNodeBound   = "node(s) didn't match PersistentVolume's node affinity"
+	reasonNoVolume    = "node(s) didn't find available persistent volumes to bind"
+	reasonVolumeGone  = "node(s) unavailable due to one or more pvc(s) bound to non-existent pv(s)"
+	unknownClaim      = "persistentvolumeclaim %q not found"
+	ephemeralAwaited  = "waiting for ephemeral volume controller to create the persistentvolumeclaim %q"
+	deletedClaim      = "persistentvolumeclaim %q is being deleted"
+	lostClaim         = "persistentvolumeclaim %q bound to non-existent persistentvolume %q"
+	unprovisionable   = volume.NotSupportedProvisioner
+	bindCompleted     = volume.AnnBindCompleted
+	selectedNodeLabel = volume.AnnSelectedNode
+)
+
+// Bound says that a claim has its volume and both know it.
+func Bound(claim *corev1.PersistentVolumeClaim) bool {
+	_, done := claim.Annotations[bindCompleted]
+	return claim.Spec.VolumeName != "" && done
+}
+
+// Waits says that the claim is bound only when a pod needs it.
+func Waits(claim *corev1.PersistentVolumeClaim, class *storagev1.StorageClass) bool {
+	return claim.Spec.VolumeName == "" && class != nil && class.VolumeBindingMode != nil &&
+		*class.VolumeBindingMode == storagev1.VolumeBindingWaitForFirstConsumer
+}
+
+// claimsRefusal is why no node can take the pod, as far as claims go.
+func claimsRefusal(claims []Claim) string {
+	for _, c := range claims {
+		switch {
+		case c.Claim == nil && c.Ephemeral:
+			return fmt.Sprintf(ephemeralAwaited, c.Name)
+		case c.Claim == nil:
+			return fmt.Sprintf(unknownClaim, c.Name)
+		case c.Claim.Status.Phase == corev1.ClaimLost:
+			return fmt.Sprintf(lostClaim, c.Name, c.Claim.Spec.VolumeName)
+		case c.Claim.DeletionTimestamp != nil:
+			return fmt.Sprintf(deletedClaim, c.Name)
+		}
+	}
+	for _, c := range claims {
+		if !Bound(c.Claim) && !Waits(c.Claim, c.Class) {
+			return reasonImmediate
+		}
+	}
+	return ""
+}
+
+func waitingClaims(claims []Claim) []Claim {
+	var waiting []Claim
+	for _, c := range claims {
+		if c.Claim != nil && !Bound(c.Claim) {
+			waiting = append(waiting, c)
+		}
+	}
+	slices.SortStableFunc(waiting, func(a, b Claim) int {
+		x, y := a.Claim.Spec.Resources.Requests[corev1.ResourceStorage], b.Claim.Spec.Resources.Requests[corev1.ResourceStorage]
+		return x.Cmp(y)
+	})
+	return waiting
+}
+
+// placeClaims finds a volume, or the right to make one, on the node for every
+// claim that waits, and checks where the others already are.
+func (r *request) placeClaims(node *corev1.Node) (steps []ClaimStep, reasons []string) {
+	var gone, elsewhere, none bool
+	for _, c := range r.state.Claims {
+		switch {
+		case !Bound(c.Claim):
+		case c.Volume == nil:
+			gone = true
+		case volume.CheckNodeAffinity(c.Volume, node.Labels) != nil:
+			elsewhere = true
+		}
+	}
+	chosen := map[string]*corev1.PersistentVolume{}
+	for _, c := range r.waiting {
+		step, ok := r.settle(c, node, chosen)
+		if !ok {
+			none = true
+			break
+		}
+		steps = append(steps, step)
+	}
+	if elsewhere {
+		reasons = append(reasons, reasonNodeBound)
+	}
+	if none {
+		reasons = append(reasons, reasonNoVolume)
+	}
+	if gone {
+		reasons = append(reasons, reasonVolumeGone)
+	}
+	return steps, reasons
+}
+
+func (r *request) settle(c Claim, node *corev1.Node, chosen map[string]*corev1.PersistentVolume) (ClaimStep, bool) {
+	selected, decided := c.Claim.Annotations[selectedNodeLabel]
+	if decided {
+		// A provisioner is at work there; a second node must not be told.
+		return ClaimStep{Claim: c.Claim}, selected == node.Name
+	}
+	pv, err := volume.FindMatchingVolume(c.Claim, r.state.Volumes, node, chosen, false, true)
+	if err != nil {
+		return ClaimStep{}, false
+	}
+	if pv != nil {
+		chosen[pv.Name] = pv
+		return ClaimStep{Claim: c.Claim, Volume: pv}, true
+	}
+	if c.Class.Provisioner == "" || c.Class.Provisioner == unprovisionable || !allowed(c.Class, node) {
+		return ClaimStep{}, false
+	}
+	return ClaimStep{Claim: c.Claim}, true
+}
+
+// allowed says that the class may make volumes for this node.
+func allowed(class *storagev1.StorageClass, node *corev1.Node) bool {
+	if len(class.AllowedTopologies) == 0 {
+		return true
+	}
+	for _, term := range class.AllowedTopologies {
+		if len(term.MatchLabelExpressions) == 0 {
+			continue
+		}
+		if !slices.ContainsFunc(term.MatchLabelExpressions, func(e corev1.TopologySelectorLabelRequirement) bool {
+			return !labels.Set(node.Labels).Has(e.Key) || !slices.Contains(e.Values, node.Labels[e.Key])
+		}) {
+			return true
+		}
+	}
+	return false
+}

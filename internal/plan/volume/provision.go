@@ -1,0 +1,146 @@
+package volume
+
+import (
+	"fmt"
+	"path"
+
+	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/component-helpers/storage/volume"
+)
+
+// ProvisionState is what the local provisioner looks at.
+type ProvisionState struct {
+	Claim *corev1.PersistentVolumeClaim
+	Class *storagev1.StorageClass
+	// Nodes are all nodes.
+	Nodes []*corev1.Node
+	// Exists says that the claim's volume has been made.
+	Exists bool
+}
+
+// ProvisionPlan is what the provisioner does next; all nil means rest.
+type ProvisionPlan struct {
+	// Volume is to be created.
+	Volume *corev1.PersistentVolume
+	// Claim is written to make the scheduler choose another node.
+	Claim *corev1.PersistentVolumeClaim
+	// Hold is what provisioning waits for, in a sentence; empty when nothing is asked for.
+	Hold   string
+	Events []Event
+}
+
+// LocalName is the name of the volume made for a claim.
+func LocalName(claim *corev1.PersistentVolumeClaim) string {
+	return "pvc-" + string(claim.UID)
+}
+
+// Provision decides on one claim whose class names the local provisioner.
+func Provision(s ProvisionState) ProvisionPlan {
+	if s.Class == nil || s.Class.Provisioner != LocalProvisioner || s.Exists ||
+		s.Claim.Spec.VolumeName != "" || s.Claim.DeletionTimestamp != nil {
+		return ProvisionPlan{}
+	}
+	delayed := s.Class.VolumeBindingMode != nil && *s.Class.VolumeBindingMode == storagev1.VolumeBindingWaitForFirstConsumer
+	selected := s.Claim.Annotations[volume.AnnSelectedNode]
+	if selected == "" && delayed {
+		return ProvisionPlan{Hold: "waiting for the scheduler to choose a node"}
+	}
+	if why := refusal(s); why != "" {
+		return failed(why)
+	}
+	node := s.node(selected)
+	switch {
+	case node == nil && selected == "":
+		return ProvisionPlan{Hold: "waiting for a node that has room for volumes (annotation " + VolumesDirAnnotation + ")"}
+	case node == nil:
+		claim := s.Claim.DeepCopy()
+		delete(claim.Annotations, volume.AnnSelectedNode)
+		plan := failed(fmt.Sprintf("node %q does not exist any more", selected))
+		plan.Claim = claim
+		return plan
+	}
+	if node.Annotations[VolumesDirAnnotation] == "" || node.Labels[corev1.LabelHostname] == "" {
+		return ProvisionPlan{Hold: fmt.Sprintf("waiting for node %q to say where its volumes are (annotation %s, label %s)",
+			node.Name, VolumesDirAnnotation, corev1.LabelHostname)}
+	}
+	pv := localVolume(s, node)
+	return ProvisionPlan{Volume: pv, Events: []Event{{
+		corev1.EventTypeNormal, "ProvisioningSucceeded", "Successfully provisioned volume " + pv.Name,
+	}}}
+}
+
+// node is the selected node; when the class binds at once and nobody selects,
+// the first by name that is open to pods.
+func (s ProvisionState) node(selected string) *corev1.Node {
+	var first *corev1.Node
+	for _, n := range s.Nodes {
+		if selected != "" {
+			if n.Name == selected {
+				return n
+			}
+			continue
+		}
+		if n.Annotations[VolumesDirAnnotation] == "" || n.Spec.Unschedulable {
+			continue
+		}
+		if first == nil || n.Name < first.Name {
+			first = n
+		}
+	}
+	return first
+}
+
+// refusal is why a directory cannot be what the claim asks for.
+func refusal(s ProvisionState) string {
+	if m := s.Claim.Spec.VolumeMode; m != nil && *m == corev1.PersistentVolumeBlock {
+		return LocalProvisioner + " makes directories: volumeMode must be Filesystem"
+	}
+	if s.Claim.Spec.Selector != nil {
+		return "claim.Spec.Selector is not supported by provisioner " + LocalProvisioner
+	}
+	if s.Claim.Spec.DataSource != nil || s.Claim.Spec.DataSourceRef != nil {
+		return "claim.Spec.DataSource is not supported by provisioner " + LocalProvisioner
+	}
+	return ""
+}
+
+func failed(why string) ProvisionPlan {
+	return ProvisionPlan{Hold: why, Events: []Event{{
+		corev1.EventTypeWarning, "ProvisioningFailed", "failed to provision volume: " + why,
+	}}}
+}
+
+func localVolume(s ProvisionState, node *corev1.Node) *corev1.PersistentVolume {
+	name := LocalName(s.Claim)
+	mode := corev1.PersistentVolumeFilesystem
+	policy := corev1.PersistentVolumeReclaimDelete
+	if s.Class.ReclaimPolicy != nil {
+		policy = *s.Class.ReclaimPolicy
+	}
+	hostname := node.Labels[corev1.LabelHostname]
+	term := corev1.NodeSelectorRequirement{Key: corev1.LabelHostname, Operator: corev1.NodeSelectorOpIn, Values: []string{hostname}}
+	return &corev1.PersistentVolume{
+		ObjectMeta: metav1.ObjectMeta{
+			Name:        name,
+			Annotations: map[string]string{volume.AnnDynamicallyProvisioned: LocalProvisioner},
+			Finalizers:  []string{VolumeProtection, LocalFinalizer},
+		},
+		Spec: corev1.PersistentVolumeSpec{
+			Capacity:                      corev1.ResourceList{corev1.ResourceStorage: s.Claim.Spec.Resources.Requests[corev1.ResourceStorage]},
+			AccessModes:                   s.Claim.Spec.AccessModes,
+			PersistentVolumeReclaimPolicy: policy,
+			StorageClassName:              s.Class.Name,
+			MountOptions:                  s.Class.MountOptions,
+			VolumeMode:                    &mode,
+			ClaimRef:                      Reference(s.Claim),
+			PersistentVolumeSource: corev1.PersistentVolumeSource{
+				Local: &corev1.LocalVolumeSource{Path: path.Join(node.Annotations[VolumesDirAnnotation], name)},
+			},
+			NodeAffinity: &corev1.VolumeNodeAffinity{Required: &corev1.NodeSelector{
+				NodeSelectorTerms: []corev1.NodeSelectorTerm{{MatchExpressions: []corev1.NodeSelectorRequirement{term}}},
+			}},
+		},
+	}
+}

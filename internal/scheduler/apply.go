@@ -1,0 +1,96 @@
+package scheduler
+
+import (
+	"context"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/component-helpers/storage/volume"
+
+	"berth.dev/berth/internal/plan/schedule"
+)
+
+// bind gives the pod its node. The UID in the binding makes the API server
+// refuse a pod that has been replaced under the same name.
+func (s *scheduler) bind(ctx context.Context, pod *corev1.Pod, node string) error {
+	binding := &corev1.Binding{
+		ObjectMeta: metav1.ObjectMeta{Namespace: pod.Namespace, Name: pod.Name, UID: pod.UID},
+		Target:     corev1.ObjectReference{Kind: "Node", Name: node},
+	}
+	if err := s.env.Write.SubResource("binding").Create(ctx, pod.DeepCopy(), binding); err != nil {
+		return fmt.Errorf("bind pod %s/%s to node %s: %w", pod.Namespace, pod.Name, node, err)
+	}
+	s.env.Events.Event(pod, corev1.EventTypeNormal, "Scheduled",
+		fmt.Sprintf("Successfully assigned %s/%s to %s", pod.Namespace, pod.Name, node))
+	return nil
+}
+
+// settle reserves volumes and asks for new ones on the chosen node. The pod is
+// bound when its claims are: their change wakes it.
+func (s *scheduler) settle(ctx context.Context, d schedule.Decision) error {
+	for _, step := range d.Claims {
+		var err error
+		if step.Volume != nil {
+			err = s.reserve(ctx, step)
+		} else if step.Claim.Annotations[volume.AnnSelectedNode] != d.Node {
+			claim := step.Claim.DeepCopy()
+			metav1.SetMetaDataAnnotation(&claim.ObjectMeta, volume.AnnSelectedNode, d.Node)
+			err = s.env.Write.Update(ctx, claim)
+		}
+		if err != nil {
+			return fmt.Errorf("settle claim %s/%s on node %s: %w", step.Claim.Namespace, step.Claim.Name, d.Node, err)
+		}
+	}
+	return nil
+}
+
+func (s *scheduler) reserve(ctx context.Context, step schedule.ClaimStep) error {
+	pv, changed, err := volume.GetBindVolumeToClaim(step.Volume, step.Claim)
+	if err != nil || !changed {
+		return err
+	}
+	return s.env.Write.Update(ctx, pv)
+}
+
+// refuse says in the pod's status and in an event why no node fits; the same
+// answer is given once.
+func (s *scheduler) refuse(ctx context.Context, pod *corev1.Pod, message string) error {
+	want := corev1.PodCondition{
+		Type:               corev1.PodScheduled,
+		Status:             corev1.ConditionFalse,
+		Reason:             corev1.PodReasonUnschedulable,
+		Message:            message,
+		ObservedGeneration: pod.Generation,
+		LastTransitionTime: metav1.NewTime(s.env.Clock.Now()),
+	}
+	changed := pod.DeepCopy()
+	if !setCondition(&changed.Status, want) {
+		return nil
+	}
+	if err := s.env.Write.Status().Update(ctx, changed); err != nil {
+		return unlessGone(fmt.Errorf("say that pod %s/%s is unschedulable: %w", pod.Namespace, pod.Name, err))
+	}
+	s.env.Events.Event(pod, corev1.EventTypeWarning, "FailedScheduling", message)
+	return nil
+}
+
+// setCondition reports whether it changed anything worth a write.
+func setCondition(status *corev1.PodStatus, want corev1.PodCondition) bool {
+	for i := range status.Conditions {
+		have := &status.Conditions[i]
+		if have.Type != want.Type {
+			continue
+		}
+		if have.Status == want.Status && have.Reason == want.Reason && have.Message == want.Message {
+			return false
+		}
+		if have.Status == want.Status {
+			want.LastTransitionTime = have.LastTransitionTime
+		}
+		*have = want
+		return true
+	}
+	status.Conditions = append(status.Conditions, want)
+	return true
+}

@@ -1,0 +1,133 @@
+package scheduler
+
+import (
+	"context"
+
+	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/component-helpers/storage/volume"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"berth.dev/berth/internal/controller/podindex"
+	"berth.dev/berth/internal/plan/schedule"
+)
+
+// observe reads what the decision needs; the lock is held.
+func (s *scheduler) observe(ctx context.Context, pod *corev1.Pod) (schedule.State, error) {
+	state := schedule.State{Pod: pod}
+	var err error
+	if state.Nodes, err = s.nodes(ctx, pod.UID); err != nil {
+		return state, err
+	}
+	if state.Claims, err = s.claims(ctx, pod); err != nil {
+		return state, err
+	}
+	for _, c := range state.Claims {
+		if c.Claim == nil || schedule.Bound(c.Claim) {
+			continue
+		}
+		list := &corev1.PersistentVolumeList{}
+		if err := s.env.Cache.List(ctx, list); err != nil {
+			return state, err
+		}
+		for i := range list.Items {
+			state.Volumes = append(state.Volumes, &list.Items[i])
+		}
+		break
+	}
+	return state, nil
+}
+
+// nodes are all nodes with their pods, assumed ones included, except the pod
+// that is being decided.
+func (s *scheduler) nodes(ctx context.Context, deciding types.UID) ([]schedule.Node, error) {
+	list := &corev1.NodeList{}
+	if err := s.env.Cache.List(ctx, list); err != nil {
+		return nil, err
+	}
+	assumed := map[string][]*corev1.Pod{}
+	for uid, pod := range s.assumed {
+		if uid != deciding {
+			assumed[pod.Spec.NodeName] = append(assumed[pod.Spec.NodeName], pod)
+		}
+	}
+	nodes := make([]schedule.Node, 0, len(list.Items))
+	for i := range list.Items {
+		node := &list.Items[i]
+		pods := &corev1.PodList{}
+		if err := s.env.Cache.List(ctx, pods, client.MatchingFields{podindex.Node: node.Name}); err != nil {
+			return nil, err
+		}
+		n := schedule.Node{Node: node, Pods: assumed[node.Name]}
+		for j := range pods.Items {
+			if p := &pods.Items[j]; schedule.Active(p) && p.UID != deciding {
+				n.Pods = append(n.Pods, p)
+			}
+		}
+		nodes = append(nodes, n)
+	}
+	return nodes, nil
+}
+
+func (s *scheduler) claims(ctx context.Context, pod *corev1.Pod) ([]schedule.Claim, error) {
+	var claims []schedule.Claim
+	for i := range pod.Spec.Volumes {
+		name, isEphemeral := podindex.ClaimName(pod, &pod.Spec.Volumes[i])
+		if name == "" {
+			continue
+		}
+		c := schedule.Claim{Name: name, Ephemeral: isEphemeral}
+		claim := &corev1.PersistentVolumeClaim{}
+		found, err := s.find(ctx, types.NamespacedName{Namespace: pod.Namespace, Name: name}, claim)
+		if err != nil {
+			return nil, err
+		}
+		if found {
+			c.Claim = claim
+			if c.Volume, c.Class, err = s.behind(ctx, claim); err != nil {
+				return nil, err
+			}
+		}
+		claims = append(claims, c)
+	}
+	return claims, nil
+}
+
+// behind is the claim's volume and class, as far as they exist.
+func (s *scheduler) behind(ctx context.Context, claim *corev1.PersistentVolumeClaim) (*corev1.PersistentVolume, *storagev1.StorageClass, error) {
+	var (
+		pv    *corev1.PersistentVolume
+		class *storagev1.StorageClass
+	)
+	if name := claim.Spec.VolumeName; name != "" {
+		got := &corev1.PersistentVolume{}
+		found, err := s.find(ctx, types.NamespacedName{Name: name}, got)
+		if err != nil {
+			return nil, nil, err
+		}
+		if found {
+			pv = got
+		}
+	}
+	if name := volume.GetPersistentVolumeClaimClass(claim); name != "" {
+		got := &storagev1.StorageClass{}
+		found, err := s.find(ctx, types.NamespacedName{Name: name}, got)
+		if err != nil {
+			return nil, nil, err
+		}
+		if found {
+			class = got
+		}
+	}
+	return pv, class, nil
+}
+
+func (s *scheduler) find(ctx context.Context, key types.NamespacedName, obj client.Object) (bool, error) {
+	err := s.env.Cache.Get(ctx, key, obj)
+	if apierrors.IsNotFound(err) {
+		return false, nil
+	}
+	return err == nil, err
+}
