@@ -1,0 +1,115 @@
+package podsync
+
+import (
+	corev1 "k8s.io/api/core/v1"
+)
+
+// phase sums up the container statuses as upstream's getPhase does. over means
+// that nothing will run again whatever the restart policy says.
+func phase(pod *corev1.Pod, initial, regular []corev1.ContainerStatus, over bool) corev1.PodPhase {
+	pendingInit, failedInit, begun := 0, 0, false
+	for i := range pod.Spec.InitContainers {
+		c := &pod.Spec.InitContainers[i]
+		if IsSidecar(c) {
+			continue
+		}
+		switch s := find(initial, c.Name); {
+		case s == nil, s.State.Running != nil:
+			pendingInit++
+		case s.State.Terminated != nil:
+			if s.State.Terminated.ExitCode != 0 {
+				failedInit++
+			}
+		case s.LastTerminationState.Terminated != nil && s.LastTerminationState.Terminated.ExitCode != 0:
+			failedInit++
+		default:
+			pendingInit++
+		}
+	}
+
+	unknown, running, waiting, stopped, succeeded := 0, 0, 0, 0, 0
+	for i := range pod.Spec.InitContainers {
+		c := &pod.Spec.InitContainers[i]
+		if !IsSidecar(c) {
+			continue
+		}
+		switch s := find(initial, c.Name); {
+		case s == nil:
+			unknown++
+		case s.State.Running != nil:
+			if s.Started == nil || !*s.Started {
+				pendingInit++
+			}
+			running++
+		case s.State.Waiting != nil && s.LastTerminationState.Terminated == nil:
+			pendingInit++
+			waiting++
+		}
+	}
+	for i := range pod.Spec.Containers {
+		switch s := find(regular, pod.Spec.Containers[i].Name); {
+		case s == nil:
+			unknown++
+		case s.State.Running != nil:
+			running, begun = running+1, true
+		case s.State.Terminated != nil:
+			stopped, begun = stopped+1, true
+			if s.State.Terminated.ExitCode == 0 {
+				succeeded++
+			}
+		case s.LastTerminationState.Terminated != nil:
+			stopped, begun = stopped+1, true
+		default:
+			waiting++
+		}
+	}
+
+	switch {
+	case failedInit > 0 && pod.Spec.RestartPolicy == corev1.RestartPolicyNever:
+		return corev1.PodFailed
+	case (pendingInit > 0 || failedInit > 0) && !begun && !over:
+		return corev1.PodPending
+	case over && running == 0:
+		if stopped > 0 && stopped == succeeded && waiting == 0 && failedInit == 0 {
+			return corev1.PodSucceeded
+		}
+		return corev1.PodFailed
+	case waiting > 0:
+		return corev1.PodPending
+	case running > 0 && unknown == 0:
+		return corev1.PodRunning
+	case running == 0 && stopped > 0 && unknown == 0:
+		return stoppedPhase(pod, regular, stopped == succeeded)
+	default:
+		return corev1.PodPending
+	}
+}
+
+// stoppedPhase is the phase of a pod whose regular containers have all ended.
+func stoppedPhase(pod *corev1.Pod, regular []corev1.ContainerStatus, allSucceeded bool) corev1.PodPhase {
+	d := decision{State: State{Pod: pod}}
+	for i := range pod.Spec.Containers {
+		c := &pod.Spec.Containers[i]
+		s := find(regular, c.Name)
+		ended := s.State.Terminated
+		if ended == nil {
+			ended = s.LastTerminationState.Terminated
+		}
+		if ended == nil || d.restarts(c, &Container{ExitCode: ended.ExitCode}, false) {
+			return corev1.PodRunning
+		}
+	}
+	if allSucceeded {
+		return corev1.PodSucceeded
+	}
+	return corev1.PodFailed
+}
+
+func find(list []corev1.ContainerStatus, name string) *corev1.ContainerStatus {
+	for i := range list {
+		if list[i].Name == name {
+			return &list[i]
+		}
+	}
+	return nil
+}
