@@ -1,0 +1,62 @@
+package admission
+
+import (
+	"errors"
+
+	"k8s.io/apiserver/pkg/admission"
+	"k8s.io/apiserver/pkg/authorization/authorizer"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/utils/clock"
+
+	"berth.dev/berth/internal/apiserver/authz/rbac"
+)
+
+// Options are what the plugins look things up in.
+type Options struct {
+	// Client reads the API with the server's own rights, for what an informer has not seen yet.
+	Client kubernetes.Interface
+	// Informers are started by the caller.
+	Informers informers.SharedInformerFactory
+	// Authorizer answers who may bind and escalate, and who may ask for a token's audience.
+	Authorizer authorizer.Authorizer
+	// RBAC resolves rights for the checks against escalation.
+	RBAC *rbac.Authorizer
+	// PriorityClasses looks up classes; nil while the kind is not served: then
+	// only the two system classes exist.
+	PriorityClasses PriorityClasses
+	// TaintNewNodes taints a new node as not ready until a controller removes
+	// that (TaintNodesByCondition).
+	TaintNewNodes bool
+	Clock         clock.Clock // nil: real time
+}
+
+// New returns the chain of all plugins.
+func New(o Options) (admission.Interface, error) {
+	if o.Client == nil || o.Informers == nil || o.Authorizer == nil || o.RBAC == nil {
+		return nil, errors.New("admission: client, informers, authorizer and RBAC are needed")
+	}
+	if o.Clock == nil {
+		o.Clock = clock.RealClock{}
+	}
+	lifecycle, err := newNamespaceLifecycle(o)
+	if err != nil {
+		return nil, err
+	}
+	accounts, err := newServiceAccount(o)
+	if err != nil {
+		return nil, err
+	}
+	chain := []admission.Interface{lifecycle, accounts, newNodeRestriction(o)}
+	if o.TaintNewNodes {
+		chain = append(chain, newTaintNodes())
+	}
+	chain = append(chain,
+		newPriority(o.PriorityClasses),
+		newDefaultTolerations(),
+		newStorageProtection(),
+		newDefaultStorageClass(o),
+		newEscalation(o),
+	)
+	return admission.NewChainHandler(chain...), nil
+}
