@@ -1,0 +1,169 @@
+package statefulset
+
+import (
+	"context"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"berth.dev/berth/internal/controller/loop"
+	plan "berth.dev/berth/internal/plan/statefulset"
+)
+
+// apply carries a plan out, step by step, up to the first error. It knows no
+// policy: what a plan asks for twice is harmless to do twice.
+func (s *pass) apply(ctx context.Context, p plan.Plan) error {
+	for _, step := range steps(p.Actions) {
+		err := loop.SlowStart(len(step), s.env.Parallel, func(i int) error {
+			for _, action := range step[i] {
+				if err := s.act(ctx, action); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// steps groups actions by step and in a step by ordinal.
+func steps(actions []plan.Action) [][][]plan.Action {
+	var all [][][]plan.Action
+	for i, action := range actions {
+		newStep := i == 0 || actions[i-1].Step != action.Step
+		if newStep {
+			all = append(all, nil)
+		}
+		step := &all[len(all)-1]
+		if newStep || actions[i-1].Ordinal != action.Ordinal {
+			*step = append(*step, nil)
+		}
+		group := &(*step)[len(*step)-1]
+		*group = append(*group, action)
+	}
+	return all
+}
+
+func (s *pass) act(ctx context.Context, a plan.Action) error {
+	switch a.Verb {
+	case plan.CreateClaim:
+		return s.createClaim(ctx, a)
+	case plan.OwnClaim:
+		return s.ownClaim(ctx, a)
+	case plan.CreatePod:
+		return s.createPod(ctx, a)
+	case plan.DeletePod:
+		return s.deletePod(ctx, a)
+	case plan.RepairPod:
+		return s.repairPod(ctx, a)
+	}
+	return fmt.Errorf("plan asks for unknown verb %q", a.Verb)
+}
+
+func (s *pass) createClaim(ctx context.Context, a plan.Action) error {
+	claim := plan.NewClaim(s.set, a.Template, a.Ordinal, a.Owner)
+	err := s.write.Create(ctx, claim)
+	if apierrors.IsAlreadyExists(err) {
+		return nil // another one was quicker: whatever it is, it is used
+	}
+	s.claimEvent(a, err)
+	if err != nil {
+		err = fmt.Errorf("failed to create PVC %s: %w", a.Claim, err)
+		s.podEvent("create", "Create", a.Ordinal, err)
+	}
+	return err
+}
+
+func (s *pass) ownClaim(ctx context.Context, a plan.Action) error {
+	claim := s.claim(ctx, a.Claim)
+	if claim == nil {
+		return nil
+	}
+	s.warnOfConflict(a.Ordinal)
+	claim = claim.DeepCopy()
+	name := plan.PodName(s.set.Name, a.Ordinal)
+	if pod := s.pod(a.Ordinal); pod != nil {
+		claim.OwnerReferences = plan.OwnersOf(claim, s.set, name, pod, a.Owner)
+	} else {
+		claim.OwnerReferences = plan.OwnersOf(claim, s.set, name, nil, a.Owner)
+	}
+	if err := s.write.Update(ctx, claim); err != nil {
+		return fmt.Errorf("set the owner of claim %s: %w", a.Claim, err)
+	}
+	return nil
+}
+
+func (s *pass) createPod(ctx context.Context, a plan.Action) error {
+	template, err := s.template(a.Revision)
+	if err != nil {
+		return err
+	}
+	s.warnOfConflict(a.Ordinal)
+	err = s.write.Create(ctx, plan.NewPod(s.set, template, a.Revision, a.Ordinal))
+	if !apierrors.IsAlreadyExists(err) {
+		s.podEvent("create", "Create", a.Ordinal, err)
+	}
+	return err
+}
+
+func (s *pass) deletePod(ctx context.Context, a plan.Action) error {
+	pod := &corev1.Pod{}
+	pod.Namespace, pod.Name, pod.UID = s.set.Namespace, plan.PodName(s.set.Name, a.Ordinal), a.UID
+	err := client.IgnoreNotFound(s.write.Delete(ctx, pod, client.Preconditions{UID: &a.UID}))
+	s.podEvent("delete", "Delete", a.Ordinal, err)
+	return err
+}
+
+func (s *pass) repairPod(ctx context.Context, a plan.Action) error {
+	pod := s.pod(a.Ordinal)
+	if pod == nil {
+		return nil
+	}
+	pod = pod.DeepCopy()
+	plan.SetIdentity(pod, a.Ordinal)
+	plan.SetStorage(s.set, pod, a.Ordinal)
+	err := s.write.Update(ctx, pod)
+	if !apierrors.IsConflict(err) {
+		s.podEvent("update", "Update", a.Ordinal, err)
+	}
+	return err
+}
+
+// podEvent records how a write of a pod ended, in upstream's words.
+func (s *pass) podEvent(verb, reason string, ordinal int, err error) {
+	name := plan.PodName(s.set.Name, ordinal)
+	if err == nil {
+		s.env.Events.Event(s.set, corev1.EventTypeNormal, "Successful"+reason,
+			fmt.Sprintf("%s Pod %s in StatefulSet %s successful", verb, name, s.set.Name))
+		return
+	}
+	s.env.Events.Event(s.set, corev1.EventTypeWarning, "Failed"+reason,
+		fmt.Sprintf("%s Pod %s in StatefulSet %s failed error: %s", verb, name, s.set.Name, err))
+}
+
+func (s *pass) claimEvent(a plan.Action, err error) {
+	name := plan.PodName(s.set.Name, a.Ordinal)
+	if err == nil {
+		s.env.Events.Event(s.set, corev1.EventTypeNormal, "SuccessfulCreate",
+			fmt.Sprintf("create Claim %s Pod %s in StatefulSet %s success", a.Claim, name, s.set.Name))
+		return
+	}
+	s.env.Events.Event(s.set, corev1.EventTypeWarning, "FailedCreate",
+		fmt.Sprintf("create Claim %s for Pod %s in StatefulSet %s failed error: %s", a.Claim, name, s.set.Name, err))
+}
+
+// warnOfConflict says that a claim's other controller wins over the retention policy.
+func (s *pass) warnOfConflict(ordinal int) {
+	for _, claim := range s.state.Claims(ordinal) {
+		if claim.Foreign {
+			s.env.Events.Event(s.set, corev1.EventTypeWarning, "ConflictingController", fmt.Sprintf(
+				"PersistentVolumeClaim %s has a conflicting OwnerReference that acts as a manging controller, the retention policy is ignored for this claim",
+				claim.Name))
+		}
+	}
+}

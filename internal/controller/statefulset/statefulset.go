@@ -1,0 +1,113 @@
+// Package statefulset is the StatefulSet loop: it reads a set with its pods,
+// claims and revisions from the cache, asks plan/statefulset what to do, and
+// does it.
+package statefulset
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	appsv1 "k8s.io/api/apps/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"berth.dev/berth/internal/controller/loop"
+	plan "berth.dev/berth/internal/plan/statefulset"
+)
+
+// User is the loop's identity.
+const User = "system:serviceaccount:kube-system:statefulset-controller"
+
+// workers is how many sets are reconciled at once.
+const workers = 8
+
+// Loop declares the loop with production's rules.
+func Loop() loop.Loop { return LoopWith(plan.Production) }
+
+// LoopWith declares the loop with other rules.
+func LoopWith(rules plan.Rules) loop.Loop {
+	return loop.Loop{
+		Name:    "statefulset",
+		User:    User,
+		Workers: workers,
+		Watches: watches(),
+		Indexes: indexes(),
+		New: func(env loop.Env) reconcile.Reconciler {
+			return &reconciler{env: env, own: loop.NewOwnWrites(env), rules: rules}
+		},
+	}
+}
+
+type reconciler struct {
+	env   loop.Env
+	own   *loop.OwnWrites
+	rules plan.Rules
+}
+
+// Reconcile brings one set a step closer to what is wanted.
+func (r *reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
+	if !r.own.Seen(ctx, req.NamespacedName) {
+		return reconcile.Result{RequeueAfter: loop.Lost}, nil
+	}
+	set := &appsv1.StatefulSet{}
+	if err := r.env.Cache.Get(ctx, req.NamespacedName, set); err != nil {
+		return reconcile.Result{}, client.IgnoreNotFound(err)
+	}
+	selector, err := metav1.LabelSelectorAsSelector(set.Spec.Selector)
+	if err != nil || selector.Empty() {
+		return reconcile.Result{}, nil // the API accepts no such set; upstream drops it too
+	}
+	s := &pass{
+		env: r.env, write: r.own.Writer(req.NamespacedName), rules: r.rules,
+		set: set, selector: selector,
+	}
+	result, err := s.run(ctx)
+	if err != nil {
+		return reconcile.Result{}, fmt.Errorf("StatefulSet %s: %w", req, err)
+	}
+	return result, nil
+}
+
+// run is one pass over one set. The status is written and history cut also when
+// the actions failed.
+func (s *pass) run(ctx context.Context) (reconcile.Result, error) {
+	if err := s.gatherRevisions(ctx); err != nil {
+		return reconcile.Result{}, err
+	}
+	if changed, err := s.gatherPods(ctx); err != nil || changed {
+		return reconcile.Result{}, err // adopted or released: the event of that wakes us
+	}
+	if err := s.settleRevisions(ctx); err != nil {
+		return reconcile.Result{}, err
+	}
+	s.state = s.observe(ctx)
+	decided := plan.Decide(s.state, s.rules)
+	status := plan.Status(s.state, s.set, s.collisions, s.rules)
+
+	// A new generation is acknowledged before anything is done about it: who
+	// waits for it sees at once which revision it became.
+	early := s.set.Status.ObservedGeneration != s.set.Generation
+	if early {
+		if err := s.writeStatus(ctx, status); err != nil {
+			return reconcile.Result{}, err
+		}
+	}
+	errs := []error{s.apply(ctx, decided)}
+	if !early {
+		errs = append(errs, s.writeStatus(ctx, status))
+	}
+	errs = append(errs, s.cutHistory(ctx))
+	return reconcile.Result{RequeueAfter: decided.Again}, errors.Join(errs...)
+}
+
+// writeStatus stores the status when it says something new.
+func (s *pass) writeStatus(ctx context.Context, status appsv1.StatefulSetStatus) error {
+	if !plan.StatusChanged(&s.set.Status, &status) {
+		return nil
+	}
+	set := s.set.DeepCopy()
+	set.Status = status
+	return s.write.Status().Update(ctx, set)
+}

@@ -1,0 +1,200 @@
+package statefulset
+
+import "time"
+
+// Decide returns what to do next.
+func Decide(s State, rules Rules) Plan {
+	var p Plan
+	if s.Deleting {
+		p.holdSet(SetDeleting)
+		return p
+	}
+	slots, surplus := s.split()
+	p.Again = nextAvailable(s.Pods)
+	if s.Strategy == Recreate && rules.ServeRecreate && p.replaceAll(s, slots, surplus) {
+		return p
+	}
+	if rules.RepairForcedRollback && p.repairRollback(s, slots) {
+		return p
+	}
+	if p.fill(s, slots) {
+		return p
+	}
+	if p.shrink(s, slots, surplus) {
+		return p
+	}
+	switch s.Strategy {
+	case OnDelete:
+		if outdated(s, slots) > 0 {
+			p.holdSet(ByHand)
+		}
+	case RollingUpdate:
+		p.roll(s, slots)
+	}
+	return p
+}
+
+// nextAvailable is how long until the next ready pod becomes available.
+func nextAvailable(pods []Pod) time.Duration {
+	var next time.Duration
+	for _, pod := range pods {
+		if pod.Health == Ready && pod.AvailableIn > 0 && (next == 0 || pod.AvailableIn < next) {
+			next = pod.AvailableIn
+		}
+	}
+	return next
+}
+
+// fill brings the wanted ordinals into being, lowest first. It reports whether
+// the plan ends here.
+func (p *Plan) fill(s State, slots []Pod) bool {
+	for _, pod := range slots {
+		if p.fillOne(s, pod) {
+			return true
+		}
+		if !s.Parallel {
+			p.step++
+		}
+	}
+	p.step++
+	return false
+}
+
+func (p *Plan) fillOne(s State, pod Pod) bool {
+	ordered := !s.Parallel
+	switch {
+	case pod.Health == Dead && pod.Terminating:
+		p.hold(pod, AwaitGone)
+		return ordered
+	case pod.Health == Dead:
+		p.do(Action{Verb: DeletePod, Ordinal: pod.Ordinal, UID: pod.UID, Why: Ended})
+		return ordered
+	case pod.Health == Absent:
+		p.create(s, pod)
+		return ordered
+	case pod.Health == Pending:
+		p.restoreClaims(s, pod)
+		if ordered {
+			p.holdFor(pod)
+			return true
+		}
+		p.repairLabels(pod)
+		return false
+	case ordered && pod.unavailable():
+		p.holdFor(pod)
+		return true
+	}
+	p.repair(s, pod)
+	return false
+}
+
+// create makes a pod and the claims it lacks, unless a claim stands in the way.
+func (p *Plan) create(s State, pod Pod) {
+	for _, claim := range pod.Claims {
+		if s.Retention.WhenScaled && claim.PodRef == Stale {
+			p.holdClaim(pod, claim.Name, ClaimStale)
+			return
+		}
+		if claim.Deleting {
+			p.holdClaim(pod, claim.Name, ClaimDeleting)
+			return
+		}
+	}
+	p.restoreClaims(s, pod)
+	p.do(Action{Verb: CreatePod, Ordinal: pod.Ordinal, Revision: s.revisionFor(pod.Ordinal), Why: Missing})
+}
+
+// restoreClaims creates claims that do not exist and lets the others have the
+// right owner.
+func (p *Plan) restoreClaims(s State, pod Pod) {
+	for _, claim := range pod.Claims {
+		switch {
+		case claim.Missing:
+			p.do(Action{
+				Verb: CreateClaim, Ordinal: pod.Ordinal, Claim: claim.Name, Template: claim.Template,
+				Owner: claim.owner(s, pod), Why: ClaimMissing,
+			})
+		case claim.Deleting && pod.Health != Absent:
+			p.holdClaim(pod, claim.Name, ClaimDeleting)
+		default:
+			p.own(s, pod, claim)
+		}
+	}
+}
+
+// own lets the retention policy's owner own the claim.
+func (p *Plan) own(s State, pod Pod, claim Claim) {
+	if !claim.owned(s, pod) {
+		p.do(Action{
+			Verb: OwnClaim, Ordinal: pod.Ordinal, UID: pod.UID, Claim: claim.Name, Template: claim.Template,
+			Owner: claim.owner(s, pod), Why: ClaimPolicy,
+		})
+	}
+}
+
+// repair restores a pod's labels and its claims' owners.
+func (p *Plan) repair(s State, pod Pod) {
+	if pod.WrongStorage {
+		p.restoreClaims(s, pod)
+	} else {
+		for _, claim := range pod.Claims {
+			if !claim.Missing {
+				p.own(s, pod, claim)
+			}
+		}
+	}
+	p.repairLabels(pod)
+}
+
+func (p *Plan) repairLabels(pod Pod) {
+	if pod.WrongIdentity || pod.WrongStorage {
+		p.do(Action{Verb: RepairPod, Ordinal: pod.Ordinal, UID: pod.UID, Why: Misnamed})
+	}
+}
+
+// shrink deletes surplus pods, highest first. It reports whether the plan ends here.
+func (p *Plan) shrink(s State, slots, surplus []Pod) bool {
+	for _, pod := range surplus {
+		for _, claim := range pod.Claims {
+			if !claim.Missing {
+				p.own(s, pod, claim)
+			}
+		}
+	}
+	p.step++
+	for _, pod := range surplus {
+		switch {
+		case pod.Terminating:
+			p.hold(pod, AwaitGone)
+			if !s.Parallel {
+				return true
+			}
+			continue
+		case !s.Parallel && pod.Health < Available && !firstUnavailable(slots, surplus, pod):
+			p.hold(pod, AwaitLower)
+			return true
+		}
+		p.do(Action{Verb: DeletePod, Ordinal: pod.Ordinal, UID: pod.UID, Why: Surplus})
+		if !s.Parallel {
+			return true
+		}
+	}
+	p.step++
+	return false
+}
+
+// firstUnavailable reports whether pod is the lowest one that is not available;
+// wanted ordinals come before surplus ones.
+func firstUnavailable(slots, surplus []Pod, pod Pod) bool {
+	for _, slot := range slots {
+		if slot.unavailable() {
+			return false
+		}
+	}
+	for _, other := range surplus {
+		if other.unavailable() && other.Ordinal < pod.Ordinal {
+			return false
+		}
+	}
+	return true
+}

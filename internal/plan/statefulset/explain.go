@@ -1,0 +1,95 @@
+package statefulset
+
+import (
+	"fmt"
+	"time"
+)
+
+// Explain says in a user's words what a plan does and waits for, one sentence
+// each. A plan without actions and holds is at rest and says so.
+func Explain(s State, p Plan) []string {
+	lines := make([]string, 0, len(p.Actions)+len(p.Holds))
+	for _, action := range p.Actions {
+		lines = append(lines, s.sayAction(action))
+	}
+	for _, hold := range p.Holds {
+		lines = append(lines, s.sayHold(hold))
+	}
+	if len(lines) == 0 {
+		return []string{fmt.Sprintf("nothing to do: %d of %d pods are as wanted", s.Replicas, s.Replicas)}
+	}
+	return lines
+}
+
+func (s State) sayAction(a Action) string {
+	pod := PodName(s.Name, a.Ordinal)
+	switch a.Why {
+	case Missing:
+		return fmt.Sprintf("creating %s (revision %s)", pod, a.Revision)
+	case Ended:
+		return fmt.Sprintf("replacing %s: it has ended; its claims stay", pod)
+	case Surplus:
+		return fmt.Sprintf("deleting %s: only ordinals %s are wanted", pod, s.span())
+	case Outdated:
+		return fmt.Sprintf("replacing %s: it is not of revision %s", pod, s.Update)
+	case Abandoned:
+		return fmt.Sprintf("replacing %s: it never became ready on a revision that is given up for %s", pod, s.Update)
+	case ClaimMissing:
+		return fmt.Sprintf("creating claim %s for %s", a.Claim, pod)
+	case ClaimPolicy:
+		return fmt.Sprintf("claim %s: %s", a.Claim, sayOwner(a.Owner))
+	case Misnamed:
+		return fmt.Sprintf("restoring the labels of %s", pod)
+	}
+	return fmt.Sprintf("%s %s", a.Verb, pod)
+}
+
+func sayOwner(o Owner) string {
+	switch o {
+	case BySet:
+		return "it will be deleted with the set"
+	case ByPod:
+		return "it will be deleted with its pod"
+	}
+	return "it will be kept"
+}
+
+func (s State) span() string {
+	switch s.Replicas {
+	case 0:
+		return "none"
+	case 1:
+		return fmt.Sprint(s.Start)
+	}
+	return fmt.Sprintf("%d to %d", s.Start, s.Start+s.Replicas-1)
+}
+
+func (s State) sayHold(h Hold) string {
+	pod := PodName(s.Name, h.Ordinal)
+	switch h.Why {
+	case SetDeleting:
+		return "the set is being deleted: nothing is created or replaced"
+	case AwaitGone:
+		return fmt.Sprintf("waiting for %s to be gone: it is terminating", pod)
+	case AwaitReady:
+		if h.Detail != "" {
+			return fmt.Sprintf("waiting for %s to be Ready: %s", pod, h.Detail)
+		}
+		return fmt.Sprintf("waiting for %s to be Ready", pod)
+	case AwaitAvailable:
+		return fmt.Sprintf("waiting for %s to be available: %s of minReadySeconds left", pod, h.Left.Round(time.Second))
+	case AwaitLower:
+		return fmt.Sprintf("%s is surplus and not ready: a lower pod that is not ready either goes first", pod)
+	case ClaimDeleting:
+		return fmt.Sprintf("waiting for claim %s of %s to be gone: it is being deleted", h.Claim, pod)
+	case ClaimStale:
+		return fmt.Sprintf("waiting for claim %s to be deleted with the former %s", h.Claim, pod)
+	case ByHand:
+		return "pods of an older revision are replaced when you delete them (updateStrategy OnDelete)"
+	case Budget:
+		return fmt.Sprintf("waiting: no more than %d of %d pods may be unavailable during the update", s.MaxUnavailable, s.Replicas)
+	case Partitioned:
+		return fmt.Sprintf("pods below %s keep their revision (partition %d)", PodName(s.Name, s.Start+s.Partition), s.Partition)
+	}
+	return string(h.Why)
+}

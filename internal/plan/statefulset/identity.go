@@ -1,0 +1,69 @@
+package statefulset
+
+import (
+	"strconv"
+	"strings"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+)
+
+// PodName is the name of the set's pod at this ordinal.
+func PodName(set string, ordinal int) string { return set + "-" + strconv.Itoa(ordinal) }
+
+// ClaimName is the name of the claim that this template gives this ordinal.
+func ClaimName(template, set string, ordinal int) string {
+	return template + "-" + PodName(set, ordinal)
+}
+
+// ParseName splits a pod's name into its set's name and its ordinal. ok is false
+// for a name that no set would give.
+func ParseName(pod string) (set string, ordinal int, ok bool) {
+	i := strings.LastIndexByte(pod, '-')
+	if i < 0 || i == len(pod)-1 {
+		return "", 0, false
+	}
+	digits := pod[i+1:]
+	if strings.Trim(digits, "0123456789") != "" {
+		return "", 0, false
+	}
+	ordinal, err := strconv.Atoi(digits)
+	if err != nil || ordinal > maxOrdinal {
+		return "", 0, false
+	}
+	return pod[:i], ordinal, true
+}
+
+// maxOrdinal is upstream's: ordinals are 32-bit.
+const maxOrdinal = 1<<31 - 1
+
+// Member reports whether the name is one that the set gives to its pods.
+func Member(set *appsv1.StatefulSet, pod string) bool {
+	name, _, ok := ParseName(pod)
+	return ok && name == set.Name
+}
+
+func identityOK(pod *corev1.Pod) bool {
+	return pod.Labels[appsv1.StatefulSetPodNameLabel] == pod.Name
+}
+
+// storageOK reports whether every claim template is mounted from the ordinal's own claim.
+func storageOK(set *appsv1.StatefulSet, ordinal int, pod *corev1.Pod) bool {
+	for i := range set.Spec.VolumeClaimTemplates {
+		template := set.Spec.VolumeClaimTemplates[i].Name
+		if !mounts(pod, template, ClaimName(template, set.Name, ordinal)) {
+			return false
+		}
+	}
+	return true
+}
+
+func mounts(pod *corev1.Pod, volume, claim string) bool {
+	for i := range pod.Spec.Volumes {
+		v := &pod.Spec.Volumes[i]
+		if v.Name == volume {
+			return v.PersistentVolumeClaim != nil && v.PersistentVolumeClaim.ClaimName == claim
+		}
+	}
+	return false
+}

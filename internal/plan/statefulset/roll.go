@@ -1,0 +1,116 @@
+package statefulset
+
+// outdated counts the existing pods that are not of the update revision.
+func outdated(s State, slots []Pod) int {
+	n := 0
+	for _, pod := range slots {
+		if pod.old(s) {
+			n++
+		}
+	}
+	return n
+}
+
+// old reports whether the pod exists and is not of the update revision.
+func (p Pod) old(s State) bool { return p.Health != Absent && p.Revision != s.Update }
+
+// replaceable leaves out pods that are on their way already.
+func (p Pod) replaceable(s State) bool {
+	return p.old(s) && p.Health != Dead && !p.Terminating
+}
+
+// roll deletes outdated pods from the highest ordinal down to the partition,
+// as many as maxUnavailable allows.
+func (p *Plan) roll(s State, slots []Pod) {
+	if outdated(s, slots) == 0 {
+		return
+	}
+	unavailable, stuck := 0, false
+	for _, pod := range slots {
+		if pod.unavailable() {
+			unavailable++
+			stuck = stuck || pod.old(s) && !pod.Terminating
+		}
+	}
+	budget := s.MaxUnavailable - unavailable
+	if budget <= 0 && (!s.Parallel || !stuck) {
+		p.holdSet(Budget)
+		return
+	}
+	from := min(s.Partition, len(slots))
+	if s.Parallel { // what is broken already costs nothing
+		for i := len(slots) - 1; i >= from; i-- {
+			if pod := slots[i]; pod.replaceable(s) && pod.unavailable() {
+				p.replace(pod, Outdated)
+			}
+		}
+	}
+	left := 0
+	for i := len(slots) - 1; i >= from; i-- {
+		pod := slots[i]
+		if !pod.replaceable(s) || s.Parallel && pod.unavailable() {
+			continue
+		}
+		if budget <= 0 {
+			left++
+			continue
+		}
+		budget--
+		p.replace(pod, Outdated)
+	}
+	switch {
+	case left > 0:
+		p.holdSet(Budget)
+	case len(p.Actions) == 0 && from > 0:
+		p.holdSet(Partitioned)
+	}
+}
+
+// replace deletes a pod; it is created anew once it is gone.
+func (p *Plan) replace(pod Pod, why Why) {
+	p.do(Action{Verb: DeletePod, Ordinal: pod.Ordinal, UID: pod.UID, Why: why})
+}
+
+// replaceAll is the Recreate strategy: no pod of an old revision beside one of
+// the new. It reports whether the plan ends here.
+func (p *Plan) replaceAll(s State, slots, surplus []Pod) bool {
+	found := false
+	for _, pods := range [][]Pod{slots, surplus} {
+		for _, pod := range pods {
+			if !pod.old(s) {
+				continue
+			}
+			found = true
+			if pod.Terminating {
+				p.hold(pod, AwaitGone)
+			} else {
+				p.replace(pod, Outdated)
+			}
+		}
+	}
+	return found
+}
+
+// repairRollback replaces the highest pod that is stuck on a revision which the
+// set has left behind. It reports whether the plan ends here.
+//
+// Only such a pod is taken: not ready, not of the update revision, and either of
+// a revision that is given up (so that no rollout will come back to it) or kept
+// from ever starting. A pod of the current revision that worked and is not ready
+// now is left to upstream's rules: its disturbance may pass.
+func (p *Plan) repairRollback(s State, slots []Pod) bool {
+	if s.Parallel || s.Strategy != RollingUpdate {
+		return false
+	}
+	for i := len(slots) - 1; i >= min(s.Partition, len(slots)); i-- {
+		pod := slots[i]
+		if !pod.replaceable(s) || pod.Health >= Ready {
+			continue
+		}
+		if pod.Revision != s.Current || pod.NeverStarted {
+			p.replace(pod, Abandoned)
+			return true
+		}
+	}
+	return false
+}

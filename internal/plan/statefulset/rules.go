@@ -1,0 +1,24 @@
+package statefulset
+
+// Rules are the planner's deliberate deviations from upstream, each off in the
+// zero value: with Rules{} the planner asks for exactly what upstream does.
+type Rules struct {
+	// RepairForcedRollback replaces, one at a time and before the ordering gate,
+	// a pod that is not ready and of a revision that is given up (neither current
+	// nor update), or that never started and is not of the update revision. A
+	// set that is stuck on a broken revision so recovers when its template is
+	// good again. Upstream waits for the broken pod for ever.
+	RepairForcedRollback bool
+	// AvailableBeforeCurrent moves currentRevision only when every pod has been
+	// ready for minReadySeconds. Upstream looks at readiness alone.
+	AvailableBeforeCurrent bool
+	// ServeRecreate honours the Recreate strategy, which upstream has behind a
+	// gate that is off by default.
+	ServeRecreate bool
+}
+
+// Upstream is upstream's behaviour.
+var Upstream = Rules{}
+
+// Production is what Berth's controller runs with.
+var Production = Rules{RepairForcedRollback: true, AvailableBeforeCurrent: true}

@@ -1,0 +1,147 @@
+package statefulset
+
+import (
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// State is what the planner knows of one StatefulSet at one moment.
+type State struct {
+	Name     string
+	Deleting bool
+	// Replicas pods are wanted, with the ordinals Start … Start+Replicas-1.
+	Replicas, Start int
+	Parallel        bool
+	Strategy        Strategy
+	// HasRolling tells `rollingUpdate: {}` from no rollingUpdate at all.
+	HasRolling bool
+	// Partition counts from Start: ordinals below Start+Partition keep Current.
+	Partition int
+	// MaxUnavailable is resolved against Replicas and at least 1.
+	MaxUnavailable int
+	// Current and Update name the revisions to roll from and to.
+	Current, Update string
+	// CurrentReplicas is what the stored status says.
+	CurrentReplicas int
+	Retention       Retention
+	// Pods holds, by ordinal, every wanted pod (absent ones too) and every
+	// surplus pod that exists.
+	Pods []Pod
+}
+
+// Strategy is spec.updateStrategy.type.
+type Strategy string
+
+// The strategies.
+const (
+	RollingUpdate Strategy = "RollingUpdate"
+	OnDelete      Strategy = "OnDelete"
+	Recreate      Strategy = "Recreate"
+)
+
+// Retention says when claims are deleted; false means never.
+type Retention struct {
+	WhenScaled, WhenDeleted bool
+}
+
+// Health orders what a pod can be by how much it can do.
+type Health int
+
+// From nothing to serving. Dead means phase Failed or Succeeded; Ready means
+// Ready but not yet for minReadySeconds.
+const (
+	Absent Health = iota
+	Dead
+	Pending
+	Starting
+	Ready
+	Available
+)
+
+func (h Health) String() string {
+	return [...]string{"absent", "dead", "pending", "starting", "ready", "available"}[h]
+}
+
+// Pod is one ordinal's pod as the planner sees it.
+type Pod struct {
+	Ordinal     int
+	UID         types.UID
+	Health      Health
+	Terminating bool
+	// Revision is the value of the pod's revision label.
+	Revision string
+	// NeverStarted: no container of the pod has come up since it was created, and
+	// one of them is kept from starting.
+	NeverStarted bool
+	// WrongIdentity and WrongStorage: labels or volumes are not the ordinal's.
+	WrongIdentity, WrongStorage bool
+	// AvailableIn is how long until a Ready pod is Available.
+	AvailableIn time.Duration
+	// Detail says in a user's words why the pod is not ready, when known.
+	Detail string
+	Claims []Claim
+}
+
+// Claim is one of an ordinal's claims.
+type Claim struct {
+	Name string
+	// Template is the index in volumeClaimTemplates.
+	Template int
+	// Missing and Deleting claims cannot carry a new pod.
+	Missing, Deleting bool
+	// SetRef and PodRef say whether the set and the pod own the claim.
+	SetRef, PodRef Ref
+	// Foreign: something else is the claim's controller.
+	Foreign bool
+}
+
+// Ref is what an owner reference to an object of the right kind and name is.
+type Ref int
+
+// NoRef: there is none. Plain: it is ours but not as controller. Held: it is
+// ours. Stale: it means an older object of the same name.
+const (
+	NoRef Ref = iota
+	Plain
+	Held
+	Stale
+)
+
+// unavailable is upstream's measure for the update budget.
+func (p Pod) unavailable() bool { return p.Health < Available || p.Terminating }
+
+func (s State) inRange(ordinal int) bool {
+	return ordinal >= s.Start && ordinal < s.Start+s.Replicas
+}
+
+// split returns the wanted pods ascending and the surplus ones descending.
+func (s State) split() (slots, surplus []Pod) {
+	for _, pod := range s.Pods {
+		if s.inRange(pod.Ordinal) {
+			slots = append(slots, pod)
+		}
+	}
+	for i := len(s.Pods) - 1; i >= 0; i-- {
+		if !s.inRange(s.Pods[i].Ordinal) {
+			surplus = append(surplus, s.Pods[i])
+		}
+	}
+	return slots, surplus
+}
+
+// revisionFor is the revision that a pod created at this ordinal gets.
+func (s State) revisionFor(ordinal int) string {
+	kept := 0
+	switch {
+	case s.Strategy != RollingUpdate:
+	case s.HasRolling:
+		kept = s.Partition
+	default:
+		kept = s.CurrentReplicas
+	}
+	if ordinal < s.Start+kept {
+		return s.Current
+	}
+	return s.Update
+}

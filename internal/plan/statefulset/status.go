@@ -1,0 +1,72 @@
+package statefulset
+
+import (
+	appsv1 "k8s.io/api/apps/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+)
+
+// Status returns the status to publish: what was observed, counted. Nothing is
+// added for what is about to be done; its own event brings us back here.
+func Status(s State, set *appsv1.StatefulSet, collisions int32, rules Rules) appsv1.StatefulSetStatus {
+	old := &set.Status
+	status := appsv1.StatefulSetStatus{
+		ObservedGeneration: set.Generation,
+		CurrentRevision:    s.Current,
+		UpdateRevision:     s.Update,
+		CollisionCount:     &collisions,
+		Conditions:         old.Conditions,
+	}
+	for _, pod := range s.Pods {
+		count(&status, s, pod)
+	}
+	if done(status, s, rules) {
+		status.CurrentReplicas = status.UpdatedReplicas
+		status.CurrentRevision = status.UpdateRevision
+	}
+	return status
+}
+
+func count(status *appsv1.StatefulSetStatus, s State, pod Pod) {
+	if pod.Health == Absent {
+		return
+	}
+	status.Replicas++
+	if pod.Health >= Ready {
+		status.ReadyReplicas++
+	}
+	if pod.Health == Available {
+		status.AvailableReplicas++
+	}
+	if pod.Terminating {
+		return
+	}
+	if pod.Revision == s.Current {
+		status.CurrentReplicas++
+	}
+	if pod.Revision == s.Update {
+		status.UpdatedReplicas++
+	}
+}
+
+// done reports whether the update is complete.
+func done(status appsv1.StatefulSetStatus, s State, rules Rules) bool {
+	all := int32(s.Replicas)
+	if rules.AvailableBeforeCurrent && status.AvailableReplicas != all {
+		return false
+	}
+	return status.UpdatedReplicas == all && status.ReadyReplicas == all && status.Replicas == all
+}
+
+// StatusChanged reports whether a status is worth a write.
+func StatusChanged(old, now *appsv1.StatefulSetStatus) bool {
+	return now.ObservedGeneration > old.ObservedGeneration ||
+		now.Replicas != old.Replicas ||
+		now.CurrentReplicas != old.CurrentReplicas ||
+		now.ReadyReplicas != old.ReadyReplicas ||
+		now.UpdatedReplicas != old.UpdatedReplicas ||
+		now.AvailableReplicas != old.AvailableReplicas ||
+		now.CurrentRevision != old.CurrentRevision ||
+		now.UpdateRevision != old.UpdateRevision ||
+		!equality.Semantic.DeepEqual(now.CollisionCount, old.CollisionCount) && (old.CollisionCount != nil || *now.CollisionCount != 0) ||
+		!equality.Semantic.DeepEqual(now.Conditions, old.Conditions)
+}
