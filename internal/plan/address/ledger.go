@@ -26,9 +26,9 @@ func NewLedger() *Ledger {
 	}
 }
 
-// SetPool adds a pool or changes it. What is held stays held, also outside
-// the new spans.
-func (l *Ledger) SetPool(p Pool) {
+// SetPool adds a pool or changes it, and reports whether that made a
+// difference. What is held stays held, also outside the new spans.
+func (l *Ledger) SetPool(p Pool) bool {
 	b, known := l.books[p.Name]
 	if !known {
 		b = &book{held: map[netip.Addr]types.NamespacedName{}}
@@ -43,10 +43,12 @@ func (l *Ledger) SetPool(p Pool) {
 		l.books[p.Name] = b
 	}
 	same := known && b.equal(&p)
+	reopened := b.Closed != p.Closed
 	b.Pool = p
 	if !same {
 		b.refill(l.reserved, l.holders)
 	}
+	return !same || reopened
 }
 
 // newest guesses where the last grant was: the book does not survive a

@@ -35,7 +35,28 @@ func Decide(s State) Plan {
 		d.plan.Delete = append(d.plan.Delete, rest...)
 	}
 	slices.SortFunc(d.plan.Delete, byName)
+	d.recycle()
 	return d.plan
+}
+
+// recycle turns a create and a delete of one family into one update: one write
+// less, and no moment without a slice.
+func (d *decision) recycle() {
+	var create []*discoveryv1.EndpointSlice
+	for _, fresh := range d.plan.Create {
+		i := slices.IndexFunc(d.plan.Delete, func(old *discoveryv1.EndpointSlice) bool {
+			return old.AddressType == fresh.AddressType && metav1.IsControlledBy(old, d.state.Service)
+		})
+		if i < 0 {
+			create = append(create, fresh)
+			continue
+		}
+		next := d.plan.Delete[i].DeepCopy()
+		next.Labels, next.Ports, next.Endpoints = fresh.Labels, fresh.Ports, fresh.Endpoints
+		d.plan.Update = append(d.plan.Update, next)
+		d.plan.Delete = slices.Delete(d.plan.Delete, i, i+1)
+	}
+	d.plan.Create = create
 }
 
 type decision struct {

@@ -36,8 +36,9 @@ func Start(kind Kind, p *corev1.Probe, started, now time.Time, inherited Verdict
 		if now.After(delayed) {
 			delayed = now
 		}
-		t.Base = delayed
-		t.beat = delayed
+		// A container that has just begun seldom answers: the first try is extra.
+		t.Base, t.extra = delayed, delayed
+		t.beat = delayed.Add(Period(p))
 		return t
 	}
 	if kind == Startup && t.Verdict == Success {
@@ -67,7 +68,7 @@ func (t Tracker) Next() (at time.Time, due bool) {
 	if t.finished {
 		return time.Time{}, false
 	}
-	if !t.extra.IsZero() && t.extra.Before(t.beat) {
+	if !t.extra.IsZero() && t.extra.Before(t.beat) { // an extra try that came too late is the regular one
 		return t.extra, true
 	}
 	return t.beat, true
@@ -75,7 +76,9 @@ func (t Tracker) Next() (at time.Time, due bool) {
 
 // Answer is the outcome of one try.
 type Answer struct {
-	OK       bool
+	OK bool
+	// Void means that the question could not be put: the try tells nothing.
+	Void     bool
 	Began    time.Time
 	Ended    time.Time
 	Expected time.Time // what Next said
@@ -94,6 +97,9 @@ func (t Tracker) Observe(a Answer) Tracker {
 		t.beat = t.skip(t.beat, a.Ended)
 	}
 	t.extra = time.Time{}
+	if a.Void {
+		return t
+	}
 	if counted || a.OK {
 		t = t.count(a.OK)
 	}

@@ -46,8 +46,8 @@ func TestReadinessHurriesUntilItSucceeds(t *testing.T) {
 			t.Fatalf("tries at %v, want %v", all, want)
 		}
 	}
-	if len(counted) != 1 || counted[0] != 0 {
-		t.Errorf("counted %v, want only the first", counted)
+	if len(counted) != 0 {
+		t.Errorf("counted %v, want none", counted)
 	}
 	if tr.Verdict != probe.Success {
 		t.Errorf("verdict %v", tr.Verdict)

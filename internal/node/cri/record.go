@@ -1,0 +1,82 @@
+package cri
+
+import (
+	"strconv"
+	"time"
+
+	"berth.dev/berth/internal/plan/podsync"
+	corev1 "k8s.io/api/core/v1"
+	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+)
+
+// Record is a container with what only the node needs to know of it.
+type Record struct {
+	podsync.Container
+	LogPath string
+	Notes   map[string]string
+	Mounts  []*runtimeapi.Mount
+}
+
+// DecodeSandbox reads a sandbox's status.
+func DecodeSandbox(s *runtimeapi.PodSandboxStatus) podsync.Sandbox {
+	sb := podsync.Sandbox{
+		ID: s.Id, Attempt: s.Metadata.GetAttempt(),
+		Ready:     s.State == runtimeapi.PodSandboxState_SANDBOX_READY,
+		CreatedAt: time.Unix(0, s.CreatedAt),
+	}
+	if ip := s.GetNetwork().GetIp(); ip != "" {
+		sb.IPs = append(sb.IPs, ip)
+		for _, more := range s.Network.AdditionalIps {
+			sb.IPs = append(sb.IPs, more.Ip)
+		}
+	}
+	return sb
+}
+
+// DecodeContainer reads a container's status. The termination message is not
+// part of it (see Message).
+func DecodeContainer(sandboxID string, s *runtimeapi.ContainerStatus) Record {
+	r := Record{LogPath: s.LogPath, Notes: s.Annotations, Mounts: s.Mounts}
+	r.Container = podsync.Container{
+		ID: s.Id, Name: s.Labels[LabelContainerName], SandboxID: sandboxID,
+		Attempt: int32(s.Metadata.GetAttempt()), Hash: s.Annotations[noteHash],
+		CreatedAt: time.Unix(0, s.CreatedAt),
+		Image:     s.Image.GetImage(), ImageID: s.ImageRef,
+	}
+	if r.ImageID == "" {
+		r.ImageID = s.ImageId
+	}
+	if n, err := strconv.ParseInt(s.Annotations[noteRestartCount], 10, 32); err == nil {
+		r.Attempt = int32(n)
+	}
+	if s.StartedAt > 0 {
+		r.StartedAt = time.Unix(0, s.StartedAt)
+	}
+	switch s.State {
+	case runtimeapi.ContainerState_CONTAINER_RUNNING:
+		r.Phase = podsync.Running
+		r.User = user(s.User)
+	case runtimeapi.ContainerState_CONTAINER_EXITED:
+		r.Phase = podsync.Exited
+		r.ExitCode, r.Reason, r.Message = s.ExitCode, s.Reason, s.Message
+		if s.FinishedAt > 0 {
+			r.FinishedAt = time.Unix(0, s.FinishedAt)
+		}
+	case runtimeapi.ContainerState_CONTAINER_CREATED:
+		r.Phase = podsync.Created
+	default:
+		// The runtime lost track of it: to everybody else it has ended.
+		r.Phase = podsync.Exited
+		r.ExitCode, r.Reason = 137, podsync.ContainerStatusUnknown
+	}
+	return r
+}
+
+func user(u *runtimeapi.ContainerUser) *corev1.ContainerUser {
+	if u.GetLinux() == nil {
+		return nil
+	}
+	return &corev1.ContainerUser{Linux: &corev1.LinuxContainerUser{
+		UID: u.Linux.Uid, GID: u.Linux.Gid, SupplementalGroups: u.Linux.SupplementalGroups,
+	}}
+}
