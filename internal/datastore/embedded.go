@@ -60,6 +60,9 @@ func embedded(c Config) (*Store, error) {
 		return nil, fmt.Errorf("datastore: embedded etcd in %s: %w", c.Dir, err)
 	}
 	client := v3client.New(e.Server)
+	led := gate(e.Server.ReadyNotify())
+	client.KV = gatedKV{client.KV, led}
+	client.Watcher = gatedWatcher{client.Watcher, led}
 	s := &Store{
 		Client:   &kubernetes.Client{Client: client},
 		Embedded: true,

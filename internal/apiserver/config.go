@@ -1,0 +1,115 @@
+package apiserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	utilnet "k8s.io/apimachinery/pkg/util/net"
+	"k8s.io/apiserver/pkg/admission"
+	"k8s.io/apiserver/pkg/authentication/authenticator"
+	"k8s.io/apiserver/pkg/authorization/authorizer"
+	"k8s.io/apiserver/pkg/registry/rest"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes"
+	restclient "k8s.io/client-go/rest"
+
+	"berth.dev/berth/internal/api"
+	"berth.dev/berth/internal/apiserver/registry/serviceaccount"
+	"berth.dev/berth/internal/datastore"
+)
+
+// Config is all that the server is made of. Only Kinds, Datastore, TLS and
+// ServiceCIDRs must be set.
+type Config struct {
+	Kinds     []api.Kind
+	Datastore *datastore.Store
+
+	TLS TLS
+	// BindAddress and Port say where to listen; port 0 picks a free one.
+	BindAddress string
+	Port        int
+	// AdvertiseAddress is where pods and other machines reach this server: the
+	// endpoint of the kubernetes Service. Without it that Service has no endpoint.
+	AdvertiseAddress netip.Addr
+
+	// ServiceCIDRs are one range, or one of each family; the first is preferred.
+	ServiceCIDRs []netip.Prefix
+	// ServiceNodePortRange defaults to upstream's 30000-32767.
+	ServiceNodePortRange utilnet.PortRange
+
+	// Authenticator, Authorizer and Admission are asked for once, while the
+	// server is built; their informers start with it. A nil Authenticator knows
+	// only in-process clients, a nil Authorizer allows everything.
+	Authenticator func(Parts) (authenticator.Request, error)
+	Authorizer    func(Parts) (authorizer.Authorizer, authorizer.RuleResolver, error)
+	Admission     func(Parts) (admission.Interface, error)
+	// Audiences are what a token must be made for to be accepted here.
+	Audiences authenticator.Audiences
+	// Tokens mints service account tokens; nil leaves serviceaccounts/token unserved.
+	Tokens serviceaccount.Minter
+	// TokenReviewer answers TokenReviews; nil leaves them unserved.
+	TokenReviewer authenticator.Token
+
+	// NodeClient is the TLS identity towards node agents, for logs and exec.
+	NodeClient NodeClient
+
+	// Hooks run once the server answers requests; it is ready when all are done.
+	// One that fails is tried again.
+	Hooks []Hook
+	// Storage adds endpoints that are no declared kind.
+	Storage map[schema.GroupVersion]map[string]rest.Storage
+	// Handlers serves further paths, for example /.well-known/openid-configuration.
+	Handlers map[string]Handler
+}
+
+// TLS are PEM files. They are watched, so that rotated ones are served without a restart.
+type TLS struct {
+	CertFile, KeyFile string
+	// ClientCAFile holds the authorities whose client certificates are asked for.
+	ClientCAFile string
+}
+
+// NodeClient are the PEM files for connections to node agents.
+type NodeClient struct {
+	CertFile, KeyFile string
+	// CAFile verifies the agents' serving certificates; empty skips that.
+	CAFile string
+}
+
+// Parts are what authentication, authorization, admission and hooks may use.
+type Parts struct {
+	// Config and Client are privileged (group system:masters).
+	Config *restclient.Config
+	Client kubernetes.Interface
+	// Informers are started by the server, which is not ready before they have synced.
+	Informers informers.SharedInformerFactory
+	// Authorizer is set for admission and hooks.
+	Authorizer authorizer.Authorizer
+	// Stopped is closed when the server stops.
+	Stopped <-chan struct{}
+}
+
+// Hook is work to be done at every start, for example creating the default roles.
+type Hook struct {
+	Name string // shown as poststarthook/<name> by /readyz
+	Run  func(context.Context, Parts) error
+}
+
+func (c *Config) check() error {
+	if c.Datastore == nil {
+		return errors.New("apiserver: no datastore")
+	}
+	if len(c.ServiceCIDRs) == 0 || len(c.ServiceCIDRs) > 2 {
+		return fmt.Errorf("apiserver: one or two service CIDRs are needed, got %v", c.ServiceCIDRs)
+	}
+	if len(c.ServiceCIDRs) == 2 && c.ServiceCIDRs[0].Addr().Is4() == c.ServiceCIDRs[1].Addr().Is4() {
+		return fmt.Errorf("apiserver: two service CIDRs must be of different families, got %v", c.ServiceCIDRs)
+	}
+	if c.ServiceNodePortRange.Size == 0 {
+		c.ServiceNodePortRange = utilnet.PortRange{Base: 30000, Size: 2768}
+	}
+	return nil
+}

@@ -1,0 +1,110 @@
+package apiserver
+
+import (
+	"fmt"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apiserver/pkg/registry/rest"
+	genericapiserver "k8s.io/apiserver/pkg/server"
+
+	"berth.dev/berth/internal/api"
+	"berth.dev/berth/internal/apiserver/registry"
+	"berth.dev/berth/internal/apiserver/storage"
+)
+
+// groups builds the endpoints of all API groups.
+type groups struct {
+	server *Server
+	mains  map[string]*registry.Main // by resource.group
+}
+
+// endpoints are the REST storages of one group version by resource name.
+type endpoints map[string]rest.Storage
+
+func (g *groups) build(sec *security) ([]*genericapiserver.APIGroupInfo, error) {
+	g.mains = map[string]*registry.Main{}
+	kinds := g.server.config.Kinds
+	getter := storage.Typed{Backend: g.server.backend, Codecs: api.Codecs, Versions: map[schema.GroupResource]schema.GroupVersion{}}
+	for _, k := range kinds {
+		gv := k.GVK.GroupVersion()
+		getter.Versions[gv.WithResource(k.Resource).GroupResource()] = gv
+	}
+	all := map[schema.GroupVersion]endpoints{}
+	var order []schema.GroupVersion
+	at := func(gv schema.GroupVersion) endpoints {
+		if all[gv] == nil {
+			all[gv] = endpoints{}
+			order = append(order, gv)
+		}
+		return all[gv]
+	}
+	for _, k := range kinds {
+		main, err := registry.NewMain(k, getter)
+		if err != nil {
+			return nil, fmt.Errorf("apiserver: %s: %w", k.Resource, err)
+		}
+		g.mains[k.GVK.GroupVersion().WithResource(k.Resource).GroupResource().String()] = main
+		g.server.ready = append(g.server.ready, main.ReadinessCheck)
+		to := at(k.GVK.GroupVersion())
+		to[k.Resource] = main
+		if k.HasStatus {
+			to[k.Resource+"/status"] = registry.NewStatus(k, main.Store)
+		}
+		if k.Scale != nil {
+			to[k.Resource+"/scale"] = registry.NewScale(k, main.Store)
+		}
+	}
+	if err := g.special(at, sec); err != nil {
+		return nil, err
+	}
+	for gv, more := range g.server.config.Storage {
+		for name, s := range more {
+			at(gv)[name] = s
+		}
+	}
+	return g.infos(order, all), nil
+}
+
+// infos joins the versions of a group.
+func (g *groups) infos(order []schema.GroupVersion, all map[schema.GroupVersion]endpoints) []*genericapiserver.APIGroupInfo {
+	byGroup := map[string]*genericapiserver.APIGroupInfo{}
+	var out []*genericapiserver.APIGroupInfo
+	for _, gv := range order {
+		info := byGroup[gv.Group]
+		if info == nil {
+			made := genericapiserver.NewDefaultAPIGroupInfo(gv.Group, api.Scheme, api.ParameterCodec, api.Codecs)
+			info = &made
+			byGroup[gv.Group] = info
+			out = append(out, info)
+		}
+		info.VersionedResourcesStorageMap[gv.Version] = all[gv]
+		if !g.protobuf(gv) {
+			info.NegotiatedSerializer = withoutProtobuf{info.NegotiatedSerializer}
+		}
+	}
+	return out
+}
+
+// protobuf says whether all kinds of gv have a protobuf form.
+func (g *groups) protobuf(gv schema.GroupVersion) bool {
+	for _, k := range g.server.config.Kinds {
+		if _, ok := k.New().(interface{ Marshal() ([]byte, error) }); !ok && k.GVK.GroupVersion() == gv {
+			return false
+		}
+	}
+	return true
+}
+
+// withoutProtobuf makes clients that prefer protobuf fall back to JSON.
+type withoutProtobuf struct{ runtime.NegotiatedSerializer }
+
+func (n withoutProtobuf) SupportedMediaTypes() []runtime.SerializerInfo {
+	var out []runtime.SerializerInfo
+	for _, info := range n.NegotiatedSerializer.SupportedMediaTypes() {
+		if info.MediaType != runtime.ContentTypeProtobuf {
+			out = append(out, info)
+		}
+	}
+	return out
+}

@@ -1,0 +1,62 @@
+package apiserver
+
+import (
+	genericapiserver "k8s.io/apiserver/pkg/server"
+
+	"berth.dev/berth/internal/api"
+)
+
+// newMain builds the server of the declared kinds, which passes what it does
+// not know on to the one of custom resource definitions.
+func (s *Server) newMain(sec *security) (*genericapiserver.GenericAPIServer, error) {
+	c, err := s.genericConfig(api.Codecs, sec)
+	if err != nil {
+		return nil, err
+	}
+	c.SharedInformerFactory = s.parts.Informers
+	c.AggregatedDiscoveryGroupManager = s.crds.GenericAPIServer.AggregatedDiscoveryGroupManager
+	g := groups{server: s}
+	infos, err := g.build(sec)
+	if err != nil {
+		return nil, err
+	}
+	main, err := c.Complete().New("berth", s.crds.GenericAPIServer)
+	if err != nil {
+		return nil, err
+	}
+	main.ShutdownTimeout = stopWithin
+	for _, info := range infos {
+		if info.PrioritizedVersions[0].Group == "" {
+			if err := main.InstallLegacyAPIGroup(genericapiserver.DefaultLegacyAPIPrefix, info); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if err := main.InstallAPIGroups(named(infos)...); err != nil {
+		return nil, err
+	}
+	for path, h := range s.config.Handlers {
+		if h.Prefix {
+			main.Handler.NonGoRestfulMux.HandlePrefix(path, h)
+		} else {
+			main.Handler.NonGoRestfulMux.Handle(path, h)
+		}
+	}
+	s.main = main
+	if err := s.publishCRDGroups(); err != nil {
+		return nil, err
+	}
+	s.openapi = newOpenAPI(main, s.crds)
+	main.Handler.NonGoRestfulMux.HandlePrefix("/openapi/", s.openapi)
+	return main, s.addHooks()
+}
+
+func named(infos []*genericapiserver.APIGroupInfo) []*genericapiserver.APIGroupInfo {
+	var out []*genericapiserver.APIGroupInfo
+	for _, info := range infos {
+		if info.PrioritizedVersions[0].Group != "" {
+			out = append(out, info)
+		}
+	}
+	return out
+}

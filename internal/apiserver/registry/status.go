@@ -1,0 +1,93 @@
+package registry
+
+import (
+	"context"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	genericregistry "k8s.io/apiserver/pkg/registry/generic/registry"
+	"k8s.io/apiserver/pkg/registry/rest"
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
+
+	"berth.dev/berth/internal/api"
+)
+
+// statusStrategy lets the status subresource change nothing but status.
+type statusStrategy struct{ strategy }
+
+func (s statusStrategy) PrepareForUpdate(ctx context.Context, obj, old runtime.Object) {
+	if s.kind.CopySpec != nil {
+		s.kind.CopySpec(obj, old)
+	}
+	if s.kind.PrepareStatusUpdate != nil {
+		s.kind.PrepareStatusUpdate(ctx, obj, old)
+	}
+}
+
+func (s statusStrategy) ValidateUpdate(ctx context.Context, obj, old runtime.Object) field.ErrorList {
+	if s.kind.ValidateStatusUpdate == nil {
+		return nil
+	}
+	return s.kind.ValidateStatusUpdate(ctx, obj, old)
+}
+
+func (s statusStrategy) WarningsOnUpdate(context.Context, runtime.Object, runtime.Object) []string {
+	return nil
+}
+
+func (s statusStrategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
+	if s.kind.GVK.Kind == "Pod" {
+		return s.resets(fieldpath.MakePathOrDie("spec"),
+			fieldpath.MakePathOrDie("metadata", "deletionTimestamp"),
+			fieldpath.MakePathOrDie("metadata", "ownerReferences"))
+	}
+	return s.resets(fieldpath.MakePathOrDie("spec"))
+}
+
+// Status serves a status subresource on the storage of the main endpoint.
+type Status struct{ store *genericregistry.Store }
+
+var (
+	_ rest.Getter              = &Status{}
+	_ rest.Patcher             = &Status{}
+	_ rest.ResetFieldsStrategy = &Status{}
+	_ rest.TableConvertor      = &Status{}
+)
+
+// NewStatus returns the status endpoint that belongs to main.
+func NewStatus(k api.Kind, main *genericregistry.Store) *Status {
+	store := *main
+	s := statusStrategy{newStrategy(k)}
+	store.CreateStrategy, store.DeleteStrategy = nil, nil
+	store.UpdateStrategy, store.ResetFieldsStrategy = s, s
+	return &Status{store: &store}
+}
+
+// New implements rest.Storage.
+func (s *Status) New() runtime.Object { return s.store.New() }
+
+// Destroy implements rest.Storage; the storage belongs to the main endpoint.
+func (s *Status) Destroy() {}
+
+// Get implements rest.Getter.
+func (s *Status) Get(ctx context.Context, name string, options *metav1.GetOptions) (runtime.Object, error) {
+	return s.store.Get(ctx, name, options)
+}
+
+// Update implements rest.Updater. It never creates the object.
+func (s *Status) Update(ctx context.Context, name string, info rest.UpdatedObjectInfo,
+	create rest.ValidateObjectFunc, update rest.ValidateObjectUpdateFunc, _ bool, options *metav1.UpdateOptions,
+) (runtime.Object, bool, error) {
+	return s.store.Update(ctx, name, info, create, update, false, options)
+}
+
+// GetResetFields implements rest.ResetFieldsStrategy.
+func (s *Status) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
+	return s.store.GetResetFields()
+}
+
+// ConvertToTable implements rest.TableConvertor.
+func (s *Status) ConvertToTable(ctx context.Context, obj, options runtime.Object) (*metav1.Table, error) {
+	return s.store.ConvertToTable(ctx, obj, options)
+}

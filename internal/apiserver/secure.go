@@ -1,0 +1,120 @@
+package apiserver
+
+import (
+	"fmt"
+	"net/http"
+
+	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/apiserver/pkg/admission"
+	"k8s.io/apiserver/pkg/authentication/authenticator"
+	"k8s.io/apiserver/pkg/authentication/request/union"
+	"k8s.io/apiserver/pkg/authentication/user"
+	"k8s.io/apiserver/pkg/authorization/authorizer"
+	"k8s.io/apiserver/pkg/authorization/authorizerfactory"
+	"k8s.io/apiserver/pkg/authorization/path"
+	authorizerunion "k8s.io/apiserver/pkg/authorization/union"
+	genericapiserver "k8s.io/apiserver/pkg/server"
+	"k8s.io/apiserver/pkg/server/dynamiccertificates"
+	genericfilters "k8s.io/apiserver/pkg/server/filters"
+	"k8s.io/apiserver/pkg/server/healthz"
+
+	"berth.dev/berth/internal/apiserver/inprocess"
+)
+
+// Handler serves one path, or all below it when Prefix is set.
+type Handler struct {
+	http.Handler
+	Prefix bool
+}
+
+// security is what both generic servers share.
+type security struct {
+	authenticator authenticator.Request
+	authorizer    authorizer.Authorizer
+	rules         authorizer.RuleResolver
+	admission     admission.Interface
+}
+
+func (s *Server) secure() (*security, error) {
+	out := &security{authenticator: inprocess.Authenticator()}
+	if f := s.config.Authenticator; f != nil {
+		external, err := f(s.parts)
+		if err != nil {
+			return nil, fmt.Errorf("apiserver: authentication: %w", err)
+		}
+		out.authenticator = union.New(out.authenticator, external)
+	}
+	always, err := path.NewAuthorizer([]string{"/healthz", "/readyz", "/livez"})
+	if err != nil {
+		return nil, err
+	}
+	last := authorizer.Authorizer(authorizerfactory.NewAlwaysAllowAuthorizer())
+	if f := s.config.Authorizer; f != nil {
+		if last, out.rules, err = f(s.parts); err != nil {
+			return nil, fmt.Errorf("apiserver: authorization: %w", err)
+		}
+	}
+	if out.authorizer, err = authorizerunion.New(
+		authorizerunion.NamedAuthorizer{AuthorizerName: "AlwaysAllowPaths", Authorizer: always},
+		authorizerunion.NamedAuthorizer{AuthorizerName: "AlwaysAllowMasters", Authorizer: authorizerfactory.NewPrivilegedGroups(user.SystemPrivilegedGroup)},
+		authorizerunion.NamedAuthorizer{AuthorizerName: "Berth", Authorizer: last},
+	); err != nil {
+		return nil, err
+	}
+	s.parts.Authorizer = out.authorizer
+	if f := s.config.Admission; f != nil {
+		if out.admission, err = f(s.parts); err != nil {
+			return nil, fmt.Errorf("apiserver: admission: %w", err)
+		}
+	}
+	return out, nil
+}
+
+// genericConfig is the part of a server's configuration that the main server
+// and the one for custom resource definitions have in common.
+func (s *Server) genericConfig(codecs serializer.CodecFactory, sec *security) (*genericapiserver.RecommendedConfig, error) {
+	serving, err := s.serving()
+	if err != nil {
+		return nil, err
+	}
+	c := genericapiserver.NewRecommendedConfig(codecs)
+	c.SecureServing = serving
+	c.ExternalAddress = s.listener.Addr().String()
+	c.LoopbackClientConfig = s.parts.Config
+	c.EffectiveVersion = newEffectiveVersion()
+	c.Authentication.Authenticator = sec.authenticator
+	c.Authentication.APIAudiences = s.config.Audiences
+	c.Authorization.Authorizer = sec.authorizer
+	c.RuleResolver = sec.rules
+	c.AdmissionControl = sec.admission
+	c.LongRunningFunc = genericfilters.BasicLongRunningRequestCheck(
+		sets.NewString("watch", "proxy"),
+		sets.NewString("attach", "exec", "proxy", "log", "portforward"),
+	)
+	c.ShutdownWatchTerminationGracePeriod = stopWithin / 2
+	c.StorageObjectCountTracker = nil // serves priority and fairness alone
+	c.SkipOpenAPIInstallation = true  // see openAPI
+	c.OpenAPIV3Config = openAPIV3Config()
+	etcd := func(r *http.Request) error { return s.config.Datastore.Check(r.Context()) }
+	c.AddHealthChecks(healthz.NamedCheck("etcd", etcd))
+	c.AddReadyzChecks(healthz.NamedCheck("etcd-readiness", etcd))
+	return c, nil
+}
+
+func (s *Server) serving() (*genericapiserver.SecureServingInfo, error) {
+	t := s.config.TLS
+	cert, err := dynamiccertificates.NewDynamicServingContentFromFiles("serving-cert", t.CertFile, t.KeyFile)
+	if err != nil {
+		return nil, fmt.Errorf("apiserver: serving certificate: %w", err)
+	}
+	info := &genericapiserver.SecureServingInfo{Listener: s.listener, Cert: cert}
+	if t.ClientCAFile != "" {
+		ca, err := dynamiccertificates.NewDynamicCAContentFromFile("client-ca", t.ClientCAFile)
+		if err != nil {
+			return nil, fmt.Errorf("apiserver: client authorities: %w", err)
+		}
+		info.ClientCA = ca
+	}
+	return info, nil
+}
