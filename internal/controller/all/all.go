@@ -1,0 +1,142 @@
+// Package all lists the control loops of one cluster.
+package all
+
+import (
+	"fmt"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"berth.dev/berth/internal/api"
+	"berth.dev/berth/internal/controller/endpointslice"
+	"berth.dev/berth/internal/controller/loop"
+	"berth.dev/berth/internal/controller/namespace"
+	"berth.dev/berth/internal/controller/nodelife"
+	"berth.dev/berth/internal/controller/podgc"
+	"berth.dev/berth/internal/controller/protection"
+	"berth.dev/berth/internal/controller/provisioner"
+	"berth.dev/berth/internal/controller/reap"
+	"berth.dev/berth/internal/controller/served"
+	"berth.dev/berth/internal/controller/serviceaccount"
+	"berth.dev/berth/internal/controller/statefulset"
+	"berth.dev/berth/internal/controller/volumebinder"
+	"berth.dev/berth/internal/ipam"
+	"berth.dev/berth/internal/scheduler"
+)
+
+// Config is what the loops need beyond the API.
+type Config struct {
+	// RootCA is the certificate authority of the API server, in PEM.
+	RootCA []byte
+	// IPAM says what the cluster's own address pools are.
+	IPAM ipam.Config
+	// Kinds are the built-in kinds that are served; nil means api.Kinds().
+	Kinds []api.Kind
+	// RESTConfig gives the two loops that must know custom kinds their own
+	// way to the API, by identity. nil (the simulator) means that only Kinds
+	// are served.
+	RESTConfig func(user string, groups ...string) *rest.Config
+}
+
+// Loops returns every loop, those that a pod's start waits for first.
+func Loops(config Config) ([]loop.Loop, error) {
+	if config.Kinds == nil {
+		config.Kinds = api.Kinds()
+	}
+	addresses, err := ipam.Loop(config.IPAM)
+	if err != nil {
+		return nil, fmt.Errorf("address loop: %w", err)
+	}
+	loops := []loop.Loop{
+		statefulset.Loop(),
+		scheduler.Loop(),
+		addresses,
+		volumebinder.Loop(),
+		provisioner.Loop(),
+		endpointslice.Loop(),
+		serviceaccount.AccountLoop(),
+		serviceaccount.RootCALoop(config.RootCA),
+		protection.Loop(),
+		nodelife.Loop(),
+		podgc.Loop(),
+	}
+	collected := collectable(config.Kinds, typed(loops))
+	var watched []client.Object
+	for _, k := range collected {
+		if k.Namespaced {
+			watched = append(watched, k.New())
+		}
+	}
+	content := namespace.Fixed(resources(config.Kinds))
+	var foreign reap.Foreign
+	if config.RESTConfig != nil {
+		c, err := served.NewContent(config.RESTConfig(namespace.User, serviceAccountGroups...))
+		if err != nil {
+			return nil, fmt.Errorf("namespace loop: %w", err)
+		}
+		content = func(loop.Env) namespace.Content { return c }
+		if foreign, err = served.NewOwners(config.RESTConfig(reap.User, serviceAccountGroups...)); err != nil {
+			return nil, fmt.Errorf("garbage collector: %w", err)
+		}
+	}
+	return append(loops, namespace.Loop(content, watched), reap.Loop(collected, foreign)), nil
+}
+
+var serviceAccountGroups = []string{"system:serviceaccounts", "system:serviceaccounts:kube-system", "system:authenticated"}
+
+// typed are the kinds that some loop has in the cache as whole objects.
+func typed(loops []loop.Loop) map[loop.KindKey]bool {
+	out := map[loop.KindKey]bool{}
+	for _, l := range loops {
+		for _, w := range l.Watches {
+			out[loop.KeyOf(w.Kind)] = true
+		}
+	}
+	return out
+}
+
+// collectable are the kinds that garbage collection looks after: all but
+// events. What is not in the cache anyway is watched by its metadata only.
+func collectable(kinds []api.Kind, typed map[loop.KindKey]bool) []reap.Kind {
+	var out []reap.Kind
+	for _, k := range kinds {
+		if k.GVK.Kind == "Event" {
+			continue
+		}
+		r := reap.Kind{GVK: k.GVK, Namespaced: k.Namespaced}
+		if o, ok := k.New().(client.Object); ok && typed[loop.KeyOf(o)] {
+			r.New = func() client.Object { return k.New().(client.Object) }
+			r.NewList = func() client.ObjectList { return k.NewList().(client.ObjectList) }
+		} else {
+			r.New = func() client.Object { return metadataOnly(k.GVK) }
+			r.NewList = func() client.ObjectList { return metadataList(k.GVK) }
+		}
+		out = append(out, r)
+	}
+	return out
+}
+
+func metadataOnly(gvk schema.GroupVersionKind) client.Object {
+	o := &metav1.PartialObjectMetadata{}
+	o.SetGroupVersionKind(gvk)
+	return o
+}
+
+func metadataList(gvk schema.GroupVersionKind) client.ObjectList {
+	list := &metav1.PartialObjectMetadataList{}
+	list.SetGroupVersionKind(gvk.GroupVersion().WithKind(gvk.Kind + "List"))
+	return list
+}
+
+func resources(kinds []api.Kind) []metav1.APIResource {
+	var out []metav1.APIResource
+	for _, k := range kinds {
+		out = append(out, metav1.APIResource{
+			Name: k.Resource, Kind: k.GVK.Kind, Group: k.GVK.Group, Version: k.GVK.Version,
+			Namespaced: k.Namespaced, Verbs: metav1.Verbs{"list", "delete"},
+		})
+	}
+	return out
+}

@@ -1,0 +1,157 @@
+// Package podgc removes pods that nobody else can: those of nodes that do not
+// exist, and those that were deleted before they had a node.
+package podgc
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"berth.dev/berth/internal/controller/loop"
+	"berth.dev/berth/internal/controller/podindex"
+)
+
+// quarantine is how long a node may be missing before its pods go: it may be
+// registered again under the same name.
+const quarantine = 40 * time.Second
+
+// Loop returns the pod garbage collector.
+func Loop() loop.Loop {
+	return loop.Loop{
+		Name: "pod-garbage-collector",
+		User: "system:serviceaccount:kube-system:pod-garbage-collector",
+		Watches: []loop.Watch{
+			{Kind: &corev1.Pod{}, Map: onPod},
+			{Kind: &corev1.Node{}, Map: onNode},
+		},
+		Indexes: []loop.Index{podindex.ByNode()},
+		New: func(env loop.Env) reconcile.Reconciler {
+			return &collector{env: env, missing: map[string]time.Time{}}
+		},
+	}
+}
+
+type collector struct {
+	env loop.Env
+	// missing says since when a node that pods name has been missing. One
+	// worker, so no lock.
+	missing map[string]time.Time
+}
+
+// Reconcile decides on one pod.
+func (c *collector) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
+	pod := &corev1.Pod{}
+	if err := c.env.Cache.Get(ctx, req.NamespacedName, pod); err != nil {
+		return reconcile.Result{}, unlessGone(err)
+	}
+	if pod.Spec.NodeName == "" {
+		if pod.DeletionTimestamp == nil {
+			return reconcile.Result{}, nil
+		}
+		return reconcile.Result{}, c.remove(ctx, pod, "")
+	}
+	wait, err := c.orphaned(ctx, pod.Spec.NodeName)
+	if err != nil || wait != 0 {
+		return reconcile.Result{RequeueAfter: max(wait, 0)}, err
+	}
+	return reconcile.Result{}, c.remove(ctx, pod, "PodGC: node no longer exists")
+}
+
+// orphaned is 0 when the node is gone for good, negative when it exists, else
+// how long to wait.
+func (c *collector) orphaned(ctx context.Context, node string) (time.Duration, error) {
+	key := types.NamespacedName{Name: node}
+	err := c.env.Cache.Get(ctx, key, &corev1.Node{})
+	if !apierrors.IsNotFound(err) {
+		delete(c.missing, node)
+		return -1, err
+	}
+	since, known := c.missing[node]
+	if !known {
+		since = c.env.Clock.Now()
+		c.missing[node] = since
+	}
+	if wait := since.Add(quarantine).Sub(c.env.Clock.Now()); wait > 0 {
+		return wait, nil
+	}
+	if err := c.env.Live.Get(ctx, key, &corev1.Node{}); !apierrors.IsNotFound(err) {
+		return -1, err
+	}
+	return 0, nil
+}
+
+// remove says in the pod's status why it ends, and deletes it at once.
+func (c *collector) remove(ctx context.Context, pod *corev1.Pod, why string) error {
+	latest := pod.DeepCopy()
+	if why != "" && pod.Status.Phase != corev1.PodSucceeded && pod.Status.Phase != corev1.PodFailed {
+		latest.Status.Phase = corev1.PodFailed
+		setDisrupted(&latest.Status, why, c.env.Clock.Now())
+		if err := c.env.Write.Status().Update(ctx, latest); err != nil {
+			return unlessGone(fmt.Errorf("mark pod %s/%s as failed: %w", pod.Namespace, pod.Name, err))
+		}
+	}
+	err := c.env.Write.Delete(ctx, latest, client.GracePeriodSeconds(0), client.Preconditions{UID: &pod.UID})
+	if unlessGone(err) != nil {
+		return fmt.Errorf("delete pod %s/%s: %w", pod.Namespace, pod.Name, err)
+	}
+	return nil
+}
+
+func setDisrupted(status *corev1.PodStatus, message string, now time.Time) {
+	want := corev1.PodCondition{
+		Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue,
+		Reason: "DeletionByPodGC", Message: message, LastTransitionTime: metav1.NewTime(now),
+	}
+	i := slices.IndexFunc(status.Conditions, func(c corev1.PodCondition) bool { return c.Type == want.Type })
+	if i < 0 {
+		status.Conditions = append(status.Conditions, want)
+		return
+	}
+	status.Conditions[i] = want
+}
+
+func onPod(ctx context.Context, read client.Reader, ev loop.Event) []reconcile.Request {
+	pod, ok := ev.New.(*corev1.Pod)
+	if !ok {
+		return nil
+	}
+	if pod.Spec.NodeName == "" {
+		if pod.DeletionTimestamp == nil {
+			return nil
+		}
+	} else if err := read.Get(ctx, types.NamespacedName{Name: pod.Spec.NodeName}, &corev1.Node{}); !apierrors.IsNotFound(err) {
+		return nil
+	}
+	return []reconcile.Request{{NamespacedName: client.ObjectKeyFromObject(pod)}}
+}
+
+// onNode wakes the pods of a node that is gone.
+func onNode(ctx context.Context, read client.Reader, ev loop.Event) []reconcile.Request {
+	if ev.New != nil {
+		return nil
+	}
+	pods := &corev1.PodList{}
+	if err := read.List(ctx, pods, client.MatchingFields{podindex.Node: ev.Old.GetName()}); err != nil {
+		return nil
+	}
+	var out []reconcile.Request
+	for i := range pods.Items {
+		out = append(out, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&pods.Items[i])})
+	}
+	return out
+}
+
+func unlessGone(err error) error {
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	return err
+}

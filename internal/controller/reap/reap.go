@@ -1,0 +1,158 @@
+// Package reap is the garbage collector, around plan/reap: it deletes objects
+// whose owners are gone, and finishes foreground and orphan deletions. It
+// keeps no graph: dependents are found through an index by owner UID over the
+// shared cache, owners are asked for by name and compared by UID.
+package reap
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"berth.dev/berth/internal/controller/loop"
+)
+
+// Kind is a kind whose objects are collected.
+type Kind struct {
+	GVK        schema.GroupVersionKind
+	Namespaced bool
+	// New and NewList make what the shared cache holds for this kind: the
+	// typed object where another loop watches it, else metadata only.
+	New     func() client.Object
+	NewList func() client.ObjectList
+}
+
+// User is the identity of the loop.
+const User = "system:serviceaccount:kube-system:generic-garbage-collector"
+
+const ownersIndex = "metadata.ownerReferences.uid"
+
+// knownAbsent bounds the memory of UIDs that are gone; a UID never comes back.
+const knownAbsent = 10_000
+
+// Foreign asks for owners of kinds that are not in the shared cache, such as
+// custom ones. It returns a NotFound status error only when the kind is served
+// and the object is gone.
+type Foreign interface {
+	Owner(ctx context.Context, apiVersion, kind string, key types.NamespacedName) (metav1.Object, error)
+}
+
+// recheck is how often an object with owners of foreign kinds, whose deletion
+// no watch shows, is looked at again.
+const recheck = 30 * time.Second
+
+// Loop returns the garbage collector for these kinds. Without foreign, owners
+// of other kinds count as existing.
+func Loop(kinds []Kind, foreign Foreign) loop.Loop {
+	set := make(kindSet, len(kinds))
+	for _, k := range kinds {
+		set[k.GVK.GroupKind()] = k
+	}
+	l := loop.Loop{
+		Name:    "garbage-collector",
+		User:    User,
+		Workers: 4,
+		New: func(env loop.Env) reconcile.Reconciler {
+			return &collector{env: env, kinds: set, foreign: foreign, absent: map[types.UID]bool{}}
+		},
+	}
+	for _, k := range kinds {
+		l.Watches = append(l.Watches, loop.Watch{Kind: k.New(), Map: set.onEvent(k)})
+		l.Indexes = append(l.Indexes, loop.Index{Kind: k.New(), Field: ownersIndex, Keys: ownerUIDs})
+	}
+	return l
+}
+
+type kindSet map[schema.GroupKind]Kind
+
+type collector struct {
+	env   loop.Env
+	kinds kindSet
+
+	foreign Foreign
+
+	mu     sync.Mutex
+	absent map[types.UID]bool
+}
+
+// Reconcile decides on one object.
+func (c *collector) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
+	kind, key, ok := c.kinds.parse(req)
+	if !ok {
+		return reconcile.Result{}, nil
+	}
+	obj := kind.New()
+	if err := c.env.Cache.Get(ctx, key, obj); err != nil {
+		return reconcile.Result{}, unlessGone(err)
+	}
+	if err := c.collect(ctx, kind, obj, 0); err != nil {
+		return reconcile.Result{}, err
+	}
+	if c.foreign != nil && c.kinds.anyForeign(obj) {
+		return reconcile.Result{RequeueAfter: recheck}, nil
+	}
+	return reconcile.Result{}, nil
+}
+
+// anyForeign says that an owner of the object is of a kind that is not watched.
+func (s kindSet) anyForeign(o client.Object) bool {
+	return slices.ContainsFunc(o.GetOwnerReferences(), func(ref metav1.OwnerReference) bool {
+		gv, err := schema.ParseGroupVersion(ref.APIVersion)
+		_, known := s[schema.GroupKind{Group: gv.Group, Kind: ref.Kind}]
+		return err == nil && !known
+	})
+}
+
+// request carries the kind of the object in front of its name.
+func request(kind Kind, o client.Object) reconcile.Request {
+	gk := kind.GVK.GroupKind()
+	return reconcile.Request{NamespacedName: types.NamespacedName{
+		Namespace: o.GetNamespace(), Name: gk.Kind + "." + gk.Group + "/" + o.GetName(),
+	}}
+}
+
+func (s kindSet) parse(req reconcile.Request) (Kind, types.NamespacedName, bool) {
+	prefix, name, ok := strings.Cut(req.Name, "/")
+	if !ok {
+		return Kind{}, types.NamespacedName{}, false
+	}
+	name1, group, _ := strings.Cut(prefix, ".")
+	kind, ok := s[schema.GroupKind{Group: group, Kind: name1}]
+	return kind, types.NamespacedName{Namespace: req.Namespace, Name: name}, ok
+}
+
+func ownerUIDs(o client.Object) []string {
+	refs := o.GetOwnerReferences()
+	if len(refs) == 0 {
+		return nil
+	}
+	out := make([]string, 0, len(refs))
+	for _, ref := range refs {
+		out = append(out, string(ref.UID))
+	}
+	return out
+}
+
+func unlessGone(err error) error {
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	return err
+}
+
+func wrap(doing string, kind Kind, o client.Object, err error) error {
+	if err == nil || apierrors.IsNotFound(err) {
+		return nil
+	}
+	return fmt.Errorf("%s %s %s/%s: %w", doing, kind.GVK.Kind, o.GetNamespace(), o.GetName(), err)
+}
