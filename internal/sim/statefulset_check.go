@@ -1,0 +1,109 @@
+package sim
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	plan "berth.dev/berth/internal/plan/statefulset"
+)
+
+var setGVK = appsv1.SchemeGroupVersion.WithKind("StatefulSet")
+
+// Converged reports every way in which a StatefulSet is not what its spec asks
+// for. Ask it after Settle.
+func (s *Sim) Converged() error {
+	var errs []error
+	for _, obj := range sorted(s.store.kind(setGVK).objects) {
+		set := obj.(*appsv1.StatefulSet)
+		if set.DeletionTimestamp != nil {
+			errs = append(errs, fmt.Errorf("set %s is still being deleted", set.Name))
+			continue
+		}
+		errs = append(errs, s.converged(set))
+	}
+	return errors.Join(errs...)
+}
+
+func (s *Sim) converged(set *appsv1.StatefulSet) error {
+	var errs []error
+	complain := func(format string, args ...any) {
+		errs = append(errs, fmt.Errorf("set %s: "+format, append([]any{set.Name}, args...)...))
+	}
+	start, replicas := 0, int(*set.Spec.Replicas)
+	if set.Spec.Ordinals != nil {
+		start = int(set.Spec.Ordinals.Start)
+	}
+	var want, got []string
+	for i := range replicas {
+		want = append(want, plan.PodName(set.Name, start+i))
+	}
+	slices.Sort(want)
+	updated := 0
+	for _, pod := range s.podsOf(set) {
+		got = append(got, pod.Name)
+		if !isReady(pod) || pod.DeletionTimestamp != nil || pod.Status.Phase != corev1.PodRunning {
+			complain("pod %s is not ready", pod.Name)
+		}
+		if pod.Labels[appsv1.ControllerRevisionHashLabelKey] == set.Status.UpdateRevision {
+			updated++
+		}
+		for i := range set.Spec.VolumeClaimTemplates {
+			_, ordinal, _ := plan.ParseName(pod.Name)
+			name := plan.ClaimName(set.Spec.VolumeClaimTemplates[i].Name, set.Name, ordinal)
+			if s.store.kind(corev1.SchemeGroupVersion.WithKind("PersistentVolumeClaim")).objects[nameIn(set, name)] == nil {
+				complain("claim %s does not exist", name)
+			}
+		}
+	}
+	slices.Sort(got)
+	if !slices.Equal(got, want) {
+		complain("pods are %v, want %v", got, want)
+	}
+	if wanted := wantUpdated(set, replicas); updated < wanted {
+		complain("%d pods are of the update revision, want %d", updated, wanted)
+	}
+	st := set.Status
+	for name, n := range map[string]int32{"replicas": st.Replicas, "readyReplicas": st.ReadyReplicas, "availableReplicas": st.AvailableReplicas} {
+		if int(n) != replicas {
+			complain("status.%s is %d, want %d", name, n, replicas)
+		}
+	}
+	if int(st.UpdatedReplicas) != updated {
+		complain("status.updatedReplicas is %d, but %d pods are", st.UpdatedReplicas, updated)
+	}
+	if st.ObservedGeneration != set.Generation {
+		complain("status.observedGeneration is %d, want %d", st.ObservedGeneration, set.Generation)
+	}
+	if updated == replicas && st.CurrentRevision != st.UpdateRevision {
+		complain("currentRevision %s is not updateRevision %s though all pods are updated", st.CurrentRevision, st.UpdateRevision)
+	}
+	return errors.Join(errs...)
+}
+
+// wantUpdated is how many pods must be of the update revision in the end.
+func wantUpdated(set *appsv1.StatefulSet, replicas int) int {
+	strategy := set.Spec.UpdateStrategy
+	if strategy.Type == appsv1.OnDeleteStatefulSetStrategyType {
+		return 0
+	}
+	if strategy.RollingUpdate == nil {
+		return replicas
+	}
+	return max(replicas-int(ptr.Deref(strategy.RollingUpdate.Partition, 0)), 0)
+}
+
+func (s *Sim) podsOf(set *appsv1.StatefulSet) []*corev1.Pod {
+	var pods []*corev1.Pod
+	for _, pod := range s.pods() {
+		if metav1.IsControlledBy(pod, set) {
+			pods = append(pods, pod)
+		}
+	}
+	return pods
+}
