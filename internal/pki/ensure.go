@@ -29,6 +29,8 @@ type Options struct {
 // Set is everything that Ensure keeps in its directory.
 type Set struct {
 	CA *Authority
+	// CAFile holds the authority's certificate, which everybody may read.
+	CAFile string
 	// APIServer is its serving certificate.
 	APIServer Pair
 	// KubeletClient is what the API server shows to node agents.
@@ -66,7 +68,7 @@ func Ensure(dir string, opts Options) (*Set, error) {
 	if err != nil {
 		return nil, err
 	}
-	set := &Set{CA: ca}
+	set := &Set{CA: ca, CAFile: filepath.Join(dir, "ca.crt")}
 	var wait sync.WaitGroup
 	leaves := opts.leaves(set)
 	errs := make([]error, len(leaves)+1)

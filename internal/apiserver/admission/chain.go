@@ -22,9 +22,6 @@ type Options struct {
 	Authorizer authorizer.Authorizer
 	// RBAC resolves rights for the checks against escalation.
 	RBAC *rbac.Authorizer
-	// PriorityClasses looks up classes; nil while the kind is not served: then
-	// only the two system classes exist.
-	PriorityClasses PriorityClasses
 	// TaintNewNodes taints a new node as not ready until a controller removes
 	// that (TaintNodesByCondition).
 	TaintNewNodes bool
@@ -52,7 +49,7 @@ func New(o Options) (admission.Interface, error) {
 		chain = append(chain, newTaintNodes())
 	}
 	chain = append(chain,
-		newPriority(o.PriorityClasses),
+		newPriority(o),
 		newDefaultTolerations(),
 		newStorageProtection(),
 		newDefaultStorageClass(o),

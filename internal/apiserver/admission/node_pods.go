@@ -5,7 +5,9 @@ import (
 	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apiserver/pkg/admission"
 	"k8s.io/utils/ptr"
 
@@ -18,7 +20,7 @@ func (p *nodeRestriction) pod(r nodeRequest) error {
 	case admission.Create:
 		return p.mirrorPod(r)
 	case admission.Delete:
-		pod, err := p.existing(r, r.GetName())
+		pod, err := p.existing(r, r.GetName(), "")
 		if err != nil {
 			return err
 		}
@@ -32,19 +34,22 @@ func (p *nodeRestriction) pod(r nodeRequest) error {
 }
 
 // existing returns the pod as it is stored: of the request where that has it,
-// else of the informer.
-func (p *nodeRestriction) existing(r nodeRequest, name string) (*corev1.Pod, error) {
+// else of the informer, and where that does not show the pod on the node, of
+// the API: the node may have heard of its new pod first.
+// An empty uid stands for any.
+func (p *nodeRestriction) existing(r nodeRequest, name string, uid types.UID) (*corev1.Pod, error) {
 	if pod, ok := r.GetOldObject().(*corev1.Pod); ok && pod != nil {
 		return pod, nil
 	}
 	pod, err := p.pods.Pods(r.GetNamespace()).Get(name)
-	if errors.IsNotFound(err) {
-		return nil, err
+	if err == nil && pod.Spec.NodeName == r.node && (uid == "" || pod.UID == uid) {
+		return pod, nil
 	}
-	if err != nil {
+	pod, err = p.client.CoreV1().Pods(r.GetNamespace()).Get(r.ctx, name, metav1.GetOptions{})
+	if err != nil && !errors.IsNotFound(err) {
 		return nil, r.refuse("%w", err)
 	}
-	return pod, nil
+	return pod, err
 }
 
 func (p *nodeRestriction) mirrorPod(r nodeRequest) error {
@@ -158,7 +163,7 @@ func (p *nodeRestriction) eviction(r nodeRequest) error {
 	if name == "" {
 		return r.refuse("could not determine pod from request data")
 	}
-	pod, err := p.existing(r, name)
+	pod, err := p.existing(r, name, "")
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/admission"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
+	"k8s.io/client-go/kubernetes"
 	corelisters "k8s.io/client-go/listers/core/v1"
 
 	"berth.dev/berth/internal/apiserver/authz/node"
@@ -16,6 +17,7 @@ import (
 // nodeRestriction holds a node to writing about itself and its own pods.
 type nodeRestriction struct {
 	*admission.Handler
+	client     kubernetes.Interface
 	pods       corelisters.PodLister
 	nodes      corelisters.NodeLister
 	authorizer authorizer.Authorizer
@@ -25,6 +27,7 @@ func newNodeRestriction(o Options) *nodeRestriction {
 	core := o.Informers.Core().V1()
 	return &nodeRestriction{
 		Handler:    admission.NewHandler(admission.Create, admission.Update, admission.Delete),
+		client:     o.Client,
 		pods:       core.Pods().Lister(),
 		nodes:      core.Nodes().Lister(),
 		authorizer: o.Authorizer,

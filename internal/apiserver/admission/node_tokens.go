@@ -24,7 +24,7 @@ func (p *nodeRestriction) token(r nodeRequest) error {
 	if ref.UID == "" {
 		return r.refuse("node requested token with a pod binding without a uid")
 	}
-	pod, err := p.existing(r, ref.Name)
+	pod, err := p.existing(r, ref.Name, ref.UID)
 	switch {
 	case err != nil:
 		return err

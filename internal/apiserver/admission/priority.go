@@ -2,21 +2,17 @@ package admission
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
 	schedulingv1 "k8s.io/api/scheduling/v1"
-	"k8s.io/apimachinery/pkg/api/errors"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apiserver/pkg/admission"
+	schedulinglisters "k8s.io/client-go/listers/scheduling/v1"
 )
-
-// PriorityClasses looks up priority classes.
-type PriorityClasses interface {
-	// Get returns the class of that name, or a NotFound error.
-	Get(ctx context.Context, name string) (*schedulingv1.PriorityClass, error)
-	// Default returns the class that pods without one have, or nil.
-	Default(ctx context.Context) (*schedulingv1.PriorityClass, error)
-}
 
 // systemClasses exist without an object.
 var systemClasses = map[string]int32{
@@ -27,20 +23,26 @@ var systemClasses = map[string]int32{
 // priority puts a pod's priority into its spec.
 type priority struct {
 	*admission.Handler
-	classes PriorityClasses
+	classes schedulinglisters.PriorityClassLister
 }
 
-func newPriority(classes PriorityClasses) *priority {
-	return &priority{admission.NewHandler(admission.Create), classes}
+func newPriority(o Options) *priority {
+	classes := o.Informers.Scheduling().V1().PriorityClasses()
+	p := &priority{admission.NewHandler(admission.Create), classes.Lister()}
+	p.SetReadyFunc(classes.Informer().HasSynced)
+	return p
 }
 
 // Admit implements admission.MutationInterface.
-func (p *priority) Admit(ctx context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
+func (p *priority) Admit(_ context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
 	pod, ok := createdPod(a)
 	if !ok {
 		return nil
 	}
-	class, err := p.classOf(ctx, pod)
+	if !p.WaitForReady() {
+		return admission.NewForbidden(a, errors.New("not yet ready to handle request"))
+	}
+	class, err := p.classOf(pod)
 	if err != nil {
 		return admission.NewForbidden(a, err)
 	}
@@ -48,7 +50,8 @@ func (p *priority) Admit(ctx context.Context, a admission.Attributes, _ admissio
 		return admission.NewForbidden(a, fmt.Errorf("the integer value of priority (%d) must not be provided in pod spec; priority admission controller computed %d from the given PriorityClass name", *have, class.Value))
 	}
 	pod.Spec.PriorityClassName = class.Name
-	pod.Spec.Priority = &class.Value
+	value := class.Value
+	pod.Spec.Priority = &value
 	policy := corev1.PreemptLowerPriority
 	if class.PreemptionPolicy != nil {
 		policy = *class.PreemptionPolicy
@@ -60,40 +63,40 @@ func (p *priority) Admit(ctx context.Context, a admission.Attributes, _ admissio
 	return nil
 }
 
-func (p *priority) classOf(ctx context.Context, pod *corev1.Pod) (schedulingv1.PriorityClass, error) {
+func (p *priority) classOf(pod *corev1.Pod) (*schedulingv1.PriorityClass, error) {
 	name := pod.Spec.PriorityClassName
-	if value, ok := systemClasses[name]; ok {
-		class := schedulingv1.PriorityClass{Value: value}
-		class.Name = name
-		return class, nil
-	}
-	if p.classes == nil {
-		if name != "" {
-			return schedulingv1.PriorityClass{}, noClass(name)
-		}
-		return schedulingv1.PriorityClass{}, nil
-	}
 	if name == "" {
-		class, err := p.classes.Default(ctx)
-		if err != nil {
-			return schedulingv1.PriorityClass{}, fmt.Errorf("failed to get default priority class: %v", err)
-		}
-		if class == nil {
-			return schedulingv1.PriorityClass{}, nil
-		}
-		return *class, nil
+		return p.defaultClass()
 	}
-	class, err := p.classes.Get(ctx, name)
+	if value, ok := systemClasses[name]; ok {
+		return &schedulingv1.PriorityClass{ObjectMeta: metav1.ObjectMeta{Name: name}, Value: value}, nil
+	}
+	class, err := p.classes.Get(name)
 	switch {
-	case errors.IsNotFound(err):
-		return schedulingv1.PriorityClass{}, noClass(name)
+	case apierrors.IsNotFound(err):
+		return nil, fmt.Errorf("no PriorityClass with name %v was found", name)
 	case err != nil:
-		return schedulingv1.PriorityClass{}, fmt.Errorf("failed to get PriorityClass with name %s: %v", name, err)
+		return nil, fmt.Errorf("failed to get PriorityClass with name %s: %w", name, err)
 	}
-	return *class, nil
+	return class, nil
 }
 
-func noClass(name string) error { return fmt.Errorf("no PriorityClass with name %v was found", name) }
+// defaultClass is the class for pods that name none: of several the lowest,
+// and without any the priority is zero.
+func (p *priority) defaultClass() (*schedulingv1.PriorityClass, error) {
+	all, err := p.classes.List(labels.Everything())
+	if err != nil {
+		return nil, fmt.Errorf("failed to get default priority class: %w", err)
+	}
+	least := &schedulingv1.PriorityClass{}
+	found := false
+	for _, class := range all {
+		if class.GlobalDefault && (!found || class.Value < least.Value) {
+			least, found = class, true
+		}
+	}
+	return least, nil
+}
 
 // createdPod returns the pod that a request creates.
 func createdPod(a admission.Attributes) (*corev1.Pod, bool) {

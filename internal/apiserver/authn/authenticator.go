@@ -17,8 +17,6 @@ import (
 type Options struct {
 	// ClientCA verifies client certificates.
 	ClientCA *x509.CertPool
-	// InProcess knows the components of this process; nil means none.
-	InProcess *InProcess
 	// Tokens verifies bearer tokens; nil means none is accepted.
 	Tokens authenticator.Token
 	// DisableAnonymous refuses requests without credentials.
@@ -30,13 +28,9 @@ func New(o Options) (authenticator.Request, error) {
 	if o.ClientCA == nil {
 		return nil, errors.New("authn: no client authority given")
 	}
-	var ways []authenticator.Request
-	if o.InProcess != nil {
-		ways = append(ways, o.InProcess)
-	}
 	verify := x509request.DefaultVerifyOptions()
 	verify.Roots = o.ClientCA
-	ways = append(ways, x509request.New(verify, x509request.CommonNameUserConversion))
+	ways := []authenticator.Request{x509request.New(verify, x509request.CommonNameUserConversion)}
 	if o.Tokens != nil {
 		ways = append(ways, bearertoken.New(o.Tokens), websocket.NewProtocolAuthenticator(o.Tokens))
 	}

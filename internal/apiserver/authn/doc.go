@@ -1,15 +1,12 @@
-// Package authn says who makes a request to the API server: client
-// certificates, the components of this process (in-memory transport), service
-// account tokens, and everybody else as system:anonymous. It also issues
-// service account tokens and answers the kinds that only ask about identity.
+// Package authn says who makes a request to the API server from outside its
+// process: client certificates, service account tokens, and everybody else as
+// system:anonymous. It also signs service account tokens and answers the kind
+// that only asks about identity.
 //
-// What the server installs from here, all create-only and never stored:
+// The server is given New as its authenticator, a Verifier as its reviewer of
+// tokens, a Minter for serviceaccounts/token, and installs
 //
-//	core/v1                  serviceaccounts/token   NewTokenREST
-//	authentication.k8s.io/v1 tokenreviews            NewTokenReviewREST
-//	authentication.k8s.io/v1 selfsubjectreviews      NewSelfSubjectReviewREST
-//	GET /.well-known/openid-configuration, /openid/v1/jwks   Discovery
-//
-// The in-memory transport carries a bearer token of InProcess.Token; it is
-// refused on every connection that has TLS, so it is worth nothing outside.
+//	authentication.k8s.io/v1 selfsubjectreviews   NewSelfSubjectReviewREST
+//	authentication.k8s.io/v1 tokenreviews         NewTokenReviewREST
+//	GET /.well-known/openid-configuration, /openid/v1/jwks   NewDiscovery
 package authn

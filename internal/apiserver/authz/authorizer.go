@@ -22,7 +22,7 @@ var AlwaysAllowed = []string{"/healthz", "/healthz/*", "/livez", "/livez/*", "/r
 
 // Options are what rights are decided from.
 type Options struct {
-	// Informers must be made with WithTransform(Slim); the caller starts them.
+	// Informers are started by the caller, after New has made them slim.
 	Informers informers.SharedInformerFactory
 	// Defaults are the compiled-in roles and bindings (bootstrap/policy).
 	Defaults rbac.Objects
@@ -45,6 +45,9 @@ func New(o Options) (*Authorizer, error) {
 	}
 	if o.Clock == nil {
 		o.Clock = clock.RealClock{}
+	}
+	if err := slim(o.Informers); err != nil {
+		return nil, err
 	}
 	byRole, err := rbac.New(o.Informers, o.Defaults)
 	if err != nil {

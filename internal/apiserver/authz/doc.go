@@ -9,8 +9,8 @@
 //	authorization.k8s.io/v1 localsubjectaccessreviews  NewLocalSubjectAccessReviewREST (namespaced)
 //	authorization.k8s.io/v1 selfsubjectrulesreviews    NewSelfSubjectRulesReviewREST
 //
-// The informer factory that New is given must be made with
-// informers.WithTransform(Slim), which keeps the API server's own copies of
-// pods small. The informers it asks for are pods, persistentvolumes, roles,
-// rolebindings, clusterroles and clusterrolebindings.
+// The informers that New asks for are pods, persistentvolumes, nodes,
+// serviceaccounts, roles, rolebindings, clusterroles and clusterrolebindings.
+// New gives them the transform Slim, which keeps the API server's own copies
+// of objects small; they must not have been started before.
 package authz

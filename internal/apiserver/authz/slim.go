@@ -3,7 +3,23 @@ package authz
 import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/tools/cache"
 )
+
+// slim sets the transform on every informer that the API server itself uses.
+func slim(f informers.SharedInformerFactory) error {
+	core, roles := f.Core().V1(), f.Rbac().V1()
+	for _, informer := range []cache.SharedIndexInformer{
+		core.Pods().Informer(), core.PersistentVolumes().Informer(), core.Nodes().Informer(), core.ServiceAccounts().Informer(),
+		roles.Roles().Informer(), roles.RoleBindings().Informer(), roles.ClusterRoles().Informer(), roles.ClusterRoleBindings().Informer(),
+	} {
+		if err := informer.SetTransform(Slim); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // Slim is an informer transform: it drops what the API server's own informers
 // never look at. Managed fields go from every object. Of a pod there remain

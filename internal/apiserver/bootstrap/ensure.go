@@ -74,7 +74,8 @@ func failed(want metav1.Object, err error) error {
 // addMissing adds labels and annotations; a value that is there stays.
 func addMissing(to, from metav1.Object) bool {
 	join := func(have, want map[string]string) (map[string]string, bool) {
-		joined := maps.Clone(want)
+		joined := map[string]string{}
+		maps.Copy(joined, want)
 		maps.Copy(joined, have)
 		return joined, len(joined) != len(have)
 	}

@@ -1,0 +1,145 @@
+package secure
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"errors"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"k8s.io/apiserver/pkg/admission"
+	"k8s.io/apiserver/pkg/authentication/authenticator"
+	"k8s.io/apiserver/pkg/authorization/authorizer"
+	"k8s.io/utils/clock"
+
+	"berth.dev/berth/internal/apiserver"
+	berthadmission "berth.dev/berth/internal/apiserver/admission"
+	"berth.dev/berth/internal/apiserver/authn"
+	"berth.dev/berth/internal/apiserver/authz"
+	"berth.dev/berth/internal/apiserver/bootstrap"
+	"berth.dev/berth/internal/apiserver/bootstrap/policy"
+	"berth.dev/berth/internal/pki"
+)
+
+// Options are what the configuration does not know yet.
+type Options struct {
+	// PKI is what pki.Ensure returned.
+	PKI *pki.Set
+	// ClusterDomain makes the issuer of service account tokens; "cluster.local" when empty.
+	ClusterDomain string
+	// RolesAfter, when not nil, is closed when the machine has time to write the
+	// default roles, for example once the node is Ready. Until they are written
+	// the compiled-in ones count. Without it they are written at once.
+	RolesAfter <-chan struct{}
+	// RolesAtTheLatest bounds the wait for RolesAfter; 0 means five seconds.
+	RolesAtTheLatest time.Duration
+	// TaintNewNodes: see admission.Options.
+	TaintNewNodes bool
+	Logger        *slog.Logger // nil: silence
+	Clock         clock.Clock  // nil: real time
+}
+
+// Apply sets everything in c that identity and rights need. It leaves alone
+// what they do not: addresses, ranges, kinds, the datastore.
+func Apply(c *apiserver.Config, o Options) error {
+	if o.PKI == nil {
+		return errors.New("secure: no certificates given")
+	}
+	if o.ClusterDomain == "" {
+		o.ClusterDomain = "cluster.local"
+	}
+	if o.Clock == nil {
+		o.Clock = clock.RealClock{}
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.RolesAtTheLatest == 0 {
+		o.RolesAtTheLatest = 5 * time.Second
+	}
+	c.TLS = apiserver.TLS{CertFile: o.PKI.APIServer.CertFile, KeyFile: o.PKI.APIServer.KeyFile, ClientCAFile: o.PKI.CAFile}
+	c.NodeClient = apiserver.NodeClient{CertFile: o.PKI.KubeletClient.CertFile, KeyFile: o.PKI.KubeletClient.KeyFile, CAFile: o.PKI.CAFile}
+	p := &parts{o: o}
+	if err := p.tokens(c); err != nil {
+		return err
+	}
+	c.Authenticator = p.authenticator
+	c.Authorizer = p.authorizer
+	c.Admission = p.admission
+	c.Hooks = append(c.Hooks,
+		apiserver.Hook{Name: "start-system-namespaces-controller", Run: func(ctx context.Context, s apiserver.Parts) error {
+			return bootstrap.Namespaces(ctx, s.Client, s.Informers)
+		}},
+		apiserver.Hook{Name: "rbac/bootstrap-roles", Run: p.startRoles},
+	)
+	return nil
+}
+
+// parts are made step by step while the server is built, in the order in
+// which it asks for them.
+type parts struct {
+	o          Options
+	issuer     string
+	audiences  authenticator.Audiences
+	verifier   reviewer
+	authorizes *authz.Authorizer
+	roles      *bootstrap.Roles
+}
+
+func (p *parts) keys() []*ecdsa.PublicKey {
+	return []*ecdsa.PublicKey{&p.o.PKI.ServiceAccountKey.PublicKey}
+}
+
+// tokens sets what issues and explains service account tokens.
+func (p *parts) tokens(c *apiserver.Config) error {
+	p.issuer = "https://kubernetes.default.svc." + p.o.ClusterDomain
+	p.audiences = authenticator.Audiences{p.issuer}
+	issuer, err := authn.NewIssuer(p.issuer, p.o.PKI.ServiceAccountKey)
+	if err != nil {
+		return err
+	}
+	discovery, err := authn.NewDiscovery(p.issuer, p.keys())
+	if err != nil {
+		return err
+	}
+	c.Audiences = p.audiences
+	c.Tokens = &authn.Minter{Issuer: issuer, Audiences: p.audiences, Clock: p.o.Clock}
+	c.TokenReviewer = &p.verifier
+	if c.Handlers == nil {
+		c.Handlers = map[string]apiserver.Handler{}
+	}
+	for _, path := range []string{authn.ConfigurationPath, authn.KeysPath} {
+		c.Handlers[path] = apiserver.Handler{Handler: http.Handler(discovery)}
+	}
+	return nil
+}
+
+func (p *parts) authenticator(s apiserver.Parts) (authenticator.Request, error) {
+	verifier, err := authn.NewVerifier(authn.VerifierOptions{
+		Issuers: []string{p.issuer}, Keys: p.keys(), Audiences: p.audiences,
+		Live: authn.Live(s.Client), Cached: authn.Cached(s.Informers), Clock: p.o.Clock,
+	})
+	if err != nil {
+		return nil, err
+	}
+	p.verifier.set(verifier)
+	return authn.New(authn.Options{ClientCA: p.o.PKI.CA.Pool(), Tokens: verifier})
+}
+
+func (p *parts) authorizer(s apiserver.Parts) (authorizer.Authorizer, authorizer.RuleResolver, error) {
+	a, err := authz.New(authz.Options{Informers: s.Informers, Defaults: policy.Defaults(), Clock: p.o.Clock})
+	if err != nil {
+		return nil, nil, err
+	}
+	p.authorizes = a
+	p.roles, err = bootstrap.NewRoles(s.Client, s.Informers, a.RBAC, policy.Defaults())
+	return a, a, err
+}
+
+func (p *parts) admission(s apiserver.Parts) (admission.Interface, error) {
+	return berthadmission.New(berthadmission.Options{
+		Client: s.Client, Informers: s.Informers, Authorizer: s.Authorizer, RBAC: p.authorizes.RBAC,
+		TaintNewNodes: p.o.TaintNewNodes, Clock: p.o.Clock,
+	})
+}
