@@ -44,7 +44,9 @@ func intent(message string, restart bool) string {
 
 // stop asks for a container to be stopped, or to be stopped sooner.
 func (d *decision) stop(c *Container, grace int64, why Why, message string) {
-	if given, busy := d.Busy.Stops[c.ID]; busy && given <= grace {
+	// What is left for sidecars shrinks by itself: only a shorter grace of the
+	// pod overtakes a stop under way.
+	if given, busy := d.Busy.Stops[c.ID]; busy && given <= max(grace, d.grace()) {
 		return
 	}
 	if d.waits(c.ID) {

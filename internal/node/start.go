@@ -1,0 +1,173 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"berth.dev/berth/internal/node/cri"
+	"berth.dev/berth/internal/node/image"
+	"berth.dev/berth/internal/plan/podsync"
+	grpcstatus "google.golang.org/grpc/status"
+	corev1 "k8s.io/api/core/v1"
+	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+)
+
+// failed is why a container could not be started.
+type failed struct {
+	reason, message string
+}
+
+func (f *failed) Error() string { return f.message }
+
+func (w *worker) startContainer(pod *corev1.Pod, action podsync.Action) {
+	err := w.start(pod, action)
+	stopped := w.going.Err() != nil
+	if err != nil && w.ctx.Err() == nil {
+		// A request that failed may have left something behind.
+		w.agent.relistPod(w.ctx, w)
+	}
+	w.change(func() {
+		w.busy.Start = ""
+		record := w.records[action.Container]
+		var why *failed
+		switch {
+		case err == nil:
+			record = record.Started()
+		case stopped:
+		case errors.As(err, &why):
+			record = record.Failed(why.reason, why.message, w.agent.cfg.Clock.Now())
+		default:
+			record = record.Failed(podsync.CreateContainerError, err.Error(), w.agent.cfg.Clock.Now())
+		}
+		w.records[action.Container] = record
+	})
+	var why *failed
+	if errors.As(err, &why) && why.reason == podsync.CreateContainerConfigError && !stopped {
+		w.awaitSources(pod, action.Container)
+	}
+}
+
+// start pulls, creates, starts and greets one container.
+func (w *worker) start(pod *corev1.Pod, action podsync.Action) error {
+	c := containerNamed(pod, action.Container)
+	if c == nil {
+		return &failed{podsync.CreateContainerError, "the pod has no container " + action.Container}
+	}
+	w.mu.Lock()
+	sandbox := podsync.Sandbox{}
+	for _, sb := range w.sandboxes {
+		if sandbox.ID == "" || sb.Attempt > sandbox.Attempt {
+			sandbox = sb
+		}
+	}
+	w.mu.Unlock()
+
+	tell := func(kind, reason, message string) { w.agent.event(pod, c.Name, kind, reason, message) }
+	fail := func(reason string, err error) error {
+		message := err.Error()
+		if s, ok := grpcstatus.FromError(err); ok {
+			message = s.Message()
+		}
+		if w.going.Err() == nil {
+			tell(corev1.EventTypeWarning, "Failed", "Error: "+message)
+		}
+		return &failed{reason, message}
+	}
+
+	sandboxConfig, err := w.sandboxConfig(pod, sandbox.Attempt)
+	if err != nil {
+		return fail(podsync.CreateContainerConfigError, err)
+	}
+	img, err := w.agent.images.Ensure(w.going, pod, c, sandboxConfig, tell)
+	if err != nil {
+		var why *image.Error
+		if errors.As(err, &why) {
+			if w.going.Err() == nil {
+				tell(corev1.EventTypeWarning, "Failed", "Error: "+why.Reason)
+			}
+			return &failed{why.Reason, why.Message}
+		}
+		return fail(podsync.ErrImagePull, err)
+	}
+	config, err := w.containerConfig(pod, c, action.Attempt, img, sandbox)
+	if err != nil {
+		return fail(podsync.CreateContainerConfigError, err)
+	}
+	if w.going.Err() != nil {
+		return w.going.Err()
+	}
+
+	// From here on a request is not broken off: its outcome has to be known.
+	ctx, cancel := context.WithTimeout(w.ctx, callTimeout)
+	defer cancel()
+	created, err := w.agent.cri.CreateContainer(ctx, &runtimeapi.CreateContainerRequest{
+		PodSandboxId: sandbox.ID, Config: config, SandboxConfig: sandboxConfig,
+	})
+	if err != nil {
+		return fail(podsync.CreateContainerError, err)
+	}
+	tell(corev1.EventTypeNormal, "Created", "Container created")
+	if _, err := w.agent.cri.StartContainer(ctx, &runtimeapi.StartContainerRequest{ContainerId: created.ContainerId}); err != nil {
+		return fail(podsync.RunContainerError, err)
+	}
+	tell(corev1.EventTypeNormal, "Started", "Container started")
+	w.agent.refresh(ctx, w, sandbox.ID, created.ContainerId)
+	return w.postStart(pod, c, created.ContainerId)
+}
+
+// postStart greets the container; one whose hook fails is killed.
+func (w *worker) postStart(pod *corev1.Pod, c *corev1.Container, id string) error {
+	if c.Lifecycle == nil || c.Lifecycle.PostStart == nil {
+		return nil
+	}
+	err := w.hook(w.going, c.Lifecycle.PostStart, c, id, hookTimeout)
+	if err == nil {
+		return nil
+	}
+	if w.going.Err() != nil {
+		return w.going.Err()
+	}
+	w.agent.event(pod, c.Name, corev1.EventTypeWarning, "FailedPostStartHook", "PostStartHook failed")
+	w.agent.event(pod, c.Name, corev1.EventTypeNormal, "Killing", "FailedPostStartHook")
+	grace := int64(30)
+	if pod.Spec.TerminationGracePeriodSeconds != nil {
+		grace = max(*pod.Spec.TerminationGracePeriodSeconds, 2)
+	}
+	w.halt(w.ctx, id, time.Duration(grace)*time.Second)
+	return &failed{podsync.PostStartHookError, err.Error()}
+}
+
+// containerConfig is the request for one container.
+func (w *worker) containerConfig(pod *corev1.Pod, c *corev1.Container, attempt int32, img image.Image, sandbox podsync.Sandbox) (*runtimeapi.ContainerConfig, error) {
+	env, err := w.environment(pod, c, sandbox)
+	if err != nil {
+		return nil, err
+	}
+	mounts, err := w.mountsOf(pod, c, attempt, env, sandbox)
+	if err != nil {
+		return nil, err
+	}
+	return cri.ContainerConfig(pod, c, cri.ContainerOptions{
+		Attempt: attempt, ImageRef: img.Ref, Image: img.User, Env: env, Mounts: mounts,
+		OOMScore: w.agent.oomScore(pod, c), Target: w.target(pod, c.Name),
+	})
+}
+
+// target is the container that an ephemeral container looks into.
+func (w *worker) target(pod *corev1.Pod, name string) string {
+	for i := range pod.Spec.EphemeralContainers {
+		e := &pod.Spec.EphemeralContainers[i]
+		if e.Name != name || e.TargetContainerName == "" {
+			continue
+		}
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		for id, r := range w.containers {
+			if r.Name == e.TargetContainerName && r.Phase == podsync.Running {
+				return id
+			}
+		}
+	}
+	return ""
+}

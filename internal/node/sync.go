@@ -1,0 +1,212 @@
+package node
+
+import (
+	"fmt"
+	"time"
+
+	"berth.dev/berth/internal/plan/podsync"
+	planprobe "berth.dev/berth/internal/plan/probe"
+	corev1 "k8s.io/api/core/v1"
+	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+)
+
+// run decides whenever something has changed, until nothing of the pod is left
+// or the agent ends.
+func (w *worker) run() {
+	defer w.stopProbes()
+	w.timer = w.agent.cfg.Clock.NewTimer(time.Hour)
+	defer func() { w.timer.Stop() }()
+	for {
+		select {
+		case <-w.ctx.Done():
+			return
+		case <-w.wake:
+		case <-w.timer.C():
+		}
+		if w.sync() {
+			w.clean()
+			w.agent.drop(w)
+			return
+		}
+	}
+}
+
+// sync decides once; true means that the pod is over.
+func (w *worker) sync() bool {
+	w.mu.Lock()
+	if !w.known && !w.absent {
+		w.mu.Unlock()
+		return false // the API has not spoken yet
+	}
+	w.rebuild()
+	w.followProbes()
+	state := w.state()
+	plan := podsync.Decide(state)
+	w.last = &plan.Status
+	pod, announce := w.pod, w.known && !w.absent
+	for _, action := range plan.Actions {
+		w.begin(action)
+	}
+	remount := w.remount()
+	w.mu.Unlock()
+
+	if plan.Ending {
+		w.end()
+		w.stopKilling()
+	}
+	// The status goes first: others wait for it.
+	if announce {
+		w.writer.Set(w.ctx, pod, plan.Status)
+	}
+	for _, action := range plan.Actions {
+		w.launch(pod, action)
+	}
+	if remount {
+		w.launch(pod, podsync.Action{Kind: podsync.MountVolumes})
+	}
+	w.tell(pod, plan.Holds)
+	w.again(plan.Again)
+	return plan.Over
+}
+
+// again sets the timer.
+func (w *worker) again(at time.Time) {
+	w.timer.Stop()
+	wait := time.Hour
+	if !at.IsZero() {
+		wait = max(at.Sub(w.agent.cfg.Clock.Now()), time.Millisecond)
+	}
+	w.timer = w.agent.cfg.Clock.NewTimer(wait)
+}
+
+// state is what podsync may know. The lock is held.
+func (w *worker) state() podsync.State {
+	s := podsync.State{
+		Pod: w.pod, Last: w.last, Now: w.agent.cfg.Clock.Now(),
+		Node:    podsync.Node{IPs: w.agent.hostIPs(), Runtime: w.agent.runtime},
+		Volumes: w.volumes, Records: w.records, SandboxRecord: w.sandboxRec,
+		Probes: w.probes, Busy: w.busy, Absent: w.absent, Deleted: w.deleted,
+		Stopped: w.stopped, Waits: w.waits,
+	}
+	for _, sb := range w.sandboxes {
+		s.Sandboxes = append(s.Sandboxes, sb)
+	}
+	for _, c := range w.containers {
+		s.Containers = append(s.Containers, c.Container)
+	}
+	return s
+}
+
+// remount is true when volumes that are up have to be brought up to date.
+func (w *worker) remount() bool {
+	if w.mounts == 0 || !w.volumes.Ready || w.busy.Volumes || w.absent || w.pod.DeletionTimestamp != nil {
+		return false
+	}
+	w.mounts = 0
+	w.busy.Volumes = true
+	return true
+}
+
+// begin marks an action as under way. The lock is held.
+func (w *worker) begin(a podsync.Action) {
+	switch a.Kind {
+	case podsync.MountVolumes, podsync.UnmountVolumes:
+		w.busy.Volumes = true
+	case podsync.CreateSandbox:
+		w.busy.Sandbox = true
+	case podsync.StartContainer:
+		w.busy.Start = a.Container
+		record := w.records[a.Container]
+		record.Crash = a.Crash
+		w.records[a.Container] = record
+	case podsync.StopContainer:
+		w.busy.Stops[a.ID] = a.Grace
+	case podsync.StopSandbox, podsync.RemoveSandbox, podsync.RemoveContainer:
+		w.busy.Removes[a.ID] = true
+	case podsync.DeletePod:
+		w.busy.Delete = true
+	}
+}
+
+// tell records an event for each hold that is new.
+func (w *worker) tell(pod *corev1.Pod, holds []podsync.Hold) {
+	for _, h := range holds {
+		key := h.Container + "/" + h.Reason
+		if h.Container == "" || w.said[key].Equal(h.Until) {
+			continue
+		}
+		w.said[key] = h.Until
+		switch h.Reason {
+		case podsync.CrashLoopBackOff:
+			w.agent.event(pod, h.Container, corev1.EventTypeWarning, "BackOff",
+				fmt.Sprintf("Back-off restarting failed container %s in pod %s", h.Container, podsync.PodName(pod)))
+		case podsync.ImagePullBackOff:
+			if c := containerNamed(pod, h.Container); c != nil {
+				w.agent.event(pod, h.Container, corev1.EventTypeNormal, "BackOff", fmt.Sprintf("Back-off pulling image %q", c.Image))
+				w.agent.event(pod, h.Container, corev1.EventTypeWarning, "Failed", "Error: "+podsync.ImagePullBackOff)
+			}
+		}
+	}
+}
+
+// knowsSandbox says whether a listed sandbox tells nothing new.
+func (w *worker) knowsSandbox(id string, ready bool) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	sb, ok := w.sandboxes[id]
+	return w.forgotten[id] || ok && sb.Ready == ready
+}
+
+// knowsContainer says whether a listed container tells nothing new.
+func (w *worker) knowsContainer(id string, state runtimeapi.ContainerState) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	c, ok := w.containers[id]
+	if !ok {
+		return w.forgotten[id]
+	}
+	switch state {
+	case runtimeapi.ContainerState_CONTAINER_CREATED:
+		return true
+	case runtimeapi.ContainerState_CONTAINER_RUNNING:
+		return c.Phase != podsync.Created
+	default:
+		return c.Phase == podsync.Exited
+	}
+}
+
+func containerNamed(pod *corev1.Pod, name string) *corev1.Container {
+	for _, list := range [][]corev1.Container{pod.Spec.Containers, pod.Spec.InitContainers} {
+		for i := range list {
+			if list[i].Name == name {
+				return &list[i]
+			}
+		}
+	}
+	for i := range pod.Spec.EphemeralContainers {
+		if e := &pod.Spec.EphemeralContainers[i]; e.Name == name {
+			c := corev1.Container(e.EphemeralContainerCommon)
+			return &c
+		}
+	}
+	return nil
+}
+
+// inherited are the verdicts an earlier agent wrote about this very container.
+func inherited(pod *corev1.Pod, prefix, id string) planprobe.Verdicts {
+	var v planprobe.Verdicts
+	for _, list := range [][]corev1.ContainerStatus{pod.Status.ContainerStatuses, pod.Status.InitContainerStatuses} {
+		for i := range list {
+			if list[i].ContainerID != prefix+"://"+id || list[i].State.Running == nil {
+				continue
+			}
+			if list[i].Started != nil && *list[i].Started {
+				v.Startup = planprobe.Success
+			}
+			if list[i].Ready {
+				v.Readiness = planprobe.Success
+			}
+		}
+	}
+	return v
+}
