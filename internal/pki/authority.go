@@ -99,6 +99,9 @@ func ensureAuthority(dir string, c clock.PassiveClock) (*Authority, error) {
 	if err != nil {
 		return nil, err
 	}
+	if issued, _ := filepath.Glob(filepath.Join(dir, "*.crt")); certPEM == nil && len(issued) > 0 {
+		return nil, fmt.Errorf("%s is missing although certificates were issued with it: %s", certPath, cure)
+	}
 	key, err := ensureKey(keyPath, certPEM == nil, cure)
 	if err != nil {
 		return nil, err

@@ -57,10 +57,10 @@ func (a *Authority) stillGood(cert *x509.Certificate, s Subject) bool {
 		usage = x509.ExtKeyUsageServerAuth
 	}
 	now := a.clock.Now()
-	return cert.CheckSignatureFrom(a.Cert) == nil &&
-		!now.Before(cert.NotBefore) &&
+	_, err := cert.Verify(x509.VerifyOptions{Roots: a.Pool(), CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{usage}})
+	return err == nil &&
 		// A certificate cut short by its authority's end cannot be made longer.
-		(cert.NotAfter.Sub(now) >= renewBefore || (cert.NotAfter.Equal(a.Cert.NotAfter) && now.Before(cert.NotAfter))) &&
+		(cert.NotAfter.Sub(now) >= renewBefore || cert.NotAfter.Equal(a.Cert.NotAfter)) &&
 		cert.Subject.CommonName == s.CommonName &&
 		slices.Equal(slices.Sorted(slices.Values(cert.Subject.Organization)), slices.Sorted(slices.Values(s.Organization))) &&
 		slices.Equal(cert.ExtKeyUsage, []x509.ExtKeyUsage{usage}) &&
