@@ -15,6 +15,7 @@ import (
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	restclient "k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/cache"
 
 	"berth.dev/berth/internal/api"
 	"berth.dev/berth/internal/apiserver/registry/serviceaccount"
@@ -46,21 +47,20 @@ type Config struct {
 	Authenticator func(Parts) (authenticator.Request, error)
 	Authorizer    func(Parts) (authorizer.Authorizer, authorizer.RuleResolver, error)
 	Admission     func(Parts) (admission.Interface, error)
+	// Transform slims the objects that the server's own informers keep.
+	Transform cache.TransformFunc
 	// Audiences are what a token must be made for to be accepted here.
 	Audiences authenticator.Audiences
 	// Tokens mints service account tokens; nil leaves serviceaccounts/token unserved.
 	Tokens serviceaccount.Minter
-	// TokenReviewer answers TokenReviews; nil leaves them unserved.
-	TokenReviewer authenticator.Token
-
 	// NodeClient is the TLS identity towards node agents, for logs and exec.
 	NodeClient NodeClient
 
 	// Hooks run once the server answers requests; it is ready when all are done.
 	// One that fails is tried again.
 	Hooks []Hook
-	// Storage adds endpoints that are no declared kind.
-	Storage map[schema.GroupVersion]map[string]rest.Storage
+	// Storage adds endpoints that are no declared kind, such as access reviews.
+	Storage func(Parts) (map[schema.GroupVersion]map[string]rest.Storage, error)
 	// Handlers serves further paths, for example /.well-known/openid-configuration.
 	Handlers map[string]Handler
 }
@@ -86,8 +86,9 @@ type Parts struct {
 	Client kubernetes.Interface
 	// Informers are started by the server, which is not ready before they have synced.
 	Informers informers.SharedInformerFactory
-	// Authorizer is set for admission and hooks.
+	// Authorizer and Rules are set for admission, storage and hooks.
 	Authorizer authorizer.Authorizer
+	Rules      authorizer.RuleResolver
 	// Stopped is closed when the server stops.
 	Stopped <-chan struct{}
 }

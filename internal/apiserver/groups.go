@@ -22,7 +22,7 @@ type groups struct {
 // endpoints are the REST storages of one group version by resource name.
 type endpoints map[string]rest.Storage
 
-func (g *groups) build(sec *security) ([]*genericapiserver.APIGroupInfo, error) {
+func (g *groups) build() ([]*genericapiserver.APIGroupInfo, error) {
 	g.mains = map[string]*registry.Main{}
 	kinds := g.server.config.Kinds
 	getter := storage.Typed{Backend: g.server.backend, Codecs: api.Codecs, Versions: map[schema.GroupResource]schema.GroupVersion{}}
@@ -40,7 +40,7 @@ func (g *groups) build(sec *security) ([]*genericapiserver.APIGroupInfo, error) 
 		return all[gv]
 	}
 	for _, k := range kinds {
-		main, err := registry.NewMain(k, getter)
+		main, err := g.main(k, getter)
 		if err != nil {
 			return nil, fmt.Errorf("apiserver: %s: %w", k.Resource, err)
 		}
@@ -55,10 +55,14 @@ func (g *groups) build(sec *security) ([]*genericapiserver.APIGroupInfo, error) 
 			to[k.Resource+"/scale"] = registry.NewScale(k, main.Store)
 		}
 	}
-	if err := g.special(at, sec); err != nil {
+	if err := g.special(at); err != nil {
 		return nil, err
 	}
-	for gv, more := range g.server.config.Storage {
+	more, err := g.server.extraStorage()
+	if err != nil {
+		return nil, err
+	}
+	for gv, more := range more {
 		for name, s := range more {
 			at(gv)[name] = s
 		}

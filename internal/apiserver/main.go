@@ -16,7 +16,7 @@ func (s *Server) newMain(sec *security) (*genericapiserver.GenericAPIServer, err
 	c.SharedInformerFactory = s.parts.Informers
 	c.AggregatedDiscoveryGroupManager = s.crds.GenericAPIServer.AggregatedDiscoveryGroupManager
 	g := groups{server: s}
-	infos, err := g.build(sec)
+	infos, err := g.build()
 	if err != nil {
 		return nil, err
 	}

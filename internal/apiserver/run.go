@@ -124,5 +124,3 @@ func (s *Server) waitStorage(ctx context.Context, _ Parts) error {
 	}
 	return nil
 }
-
-func (s *Server) keepKubernetesService(context.Context, Parts) error { return nil }

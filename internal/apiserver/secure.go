@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apiserver/pkg/admission"
@@ -14,6 +15,7 @@ import (
 	"k8s.io/apiserver/pkg/authorization/authorizerfactory"
 	"k8s.io/apiserver/pkg/authorization/path"
 	authorizerunion "k8s.io/apiserver/pkg/authorization/union"
+	"k8s.io/apiserver/pkg/registry/rest"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/apiserver/pkg/server/dynamiccertificates"
 	genericfilters "k8s.io/apiserver/pkg/server/filters"
@@ -62,13 +64,20 @@ func (s *Server) secure() (*security, error) {
 	); err != nil {
 		return nil, err
 	}
-	s.parts.Authorizer = out.authorizer
+	s.parts.Authorizer, s.parts.Rules = out.authorizer, out.rules
 	if f := s.config.Admission; f != nil {
 		if out.admission, err = f(s.parts); err != nil {
 			return nil, fmt.Errorf("apiserver: admission: %w", err)
 		}
 	}
 	return out, nil
+}
+
+func (s *Server) extraStorage() (map[schema.GroupVersion]map[string]rest.Storage, error) {
+	if s.config.Storage == nil {
+		return nil, nil
+	}
+	return s.config.Storage(s.parts)
 }
 
 // genericConfig is the part of a server's configuration that the main server

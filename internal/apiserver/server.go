@@ -70,7 +70,7 @@ func (s *Server) build() error {
 	s.parts = Parts{
 		Config:    loopback,
 		Client:    client,
-		Informers: informers.NewSharedInformerFactory(client, 0),
+		Informers: informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithTransform(c.Transform)),
 		Stopped:   s.stopped,
 	}
 	security, err := s.secure()

@@ -1,8 +1,120 @@
 package apiserver
 
-import "k8s.io/apimachinery/pkg/runtime/schema"
+import (
+	"context"
+	"fmt"
 
-// special adds the endpoints whose behaviour no declaration can express.
-func (g *groups) special(at func(schema.GroupVersion) endpoints, sec *security) error {
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metainternalversion "k8s.io/apimachinery/pkg/apis/meta/internalversion"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apiserver/pkg/endpoints/request"
+	"k8s.io/apiserver/pkg/registry/generic"
+	"k8s.io/apiserver/pkg/registry/rest"
+	restclient "k8s.io/client-go/rest"
+	"k8s.io/klog/v2"
+
+	"berth.dev/berth/internal/api"
+	"berth.dev/berth/internal/apiserver/registry"
+	"berth.dev/berth/internal/apiserver/registry/namespace"
+	"berth.dev/berth/internal/apiserver/registry/pod"
+	"berth.dev/berth/internal/apiserver/registry/service"
+	"berth.dev/berth/internal/apiserver/registry/serviceaccount"
+)
+
+// main builds the main endpoint of k with what no declaration can express.
+func (g *groups) main(k api.Kind, getter generic.RESTOptionsGetter) (*registry.Main, error) {
+	switch k.GVK.GroupKind().String() {
+	case "Namespace":
+		return registry.NewMain(k, getter, namespace.Tune)
+	case "Service":
+		return g.services(k, getter)
+	}
+	return registry.NewMain(k, getter)
+}
+
+// special adds the endpoints that belong to no declared kind alone.
+func (g *groups) special(at func(schema.GroupVersion) endpoints) error {
+	core := at(corev1.SchemeGroupVersion)
+	if m := g.mains["namespaces"]; m != nil {
+		core["namespaces"] = namespace.New(m)
+		core["namespaces/finalize"] = namespace.NewFinalize(m)
+	}
+	if err := g.pods(core); err != nil {
+		return err
+	}
+	accounts, pods, secrets, nodes := g.mains["serviceaccounts"], g.mains["pods"], g.mains["secrets"], g.mains["nodes"]
+	if minter := g.server.config.Tokens; minter != nil && accounts != nil && pods != nil && secrets != nil && nodes != nil {
+		core["serviceaccounts/token"] = serviceaccount.NewToken(
+			serviceaccount.Getters{Accounts: accounts, Pods: pods, Secrets: secrets, Nodes: nodes}, minter)
+	}
 	return nil
+}
+
+func (g *groups) pods(core endpoints) error {
+	m := g.mains["pods"]
+	if m == nil {
+		return nil
+	}
+	binding := pod.NewBinding(m.Store)
+	core["pods/binding"] = binding
+	core["bindings"] = &pod.LegacyBinding{Binding: binding}
+	core["pods/eviction"] = pod.NewEviction(m.Store)
+	nodes := g.mains["nodes"]
+	if nodes == nil {
+		return nil
+	}
+	client := g.server.config.NodeClient
+	agents, err := pod.NewNodes(func(ctx context.Context, name string) (*corev1.Node, error) {
+		obj, err := nodes.Get(ctx, name, &metav1.GetOptions{})
+		if err != nil {
+			return nil, err
+		}
+		return obj.(*corev1.Node), nil
+	}, restclient.TLSClientConfig{CertFile: client.CertFile, KeyFile: client.KeyFile, CAFile: client.CAFile})
+	if err != nil {
+		return fmt.Errorf("apiserver: %w", err)
+	}
+	core["pods/log"] = pod.NewLog(m.Store, agents)
+	core["pods/exec"] = pod.NewExec(m.Store, agents)
+	core["pods/attach"] = pod.NewAttach(m.Store, agents)
+	core["pods/portforward"] = pod.NewPortForward(m.Store, agents)
+	return nil
+}
+
+// services serves Services, whose addresses and ports are read back before
+// the first request.
+func (g *groups) services(k api.Kind, getter generic.RESTOptionsGetter) (*registry.Main, error) {
+	allocator, err := service.NewAllocator(g.server.config.ServiceCIDRs, g.server.config.ServiceNodePortRange)
+	if err != nil {
+		return nil, fmt.Errorf("apiserver: %w", err)
+	}
+	m, err := registry.NewMain(k, getter, allocator.Tune(g.deleteEndpoints))
+	if err != nil {
+		return nil, err
+	}
+	g.server.repair = append(g.server.repair, func(ctx context.Context) error {
+		obj, err := m.List(request.WithNamespace(ctx, metav1.NamespaceAll), &metainternalversion.ListOptions{})
+		if err != nil {
+			return fmt.Errorf("reading back the addresses of services: %w", err)
+		}
+		allocator.Repair(obj.(*corev1.ServiceList))
+		return nil
+	})
+	return m, nil
+}
+
+// deleteEndpoints removes the Endpoints of a deleted Service, which may be the
+// user's own.
+func (g *groups) deleteEndpoints(ns, name string) {
+	m := g.mains["endpoints"]
+	if m == nil {
+		return
+	}
+	ctx := request.WithNamespace(request.NewContext(), ns)
+	_, _, err := m.Delete(ctx, name, rest.ValidateAllObjectFunc, &metav1.DeleteOptions{})
+	if err != nil && !apierrors.IsNotFound(err) {
+		klog.ErrorS(err, "Deleting the endpoints of a deleted service", "service", klog.KRef(ns, name))
+	}
 }

@@ -1,0 +1,213 @@
+package service
+
+import (
+	"fmt"
+	"net/netip"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+// begin takes what svc needs. On an update it takes only what old has not, and
+// gives back what svc no longer needs once the update has succeeded.
+func (a *Allocator) begin(svc, old *corev1.Service, dryRun bool) (*change, error) {
+	a.mu.Lock()
+	c := &change{a: a, dryRun: dryRun}
+	err := a.setFamilies(svc, old)
+	if err == nil {
+		err = a.takeAddresses(c, svc, old)
+	}
+	if err == nil {
+		err = a.takePorts(c, svc, old)
+	}
+	a.mu.Unlock()
+	if err != nil {
+		c.finish(false)
+		return nil, err
+	}
+	return c, nil
+}
+
+func (a *Allocator) takeAddresses(c *change, svc, old *corev1.Service) error {
+	held := map[netip.Addr]bool{}
+	if old != nil {
+		for _, ip := range heldAddresses(old) {
+			held[ip] = true
+		}
+	}
+	wanted := map[netip.Addr]bool{}
+	spec := &svc.Spec
+	if spec.Type != corev1.ServiceTypeExternalName && !headless(svc) && !keepsPreference(svc, old) {
+		for i, family := range spec.IPFamilies {
+			if i >= len(spec.ClusterIPs) {
+				spec.ClusterIPs = append(spec.ClusterIPs, "")
+			}
+			ip, err := a.takeAddress(c, svc, family, spec.ClusterIPs[i], held)
+			if err != nil {
+				return err
+			}
+			wanted[ip] = true
+			spec.ClusterIPs[i] = ip.String()
+		}
+		if len(spec.ClusterIPs) > 0 {
+			spec.ClusterIP = spec.ClusterIPs[0]
+		}
+	} else if spec.Type != corev1.ServiceTypeExternalName {
+		for _, ip := range heldAddresses(svc) {
+			wanted[ip] = true
+		}
+	}
+	for ip := range held {
+		if !wanted[ip] {
+			c.onSuccess(func() { a.releaseAddress(ip) })
+		}
+	}
+	return nil
+}
+
+// takeAddress takes the wanted address, or any when none is named.
+func (a *Allocator) takeAddress(c *change, svc *corev1.Service, family corev1.IPFamily, wanted string, held map[netip.Addr]bool) (netip.Addr, error) {
+	pool := a.families[family]
+	if wanted == "" {
+		ip, err := pool.any()
+		if err != nil {
+			return ip, apierrors.NewInternalError(fmt.Errorf("failed to allocate a serviceIP: %w", err))
+		}
+		c.undoable(func() { pool.release(ip) })
+		return ip, nil
+	}
+	ip, err := netip.ParseAddr(wanted)
+	if err == nil && held[ip] {
+		return ip, nil
+	}
+	if err == nil {
+		err = pool.reserve(ip)
+	}
+	if err != nil {
+		return ip, invalid(svc, field.Invalid(clusterPath, svc.Spec.ClusterIPs, fmt.Sprintf("failed to allocate IP %v: %v", wanted, err)))
+	}
+	c.undoable(func() { pool.release(ip) })
+	return ip, nil
+}
+
+func usesNodePorts(svc *corev1.Service) bool {
+	return svc.Spec.Type == corev1.ServiceTypeNodePort || svc.Spec.Type == corev1.ServiceTypeLoadBalancer
+}
+
+// wantsNodePorts says whether ports are to be chosen that the user left open.
+func wantsNodePorts(svc *corev1.Service) bool {
+	if svc.Spec.Type == corev1.ServiceTypeLoadBalancer && svc.Spec.AllocateLoadBalancerNodePorts != nil {
+		return *svc.Spec.AllocateLoadBalancerNodePorts
+	}
+	return usesNodePorts(svc)
+}
+
+func wantsHealthPort(svc *corev1.Service) bool {
+	return svc.Spec.Type == corev1.ServiceTypeLoadBalancer &&
+		svc.Spec.ExternalTrafficPolicy == corev1.ServiceExternalTrafficPolicyLocal
+}
+
+func (a *Allocator) takePorts(c *change, svc, old *corev1.Service) error {
+	held := map[int32]bool{}
+	if old != nil {
+		for _, port := range heldPorts(old) {
+			held[port] = true
+		}
+	}
+	wanted := map[int32]bool{}
+	reserve := func(port int32) error {
+		if held[port] || wanted[port] {
+			wanted[port] = true
+			return nil
+		}
+		if err := a.ports.reserve(port); err != nil {
+			return err
+		}
+		wanted[port] = true
+		c.undoable(func() { a.ports.release(port) })
+		return nil
+	}
+	choose := func() (int32, error) {
+		port, err := a.ports.any()
+		if err == nil {
+			wanted[port] = true
+			c.undoable(func() { a.ports.release(port) })
+		}
+		return port, err
+	}
+	if usesNodePorts(svc) {
+		if err := nodePorts(svc, reserve, choose); err != nil {
+			return err
+		}
+	}
+	if wantsHealthPort(svc) {
+		if err := healthPort(svc, reserve, choose); err != nil {
+			return apierrors.NewInternalError(err)
+		}
+	}
+	for port := range held {
+		if !wanted[port] {
+			c.onSuccess(func() { a.ports.release(port) })
+		}
+	}
+	return nil
+}
+
+// nodePorts gives the TCP and UDP side of one service port the same node port.
+func nodePorts(svc *corev1.Service, reserve func(int32) error, choose func() (int32, error)) error {
+	byPort := map[int32]int32{}
+	for i := range svc.Spec.Ports {
+		p := &svc.Spec.Ports[i]
+		if p.NodePort == 0 {
+			continue
+		}
+		if err := reserve(p.NodePort); err != nil {
+			return invalid(svc, field.Invalid(field.NewPath("spec", "ports").Index(i).Child("nodePort"), p.NodePort, err.Error()))
+		}
+		if _, ok := byPort[p.Port]; !ok {
+			byPort[p.Port] = p.NodePort
+		}
+	}
+	for i := range svc.Spec.Ports {
+		p := &svc.Spec.Ports[i]
+		if p.NodePort != 0 || !wantsNodePorts(svc) {
+			continue
+		}
+		if same, ok := byPort[p.Port]; ok && !nodePortUsed(svc, same, p.Protocol) {
+			p.NodePort = same
+			continue
+		}
+		port, err := choose()
+		if err != nil {
+			return apierrors.NewInternalError(fmt.Errorf("failed to allocate a nodePort: %w", err))
+		}
+		p.NodePort = port
+		byPort[p.Port] = port
+	}
+	return nil
+}
+
+func nodePortUsed(svc *corev1.Service, port int32, protocol corev1.Protocol) bool {
+	for _, p := range svc.Spec.Ports {
+		if p.NodePort == port && p.Protocol == protocol {
+			return true
+		}
+	}
+	return false
+}
+
+func healthPort(svc *corev1.Service, reserve func(int32) error, choose func() (int32, error)) error {
+	if port := svc.Spec.HealthCheckNodePort; port != 0 {
+		if err := reserve(port); err != nil {
+			return fmt.Errorf("failed to allocate requested HealthCheck NodePort %v: %w", port, err)
+		}
+		return nil
+	}
+	port, err := choose()
+	if err != nil {
+		return fmt.Errorf("failed to allocate a HealthCheck NodePort %v: %w", port, err)
+	}
+	svc.Spec.HealthCheckNodePort = port
+	return nil
+}

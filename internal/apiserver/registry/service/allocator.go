@@ -1,0 +1,132 @@
+package service
+
+import (
+	"fmt"
+	"net/netip"
+	"sync"
+
+	corev1 "k8s.io/api/core/v1"
+	utilnet "k8s.io/apimachinery/pkg/util/net"
+)
+
+// Allocator knows which addresses and node ports are taken.
+type Allocator struct {
+	mu       sync.Mutex
+	families map[corev1.IPFamily]*addresses
+	primary  corev1.IPFamily
+	ports    *ports
+}
+
+// NewAllocator makes an Allocator with everything free.
+func NewAllocator(cidrs []netip.Prefix, nodePorts utilnet.PortRange) (*Allocator, error) {
+	a := &Allocator{families: map[corev1.IPFamily]*addresses{}, ports: newPorts(nodePorts)}
+	for i, cidr := range cidrs {
+		pool, err := newAddresses(cidr)
+		if err != nil {
+			return nil, err
+		}
+		family := familyOf(cidr.Addr())
+		if i == 0 {
+			a.primary = family
+		}
+		a.families[family] = pool
+	}
+	return a, nil
+}
+
+// Load marks what a stored Service holds. Its error names what is also held by
+// another Service or lies outside of the ranges.
+func (a *Allocator) Load(svc *corev1.Service) []error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var errs []error
+	for _, ip := range heldAddresses(svc) {
+		if pool := a.families[familyOf(ip)]; pool == nil {
+			errs = append(errs, fmt.Errorf("cluster IP %s: no service CIDR of its family", ip))
+		} else if err := pool.reserve(ip); err != nil {
+			errs = append(errs, fmt.Errorf("cluster IP %s: %w", ip, err))
+		}
+	}
+	for _, port := range heldPorts(svc) {
+		if err := a.ports.reserve(port); err != nil {
+			errs = append(errs, fmt.Errorf("node port %d: %w", port, err))
+		}
+	}
+	return errs
+}
+
+// Release frees what a deleted Service held.
+func (a *Allocator) Release(svc *corev1.Service) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, ip := range heldAddresses(svc) {
+		a.releaseAddress(ip)
+	}
+	for _, port := range heldPorts(svc) {
+		a.ports.release(port)
+	}
+}
+
+func (a *Allocator) releaseAddress(ip netip.Addr) {
+	if pool := a.families[familyOf(ip)]; pool != nil {
+		pool.release(ip)
+	}
+}
+
+// heldAddresses are the cluster addresses of svc; none if it is headless.
+func heldAddresses(svc *corev1.Service) []netip.Addr {
+	if svc.Spec.Type == corev1.ServiceTypeExternalName {
+		return nil
+	}
+	var out []netip.Addr
+	for _, s := range svc.Spec.ClusterIPs {
+		if ip, err := netip.ParseAddr(s); err == nil {
+			out = append(out, ip)
+		}
+	}
+	return out
+}
+
+// heldPorts are the node ports of svc, each once.
+func heldPorts(svc *corev1.Service) []int32 {
+	var out []int32
+	seen := map[int32]bool{}
+	add := func(port int32) {
+		if port != 0 && !seen[port] {
+			seen[port] = true
+			out = append(out, port)
+		}
+	}
+	for _, p := range svc.Spec.Ports {
+		add(p.NodePort)
+	}
+	add(svc.Spec.HealthCheckNodePort)
+	return out
+}
+
+// change is what one request has taken and will give back.
+type change struct {
+	a        *Allocator
+	dryRun   bool
+	taken    []func() // undo
+	released []func() // do on success
+}
+
+func (c *change) undoable(undo func()) { c.taken = append(c.taken, undo) }
+
+func (c *change) onSuccess(do func()) { c.released = append(c.released, do) }
+
+// finish keeps the change if the request has succeeded. A dry run has taken
+// things only for as long as the request lasts.
+func (c *change) finish(success bool) {
+	c.a.mu.Lock()
+	defer c.a.mu.Unlock()
+	todo := c.taken
+	if success && !c.dryRun {
+		todo = c.released
+	}
+	for _, f := range todo {
+		f()
+	}
+	c.taken, c.released = nil, nil
+}
