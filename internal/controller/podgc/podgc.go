@@ -94,7 +94,8 @@ func (c *collector) remove(ctx context.Context, pod *corev1.Pod, why string) err
 	if why != "" && pod.Status.Phase != corev1.PodSucceeded && pod.Status.Phase != corev1.PodFailed {
 		latest.Status.Phase = corev1.PodFailed
 		setDisrupted(&latest.Status, why, c.env.Clock.Now())
-		if err := c.env.Write.Status().Update(ctx, latest); err != nil {
+		before := client.StrategicMergeFrom(pod, client.MergeFromWithOptimisticLock{})
+		if err := c.env.Write.Status().Patch(ctx, latest, before); err != nil {
 			return unlessGone(fmt.Errorf("mark pod %s/%s as failed: %w", pod.Namespace, pod.Name, err))
 		}
 	}
