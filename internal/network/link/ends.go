@@ -95,11 +95,27 @@ func (w Wire) setUpHost(host *netlink.Handle) error {
 			route.Scope = netlink.SCOPE_UNIVERSE
 		}
 		// Replace: the route may still lead to the wire of an earlier sandbox.
-		if err := host.RouteReplace(route); err != nil {
+		if err := withSource(route, w.Sources, host.RouteReplace); err != nil {
 			return fmt.Errorf("route to pod address %s over %s: %w", a, w.Host, err)
 		}
 	}
 	return nil
+}
+
+// withSource makes a route that prefers the node's address as source, or
+// without when that address is not on this machine.
+func withSource(r *netlink.Route, sources []netip.Addr, replace func(*netlink.Route) error) error {
+	for _, ip := range sources {
+		if ip.Is4() == (len(r.Dst.IP) == net.IPv4len) {
+			r.Src = ip.AsSlice()
+		}
+	}
+	err := replace(r)
+	if errors.Is(err, unix.EINVAL) && r.Src != nil {
+		r.Src = nil
+		err = replace(r)
+	}
+	return err
 }
 
 // sysctls of the host's end: answer for the gateway if the pod ever asks

@@ -49,7 +49,9 @@ type Wire struct {
 	// Owner says whose wire it is; List returns it.
 	Owner string
 	Addrs []netip.Addr
-	MTU   int
+	// Sources are the node's addresses, which pods see its connections come from.
+	Sources []netip.Addr
+	MTU     int
 }
 
 // HostName is the name of the host's end for one interface of a sandbox.

@@ -99,6 +99,7 @@ func TestPodsReachEachOther(t *testing.T) {
 
 func TestStickyAddressMovesToANewSandbox(t *testing.T) {
 	inSpace(t, func(t *testing.T) {
+		uplink(t, "192.0.2.7/24")
 		check(t, SetUp(cluster))
 		old, fresh := space(t), space(t)
 		check(t, Attach(wire(old, "old", "10.42.0.2")))
@@ -111,6 +112,7 @@ func TestStickyAddressMovesToANewSandbox(t *testing.T) {
 
 func TestAttachAfterAnInterruptedAttempt(t *testing.T) {
 	inSpace(t, func(t *testing.T) {
+		uplink(t, "192.0.2.7/24")
 		check(t, SetUp(cluster))
 		pod := space(t)
 		w := wire(pod, "a", "10.42.0.2")

@@ -25,6 +25,9 @@ type Node struct {
 	NodeIPs []netip.Addr
 }
 
+// forever is the kernel's infinite address lifetime.
+const forever = 1<<32 - 1
+
 // SetUp makes it so; repeating it changes nothing.
 func SetUp(n Node) error {
 	if err := n.clash(); err != nil {
@@ -53,8 +56,8 @@ func SetUp(n Node) error {
 	}
 	for _, a := range n.Local {
 		addr := &netlink.Addr{IPNet: full(a), Scope: int(netlink.SCOPE_HOST)}
-		if a.Is6() {
-			addr.Flags = unix.IFA_F_NODAD
+		if a.Is6() { // deprecated at once: never a source by itself
+			addr.Flags, addr.ValidLft, addr.PreferedLft = unix.IFA_F_NODAD, forever, 0
 		}
 		if err := netlink.AddrReplace(lo, addr); err != nil {
 			return fmt.Errorf("give address %s to lo: %w", a, err)
@@ -70,17 +73,7 @@ func (n Node) routeServices(lo int, p netip.Prefix) error {
 		LinkIndex: lo, Dst: ipNet(p), Type: unix.RTN_LOCAL, Table: unix.RT_TABLE_LOCAL,
 		Scope: netlink.SCOPE_HOST, Protocol: protocol, Family: familyOf(p.Addr()),
 	}
-	for _, ip := range n.NodeIPs {
-		if ip.Is4() == p.Addr().Is4() {
-			route.Src = ip.AsSlice()
-		}
-	}
-	err := netlink.RouteReplace(route)
-	if errors.Is(err, unix.EINVAL) && route.Src != nil { // a node address that is not on this machine
-		route.Src = nil
-		err = netlink.RouteReplace(route)
-	}
-	if err != nil {
+	if err := withSource(route, n.NodeIPs, netlink.RouteReplace); err != nil {
 		return fmt.Errorf("local route for the services' range %s: %w", p, err)
 	}
 	return nil

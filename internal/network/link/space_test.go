@@ -69,7 +69,7 @@ func within(t testing.TB, fd int, f func()) {
 }
 
 func wire(fd int, id string, addrs ...string) Wire {
-	w := Wire{Host: HostName(id, "eth0"), Pod: "eth0", NetNS: fd, Owner: "default/" + id, MTU: 1500}
+	w := Wire{Host: HostName(id, "eth0"), Pod: "eth0", NetNS: fd, Owner: "default/" + id, MTU: 1500, Sources: cluster.NodeIPs}
 	for _, a := range addrs {
 		w.Addrs = append(w.Addrs, netip.MustParseAddr(a))
 	}
