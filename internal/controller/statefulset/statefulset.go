@@ -84,7 +84,7 @@ func (s *pass) run(ctx context.Context) (reconcile.Result, error) {
 	}
 	s.state = s.observe(ctx)
 	decided := plan.Decide(s.state, s.rules)
-	status := plan.Status(s.state, s.set, s.collisions, s.rules)
+	status := plan.Status(s.state, decided, s.set, s.collisions, s.rules)
 
 	// A new generation is acknowledged before anything is done about it: who
 	// waits for it sees at once which revision it became.

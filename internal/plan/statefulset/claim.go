@@ -1,8 +1,6 @@
 package statefulset
 
 import (
-	"slices"
-
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
@@ -45,11 +43,8 @@ func settled(ref Ref, wanted bool) bool {
 
 // Claims returns the claims of an ordinal.
 func (s State) Claims(ordinal int) []Claim {
-	i, found := slices.BinarySearchFunc(s.Pods, ordinal, func(p Pod, o int) int { return p.Ordinal - o })
-	if !found {
-		return nil
-	}
-	return s.Pods[i].Claims
+	pod, _ := s.at(ordinal)
+	return pod.Claims
 }
 
 // claimFacts reads a claim's owners. pod is nil when the pod does not exist.

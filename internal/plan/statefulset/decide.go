@@ -17,7 +17,7 @@ func Decide(s State, rules Rules) Plan {
 	if rules.RepairForcedRollback && p.repairRollback(s, slots) {
 		return p
 	}
-	if p.fill(s, slots) {
+	if p.fill(s, slots, rules) {
 		return p
 	}
 	if p.shrink(s, slots, surplus) {
@@ -47,9 +47,9 @@ func nextAvailable(pods []Pod) time.Duration {
 
 // fill brings the wanted ordinals into being, lowest first. It reports whether
 // the plan ends here.
-func (p *Plan) fill(s State, slots []Pod) bool {
+func (p *Plan) fill(s State, slots []Pod, rules Rules) bool {
 	for _, pod := range slots {
-		if p.fillOne(s, pod) {
+		if p.fillOne(s, pod, rules) {
 			return true
 		}
 		if !s.Parallel {
@@ -60,7 +60,7 @@ func (p *Plan) fill(s State, slots []Pod) bool {
 	return false
 }
 
-func (p *Plan) fillOne(s State, pod Pod) bool {
+func (p *Plan) fillOne(s State, pod Pod, rules Rules) bool {
 	ordered := !s.Parallel
 	switch {
 	case pod.Health == Dead && pod.Terminating:
@@ -70,7 +70,7 @@ func (p *Plan) fillOne(s State, pod Pod) bool {
 		p.do(Action{Verb: DeletePod, Ordinal: pod.Ordinal, UID: pod.UID, Why: Ended})
 		return ordered
 	case pod.Health == Absent:
-		p.create(s, pod)
+		p.create(s, pod, rules)
 		return ordered
 	case pod.Health == Pending:
 		p.restoreClaims(s, pod)
@@ -89,7 +89,7 @@ func (p *Plan) fillOne(s State, pod Pod) bool {
 }
 
 // create makes a pod and the claims it lacks, unless a claim stands in the way.
-func (p *Plan) create(s State, pod Pod) {
+func (p *Plan) create(s State, pod Pod, rules Rules) {
 	for _, claim := range pod.Claims {
 		if s.Retention.WhenScaled && claim.PodRef == Stale {
 			p.holdClaim(pod, claim.Name, ClaimStale)
@@ -101,7 +101,7 @@ func (p *Plan) create(s State, pod Pod) {
 		}
 	}
 	p.restoreClaims(s, pod)
-	p.do(Action{Verb: CreatePod, Ordinal: pod.Ordinal, Revision: s.revisionFor(pod.Ordinal), Why: Missing})
+	p.do(Action{Verb: CreatePod, Ordinal: pod.Ordinal, Revision: s.revisionFor(pod.Ordinal, rules), Why: Missing})
 }
 
 // restoreClaims creates claims that do not exist and lets the others have the

@@ -12,6 +12,12 @@ type Rules struct {
 	// AvailableBeforeCurrent moves currentRevision only when every pod has been
 	// ready for minReadySeconds. Upstream looks at readiness alone.
 	AvailableBeforeCurrent bool
+	// UpdateParallelPods gives a pod that a Parallel set without rollingUpdate
+	// makes during an update the update revision. Upstream counts how many pods
+	// are current and gives that many of the lowest ordinals the current one; a
+	// low pod that is lost while a higher one is not updated yet is then made and
+	// deleted for ever.
+	UpdateParallelPods bool
 	// ServeRecreate honours the Recreate strategy, which upstream has behind a
 	// gate that is off by default.
 	ServeRecreate bool
@@ -21,4 +27,4 @@ type Rules struct {
 var Upstream = Rules{}
 
 // Production is what Berth's controller runs with.
-var Production = Rules{RepairForcedRollback: true, AvailableBeforeCurrent: true}
+var Production = Rules{RepairForcedRollback: true, AvailableBeforeCurrent: true, UpdateParallelPods: true}

@@ -1,6 +1,7 @@
 package statefulset
 
 import (
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -115,6 +116,15 @@ func (s State) inRange(ordinal int) bool {
 	return ordinal >= s.Start && ordinal < s.Start+s.Replicas
 }
 
+// at returns the pod at an ordinal, absent or not; false when there is none.
+func (s State) at(ordinal int) (Pod, bool) {
+	i, found := slices.BinarySearchFunc(s.Pods, ordinal, func(p Pod, o int) int { return p.Ordinal - o })
+	if !found {
+		return Pod{}, false
+	}
+	return s.Pods[i], true
+}
+
 // split returns the wanted pods ascending and the surplus ones descending.
 func (s State) split() (slots, surplus []Pod) {
 	for _, pod := range s.Pods {
@@ -131,10 +141,11 @@ func (s State) split() (slots, surplus []Pod) {
 }
 
 // revisionFor is the revision that a pod created at this ordinal gets.
-func (s State) revisionFor(ordinal int) string {
+func (s State) revisionFor(ordinal int, rules Rules) string {
 	kept := 0
 	switch {
 	case s.Strategy != RollingUpdate:
+	case !s.HasRolling && s.Parallel && rules.UpdateParallelPods:
 	case s.HasRolling:
 		kept = s.Partition
 	default:

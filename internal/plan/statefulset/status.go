@@ -5,9 +5,11 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 )
 
-// Status returns the status to publish: what was observed, counted. Nothing is
-// added for what is about to be done; its own event brings us back here.
-func Status(s State, set *appsv1.StatefulSet, collisions int32, rules Rules) appsv1.StatefulSetStatus {
+// Status returns the status to publish: what was observed, counted. What the
+// plan will do is left to its own events, with upstream's one exception: pods
+// deleted for an update no longer count as current, because that number says
+// which revision the next pod gets when the set has no rollingUpdate.
+func Status(s State, p Plan, set *appsv1.StatefulSet, collisions int32, rules Rules) appsv1.StatefulSetStatus {
 	old := &set.Status
 	status := appsv1.StatefulSetStatus{
 		ObservedGeneration: set.Generation,
@@ -18,6 +20,11 @@ func Status(s State, set *appsv1.StatefulSet, collisions int32, rules Rules) app
 	}
 	for _, pod := range s.Pods {
 		count(&status, s, pod)
+	}
+	for _, action := range p.Actions {
+		if action.Verb == DeletePod && (action.Why == Outdated || action.Why == Abandoned) && s.revisionAt(action.Ordinal) == s.Current {
+			status.CurrentReplicas--
+		}
 	}
 	if done(status, s, rules) {
 		status.CurrentReplicas = status.UpdatedReplicas
@@ -46,6 +53,12 @@ func count(status *appsv1.StatefulSetStatus, s State, pod Pod) {
 	if pod.Revision == s.Update {
 		status.UpdatedReplicas++
 	}
+}
+
+// revisionAt is the revision of the existing pod at an ordinal.
+func (s State) revisionAt(ordinal int) string {
+	pod, _ := s.at(ordinal)
+	return pod.Revision
 }
 
 // done reports whether the update is complete.

@@ -1,0 +1,266 @@
+package statefulset
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+var update = flag.Bool("update", false, "rewrite the expected output in testdata")
+
+// TestCases runs the stories in testdata. A story is a list of blocks, each a
+// command, its input, a line of four dashes, and what comes out:
+//
+//	state [policy=Parallel] replicas=3 update=B [current=A] [start=] [partition=]
+//	      [max=] [strategy=] [rolling=no] [delete=scaled,deleted] [claims=www]
+//	  ORDINAL HEALTH [REVISION] [terminating] [stuck] [misnamed] [left=10s] [claim=missing|deleting|stale|set|pod|foreign]
+//	plan [upstream]         what Decide asks for, and Explain says
+//	run [upstream] [broken=B]  carries plans out in a toy world until it rests
+//	set key=value ...       changes the state
+func TestCases(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no cases: %v", err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := play(t, string(text))
+			if *update {
+				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			if diff := cmp.Diff(string(text), got); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
+	}
+}
+
+// play returns the story with every expected output replaced by the real one.
+func play(t *testing.T, text string) string {
+	var out strings.Builder
+	w := &toy{}
+	for _, block := range strings.Split(strings.TrimSpace(text), "\n\n") {
+		head, _, _ := strings.Cut(block, "\n----")
+		out.WriteString(head + "\n")
+		lines := strings.Split(head, "\n")
+		for len(lines) > 0 && strings.HasPrefix(lines[0], "#") {
+			lines = lines[1:]
+		}
+		if len(lines) > 0 {
+			if result, ok := w.command(t, lines[0], lines[1:]); ok {
+				out.WriteString("----\n" + result)
+			}
+		}
+		out.WriteString("\n")
+	}
+	return strings.TrimRight(out.String(), "\n") + "\n"
+}
+
+// command runs one block; ok is false when it has no output.
+func (w *toy) command(t *testing.T, line string, input []string) (string, bool) {
+	words := strings.Fields(line)
+	args := map[string]string{}
+	for _, word := range words[1:] {
+		key, value, _ := strings.Cut(word, "=")
+		args[key] = value
+	}
+	rules := Production
+	if _, ok := args["upstream"]; ok {
+		rules = Upstream
+	}
+	if _, ok := args["recreate"]; ok {
+		rules.ServeRecreate = true
+	}
+	switch words[0] {
+	case "state":
+		w.State = State{Name: "web", Strategy: RollingUpdate, HasRolling: true, MaxUnavailable: 1}
+		w.set(t, args)
+		if w.Current == "" {
+			w.Current = w.Update
+		}
+		for _, l := range input {
+			w.Pods = append(w.Pods, w.parsePod(t, l, args["claims"]))
+		}
+		for o := w.Start; o < w.Start+w.Replicas; o++ {
+			w.ensure(o, args["claims"])
+		}
+		return "", false
+	case "set":
+		w.set(t, args)
+		for o := w.Start; o < w.Start+w.Replicas; o++ {
+			w.ensure(o, "")
+		}
+		return "", false
+	case "plan":
+		return describe(w.State, Decide(w.State, rules)), true
+	case "run":
+		w.broken = strings.FieldsFunc(args["broken"], func(r rune) bool { return r == ',' })
+		trace, rested := w.settle(rules, 200)
+		end := "rests"
+		if !rested {
+			end = "never rests"
+		}
+		lines := append(append(trace, end), Explain(w.State, Decide(w.State, rules))...)
+		return strings.Join(lines, "\n") + "\n", true
+	}
+	t.Fatalf("unknown command %q", line)
+	return "", false
+}
+
+func (w *toy) set(t *testing.T, args map[string]string) {
+	number := func(s string) int {
+		n, err := strconv.Atoi(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	for key, value := range args {
+		switch key {
+		case "policy":
+			w.Parallel = value == "Parallel"
+		case "replicas":
+			w.Replicas = number(value)
+		case "start":
+			w.Start = number(value)
+		case "partition":
+			w.Partition = number(value)
+		case "max":
+			w.MaxUnavailable = number(value)
+		case "update":
+			w.Update = value
+		case "current":
+			w.Current = value
+		case "currentReplicas":
+			w.CurrentReplicas = number(value)
+		case "strategy":
+			w.Strategy = Strategy(value)
+		case "rolling":
+			w.HasRolling = value != "no"
+		case "deleting":
+			w.Deleting = true
+		case "delete":
+			w.Retention = Retention{WhenScaled: strings.Contains(value, "scaled"), WhenDeleted: strings.Contains(value, "deleted")}
+		case "claims", "upstream":
+		default:
+			t.Fatalf("unknown setting %q", key)
+		}
+	}
+}
+
+func (w *toy) ensure(ordinal int, claims string) {
+	for _, pod := range w.Pods {
+		if pod.Ordinal == ordinal {
+			return
+		}
+	}
+	w.Pods = append(w.Pods, Pod{Ordinal: ordinal, Claims: w.newClaims(ordinal, claims, "missing")})
+	for i := len(w.Pods) - 1; i > 0 && w.Pods[i].Ordinal < w.Pods[i-1].Ordinal; i-- {
+		w.Pods[i], w.Pods[i-1] = w.Pods[i-1], w.Pods[i]
+	}
+}
+
+func (w *toy) newClaims(ordinal int, names, how string) []Claim {
+	var claims []Claim
+	for i, name := range strings.FieldsFunc(names, func(r rune) bool { return r == ',' }) {
+		c := Claim{Name: ClaimName(name, w.Name, ordinal), Template: i}
+		switch how {
+		case "missing":
+			c.Missing = true
+		case "deleting":
+			c.Deleting = true
+		case "stale":
+			c.PodRef = Stale
+		case "set":
+			c.SetRef = Held
+		case "plain":
+			c.SetRef = Plain
+		case "pod":
+			c.PodRef = Held
+		case "foreign":
+			c.Foreign = true
+		}
+		claims = append(claims, c)
+	}
+	return claims
+}
+
+func (w *toy) parsePod(t *testing.T, line, claims string) Pod {
+	words := strings.Fields(line)
+	ordinal, err := strconv.Atoi(words[0])
+	if err != nil || len(words) < 2 {
+		t.Fatalf("bad pod line %q", line)
+	}
+	pod := Pod{Ordinal: ordinal, UID: types.UID("old-" + words[0]), Claims: w.newClaims(ordinal, claims, "")}
+	found := false
+	for h := Absent; h <= Available; h++ {
+		if h.String() == words[1] {
+			pod.Health, found = h, true
+		}
+	}
+	if !found {
+		t.Fatalf("unknown health in %q", line)
+	}
+	for _, word := range words[2:] {
+		key, value, _ := strings.Cut(word, "=")
+		switch key {
+		case "terminating":
+			pod.Terminating = true
+		case "stuck":
+			pod.NeverStarted, pod.Detail = true, "container nginx in ImagePullBackOff"
+		case "misnamed":
+			pod.WrongIdentity = true
+		case "wrongstorage":
+			pod.WrongStorage = true
+		case "left":
+			pod.AvailableIn, err = time.ParseDuration(value)
+		case "claim":
+			pod.Claims = w.newClaims(ordinal, claims, value)
+		default:
+			pod.Revision = word
+		}
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pod
+}
+
+func describe(s State, p Plan) string {
+	var out strings.Builder
+	for _, a := range p.Actions {
+		fmt.Fprintf(&out, "step %d: %s %d", a.Step, a.Verb, a.Ordinal)
+		if a.Claim != "" {
+			fmt.Fprintf(&out, " %s owner=%q", a.Claim, a.Owner)
+		}
+		if a.Revision != "" {
+			fmt.Fprintf(&out, " revision %s", a.Revision)
+		}
+		fmt.Fprintf(&out, " (%s)\n", a.Why)
+	}
+	for _, h := range p.Holds {
+		fmt.Fprintf(&out, "hold %d (%s)\n", h.Ordinal, h.Why)
+	}
+	if p.Again > 0 {
+		fmt.Fprintf(&out, "again in %s\n", p.Again)
+	}
+	for _, line := range Explain(s, p) {
+		fmt.Fprintf(&out, "| %s\n", line)
+	}
+	return out.String()
+}

@@ -1,0 +1,276 @@
+package statefulset
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	"pgregory.net/rapid"
+)
+
+// drawState draws any state that could be observed.
+func drawState(t *rapid.T) State {
+	s := State{
+		Name:            "web",
+		Deleting:        rapid.IntRange(0, 20).Draw(t, "deleting") == 0,
+		Replicas:        rapid.IntRange(0, 6).Draw(t, "replicas"),
+		Start:           rapid.IntRange(0, 3).Draw(t, "start"),
+		Parallel:        rapid.Bool().Draw(t, "parallel"),
+		Strategy:        rapid.SampledFrom([]Strategy{RollingUpdate, RollingUpdate, RollingUpdate, OnDelete, Recreate}).Draw(t, "strategy"),
+		HasRolling:      rapid.Bool().Draw(t, "hasRolling"),
+		MaxUnavailable:  1,
+		Current:         "A",
+		Update:          rapid.SampledFrom([]string{"A", "B"}).Draw(t, "update"),
+		CurrentReplicas: rapid.IntRange(0, 6).Draw(t, "currentReplicas"),
+		Retention:       Retention{WhenScaled: rapid.Bool().Draw(t, "whenScaled"), WhenDeleted: rapid.Bool().Draw(t, "whenDeleted")},
+	}
+	if s.HasRolling {
+		s.Partition = rapid.IntRange(0, 7).Draw(t, "partition")
+		s.MaxUnavailable = rapid.IntRange(1, 4).Draw(t, "maxUnavailable")
+	}
+	claims := rapid.IntRange(0, 2).Draw(t, "claims")
+	for o := range s.Start + s.Replicas + 3 {
+		pod := drawPod(t, s, o, claims)
+		if pod.Health != Absent || s.inRange(o) {
+			s.Pods = append(s.Pods, pod)
+		}
+	}
+	return s
+}
+
+func drawPod(t *rapid.T, s State, ordinal, claims int) Pod {
+	pod := Pod{Ordinal: ordinal}
+	pod.Health = rapid.SampledFrom([]Health{Absent, Dead, Pending, Starting, Ready, Available, Available, Available}).Draw(t, "health")
+	if pod.Health != Absent {
+		pod.UID = types.UID(fmt.Sprintf("old-%d", ordinal))
+		pod.Terminating = rapid.IntRange(0, 4).Draw(t, "terminating") == 0
+		pod.Revision = rapid.SampledFrom([]string{"A", "B", "C"}).Draw(t, "revision")
+		pod.NeverStarted = pod.Health == Pending && rapid.Bool().Draw(t, "neverStarted")
+		pod.WrongIdentity = rapid.IntRange(0, 9).Draw(t, "misnamed") == 0
+	}
+	if pod.Health == Ready {
+		pod.AvailableIn = time.Duration(rapid.IntRange(1, 60).Draw(t, "left")) * time.Second
+	}
+	for i := range claims {
+		c := Claim{Name: ClaimName(fmt.Sprintf("c%d", i), s.Name, ordinal), Template: i}
+		switch rapid.IntRange(0, 9).Draw(t, "claim") {
+		case 0, 1:
+			c.Missing = true
+		case 2:
+			c.Deleting = true
+		case 3:
+			c.PodRef = Stale
+		default:
+			c.SetRef = rapid.SampledFrom([]Ref{NoRef, Plain, Held, Stale}).Draw(t, "setRef")
+			if pod.Health != Absent {
+				c.PodRef = rapid.SampledFrom([]Ref{NoRef, Plain, Held}).Draw(t, "podRef")
+			}
+			c.Foreign = (s.Retention.WhenDeleted || s.Retention.WhenScaled) && rapid.IntRange(0, 9).Draw(t, "foreign") == 0
+		}
+		pod.Claims = append(pod.Claims, c)
+	}
+	return pod
+}
+
+func drawRules(t *rapid.T) Rules {
+	return Rules{
+		RepairForcedRollback:   rapid.Bool().Draw(t, "repair"),
+		AvailableBeforeCurrent: rapid.Bool().Draw(t, "availableFirst"),
+		UpdateParallelPods:     rapid.Bool().Draw(t, "updateParallel"),
+		ServeRecreate:          rapid.Bool().Draw(t, "recreate"),
+	}
+}
+
+// What a plan may never ask for, whatever the state.
+func TestSafety(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s, rules := drawState(t), drawRules(t)
+		p := Decide(s, rules)
+		pods := map[int]Pod{}
+		for _, pod := range s.Pods {
+			pods[pod.Ordinal] = pod
+		}
+		deletes, creates, lastStep := 0, 0, 0
+		done := map[string]bool{}
+		for _, a := range p.Actions {
+			pod, known := pods[a.Ordinal]
+			key := fmt.Sprint(a.Verb, a.Ordinal, a.Claim)
+			switch {
+			case s.Deleting:
+				t.Fatalf("a set being deleted does %v", a)
+			case !known:
+				t.Fatalf("%v is about a pod that is neither wanted nor there", a)
+			case done[key]:
+				t.Fatalf("%v twice", a)
+			case a.Step < lastStep:
+				t.Fatalf("steps go back at %v", a)
+			case !slices.Contains(Whys, a.Why):
+				t.Fatalf("reason %q is not in the list", a.Why)
+			}
+			done[key], lastStep = true, a.Step
+			switch a.Verb {
+			case CreatePod:
+				creates++
+				if pod.Health != Absent || !s.inRange(a.Ordinal) {
+					t.Fatalf("second or surplus pod: %v over %v", a, pod)
+				}
+				if a.Revision != s.Current && a.Revision != s.Update {
+					t.Fatalf("unknown revision: %v", a)
+				}
+				if i := slices.IndexFunc(pod.Claims, func(c Claim) bool { return c.Deleting }); i >= 0 {
+					t.Fatalf("pod over a claim that goes: %v", pod)
+				}
+			case DeletePod:
+				deletes++
+				if pod.Health == Absent || pod.Terminating || a.UID != pod.UID {
+					t.Fatalf("delete of a pod that is gone, going or another: %v, %v", a, pod)
+				}
+				if a.Why == Outdated && !(s.Strategy == Recreate) && a.Ordinal < s.Start+s.Partition {
+					t.Fatalf("roll below the partition: %v", a)
+				}
+			case CreateClaim:
+				if i := slices.IndexFunc(pod.Claims, func(c Claim) bool { return c.Name == a.Claim && c.Missing }); i < 0 {
+					t.Fatalf("claim exists: %v", a)
+				}
+			}
+		}
+		if !s.Parallel && !(s.Strategy == Recreate && rules.ServeRecreate) {
+			checkOrder(t, s, p, creates, deletes)
+		}
+		checkBudget(t, s, p)
+		if again := Decide(s, rules); !reflect.DeepEqual(p, again) {
+			t.Fatalf("the same state gives another plan:\n%v\n%v", p, again)
+		}
+		if len(Explain(s, p)) == 0 {
+			t.Fatal("no explanation")
+		}
+	})
+}
+
+// checkOrder: an ordered set creates or deletes one pod at a time (but for a
+// roll within maxUnavailable), and nothing above a pod that is not available.
+func checkOrder(t *rapid.T, s State, p Plan, creates, deletes int) {
+	if creates+deletes > max(1, s.MaxUnavailable) || creates > 1 || creates > 0 && deletes > 0 {
+		t.Fatalf("an ordered set makes %d and deletes %d at once", creates, deletes)
+	}
+	for _, a := range p.Actions {
+		if a.Verb != CreatePod && a.Verb != DeletePod || a.Why == Abandoned {
+			continue
+		}
+		for _, pod := range s.Pods {
+			if s.inRange(pod.Ordinal) && (pod.Ordinal < a.Ordinal || a.Why == Surplus || a.Why == Outdated) && pod.Ordinal != a.Ordinal && pod.unavailable() {
+				t.Fatalf("%v while %v is not available", a, pod)
+			}
+			if a.Why == Surplus && !s.inRange(pod.Ordinal) && pod.Ordinal > a.Ordinal {
+				t.Fatalf("%v before %v", a, pod)
+			}
+		}
+	}
+}
+
+// checkBudget: a roll never takes more than maxUnavailable of the pods that work.
+func checkBudget(t *rapid.T, s State, p Plan) {
+	if s.Strategy != RollingUpdate {
+		return
+	}
+	down := 0
+	for _, pod := range s.Pods {
+		if s.inRange(pod.Ordinal) && pod.unavailable() {
+			down++
+		}
+	}
+	for _, a := range p.Actions {
+		if a.Verb != DeletePod || a.Why != Outdated {
+			continue
+		}
+		i := slices.IndexFunc(s.Pods, func(p Pod) bool { return p.Ordinal == a.Ordinal })
+		if s.Pods[i].unavailable() {
+			continue
+		}
+		if down++; down > s.MaxUnavailable {
+			t.Fatalf("%d pods down, %d allowed: %v", down, s.MaxUnavailable, p.Actions)
+		}
+	}
+}
+
+// When pods do what they are told, every set comes to rest as wanted.
+func TestLiveness(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s, rules := drawState(t), drawRules(t)
+		s.Deleting, rules.UpdateParallelPods = false, true
+		if s.Strategy == Recreate {
+			rules.ServeRecreate = true
+		}
+		for i := range s.Pods { // a pod that runs gets ready in the toy world; what is owned by others does not change
+			s.Pods[i].WrongStorage = false
+		}
+		w := &toy{State: s}
+		trace, rested := w.settle(rules, 300)
+		if !rested {
+			t.Fatalf("never rests: %v", trace)
+		}
+		if trapped(w.State, rules) {
+			return
+		}
+		for _, pod := range w.Pods {
+			if pod.Health != Available || !s.inRange(pod.Ordinal) {
+				t.Fatalf("rests with %v after %v: %v", pod, trace, Explain(w.State, Decide(w.State, rules)))
+			}
+			if s.Strategy == RollingUpdate && pod.Ordinal >= s.Start+s.Partition && pod.Revision != s.Update {
+				t.Fatalf("rests with outdated %v after %v", pod, trace)
+			}
+			for _, claim := range pod.Claims {
+				if claim.Missing && slices.Contains(trace, fmt.Sprintf("+%d@%s", pod.Ordinal, pod.Revision)) {
+					t.Fatalf("rests without claim %v", claim)
+				}
+			}
+		}
+	})
+}
+
+// trapped is the one state without a way out that is part of upstream's
+// contract: two surplus pods of an ordered set that are not ready wait for each
+// other.
+func trapped(s State, rules Rules) bool {
+	holds := Decide(s, rules).Holds
+	return len(holds) > 0 && holds[0].Why == AwaitLower
+}
+
+// A set that is stuck on a bad revision comes back when its template is good.
+func TestForcedRollbackRecovers(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := State{
+			Name: "web", Replicas: rapid.IntRange(1, 5).Draw(t, "replicas"), Strategy: RollingUpdate, HasRolling: true,
+			MaxUnavailable: rapid.IntRange(1, 3).Draw(t, "max"), Current: "good", Update: "bad",
+		}
+		up := rapid.IntRange(0, s.Replicas).Draw(t, "up") // how far the first bring-up had come
+		for o := range s.Replicas {
+			pod := Pod{Ordinal: o}
+			if o < up {
+				pod.Health, pod.Revision, pod.UID = Available, "good", types.UID(fmt.Sprint("first-", o))
+			}
+			s.Pods = append(s.Pods, pod)
+		}
+		w := &toy{State: s, broken: []string{"bad"}}
+		w.settle(Production, 100)
+		untouched := map[int]types.UID{}
+		for _, pod := range w.Pods {
+			if pod.Health == Available && pod.Revision == "good" {
+				untouched[pod.Ordinal] = pod.UID
+			}
+		}
+		w.Update = rapid.SampledFrom([]string{"good", "third"}).Draw(t, "fix")
+		trace, rested := w.settle(Production, 200)
+		for _, pod := range w.Pods {
+			if !rested || pod.Health != Available || pod.Revision != w.Update {
+				t.Fatalf("not recovered: %v after %v", pod, trace)
+			}
+			if uid, ok := untouched[pod.Ordinal]; ok && w.Update == "good" && uid != pod.UID {
+				t.Fatalf("pod %d was fine and was replaced: %v", pod.Ordinal, trace)
+			}
+		}
+	})
+}
