@@ -97,10 +97,13 @@ func (w *worker) setPod(pod *corev1.Pod) {
 	})
 }
 
+// setAbsent says that the API object was taken away by force while the agent
+// looked on. A successor may already run elsewhere: only a short grace is left.
 func (w *worker) setAbsent(pod *corev1.Pod) {
 	w.change(func() {
-		if w.known && pod != nil {
-			w.pod = pod
+		if w.known {
+			w.pod = pod.DeepCopy()
+			w.pod.DeletionGracePeriodSeconds = new(int64)
 		}
 		w.absent = true
 	})

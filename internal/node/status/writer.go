@@ -95,7 +95,7 @@ func (w *Writer) write(ctx context.Context) {
 		case err == nil:
 			retry = firstRetry
 			w.mu.Lock()
-			if newer(written, w.pod) {
+			if !newer(w.pod, written) {
 				w.pod = written
 			}
 			if equality.Semantic.DeepEqual(*w.want, want) {
