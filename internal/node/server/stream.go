@@ -1,10 +1,12 @@
 package server
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/util/proxy"
 	streamproxy "k8s.io/apiserver/pkg/util/proxy"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
@@ -60,17 +62,21 @@ func (s *Server) attach(w http.ResponseWriter, r *http.Request) {
 
 // portForward connects to ports in a pod's network.
 func (s *Server) portForward(w http.ResponseWriter, r *http.Request) {
-	opts, err := portforward.NewV4Options(r)
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusBadRequest)
-		return
+	// A plain WebSocket names its ports; SPDY, also within a WebSocket, names
+	// them stream by stream.
+	opts := &portforward.V4Options{}
+	if !wsstream.IsWebSocketRequestWithTunnelingProtocol(r) {
+		var err error
+		if opts, err = portforward.NewV4Options(r); err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
 	}
 	pod := s.find(r)
 	if pod == nil {
 		http.Error(w, "pod does not exist", http.StatusNotFound)
 		return
 	}
-	// The newest sandbox comes first.
 	list, err := s.cfg.Runtime.ListPodSandbox(r.Context(), &runtimeapi.ListPodSandboxRequest{Filter: &runtimeapi.PodSandboxFilter{
 		LabelSelector: map[string]string{podUIDLabel: string(pod.UID)},
 	}})
@@ -168,5 +174,10 @@ type proxyErrors struct{ s *Server }
 
 func (p proxyErrors) Error(w http.ResponseWriter, r *http.Request, err error) {
 	p.s.cfg.Log.Warn("cannot connect a stream to the container runtime", "path", r.URL.Path, "error", err)
-	http.Error(w, err.Error(), http.StatusInternalServerError)
+	code := http.StatusInternalServerError
+	var known apierrors.APIStatus
+	if errors.As(err, &known) && known.Status().Code != 0 {
+		code = int(known.Status().Code)
+	}
+	http.Error(w, err.Error(), code)
 }
