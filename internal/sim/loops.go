@@ -119,6 +119,9 @@ func (s *Sim) beforeWrite(name string) func(string, client.Object) error {
 	return func(verb string, obj client.Object) error {
 		s.writes++
 		s.log("%s: %s %s %s/%s", name, verb, reflect.TypeOf(obj).Elem().Name(), obj.GetNamespace(), obj.GetName())
+		if err := s.guard(name, verb, obj); err != nil {
+			s.ignore(s.fail(err))
+		}
 		if chance(s.rand, s.faults.Crash) {
 			s.log("fault: the process dies before that")
 			panic(crashed{})

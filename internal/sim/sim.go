@@ -44,21 +44,22 @@ type Config struct {
 
 // Sim is one simulated cluster.
 type Sim struct {
-	config Config
-	rand   *rand.Rand
-	clock  *Clock
-	store  *store
-	views  map[schema.GroupVersionKind]*view
-	loops  []*running
-	nodes  []*node
-	faults Faults
-	trace  []string
-	steps  int
-	writes int
-	idle   int // timers in a row that changed nothing
-	failed error
-	ctx    context.Context //nolint:containedctx // one goroutine, one life
-	cancel context.CancelFunc
+	config  Config
+	rand    *rand.Rand
+	clock   *Clock
+	store   *store
+	views   map[schema.GroupVersionKind]*view
+	loops   []*running
+	nodes   []*node
+	faults  Faults
+	trace   []string
+	steps   int
+	writes  int
+	deleted ours
+	idle    int // timers in a row that changed nothing
+	failed  error
+	ctx     context.Context //nolint:containedctx // one goroutine, one life
+	cancel  context.CancelFunc
 }
 
 // New builds a cluster at rest.
@@ -80,7 +81,8 @@ func New(config Config) *Sim {
 			scheme: config.Scheme, clock: clock, fill: setDefaults,
 			kinds: map[schema.GroupVersionKind]*kindStore{},
 		},
-		faults: config.Faults,
+		faults:  config.Faults,
+		deleted: ours{},
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background()) //nolint:forbidigo // the simulator is its own world
 	for i := range config.Nodes {

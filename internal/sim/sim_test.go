@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"berth.dev/berth/internal/controller/loop"
 	"berth.dev/berth/internal/controller/statefulset"
@@ -71,4 +72,10 @@ func TestFaults(t *testing.T) {
 			t.Fatalf("seed %d: %v", seed, err)
 		}
 	}
+}
+
+func key(name string) client.ObjectKey { return client.ObjectKey{Namespace: "default", Name: name} }
+
+func deletePolicy(name string) client.DeleteOption {
+	return client.PropagationPolicy(metav1.DeletionPropagation(name))
 }

@@ -94,20 +94,22 @@ func (p *Plan) replaceAll(s State, slots, surplus []Pod) bool {
 // repairRollback replaces the highest pod that is stuck on a revision which the
 // set has left behind. It reports whether the plan ends here.
 //
-// Only such a pod is taken: not ready, not of the update revision, and either of
-// a revision that is given up (so that no rollout will come back to it) or kept
-// from ever starting. A pod of the current revision that worked and is not ready
-// now is left to upstream's rules: its disturbance may pass.
+// Only such a pod is taken: not ready, not of the update revision, not of the
+// revision that it would come back with, and either of a revision that is given
+// up (so that no rollout will come back to it) or kept from ever starting. A pod
+// of the current revision that worked and is not ready now is left to upstream's
+// rules: its disturbance may pass.
 func (p *Plan) repairRollback(s State, slots []Pod) bool {
 	if s.Parallel || s.Strategy != RollingUpdate {
 		return false
 	}
-	for i := len(slots) - 1; i >= min(s.Partition, len(slots)); i-- {
+	for i := len(slots) - 1; i >= 0; i-- {
 		pod := slots[i]
 		if !pod.replaceable(s) || pod.Health >= Ready {
 			continue
 		}
-		if pod.Revision != s.Current || pod.NeverStarted {
+		keeps := s.HasRolling && i < s.Partition && pod.Revision == s.Current
+		if !keeps && (pod.Revision != s.Current || pod.NeverStarted) {
 			p.replace(pod, Abandoned)
 			return true
 		}

@@ -1,0 +1,196 @@
+package sim_test
+
+import (
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"berth.dev/berth/internal/sim"
+)
+
+var (
+	histories = flag.Int("histories", 300, "how many seeded histories to run")
+	firstSeed = flag.Uint64("seed", 1, "the first seed")
+)
+
+// TestHistories lets a user change a set in every way at any moment of a bad
+// day, and asks that it ends as the last spec says.
+func TestHistories(t *testing.T) {
+	steps, writes := 0, 0
+	for seed := *firstSeed; seed < *firstSeed+uint64(*histories); seed++ {
+		s := history(t, seed)
+		steps += s.Steps()
+		writes += s.Writes()
+	}
+	t.Logf("%d histories, %d steps, %d writes by loops", *histories, steps, writes)
+}
+
+func history(t *testing.T, seed uint64) *sim.Sim {
+	t.Helper()
+	r := rand.New(rand.NewPCG(seed, 7))
+	faults := sim.AllFaults
+	if r.IntN(4) == 0 {
+		faults = sim.Faults{Stale: 0.5}
+	}
+	s := newSim(seed, faults)
+	set := web(int32(r.IntN(5)))
+	if r.IntN(2) == 0 {
+		set.Spec.PodManagementPolicy = appsv1.ParallelPodManagement
+	}
+	if r.IntN(4) == 0 {
+		set.Spec.UpdateStrategy.Type = appsv1.RollingUpdateStatefulSetStrategyType // and no rollingUpdate
+	}
+	if r.IntN(4) == 0 {
+		set.Spec.MinReadySeconds = 5
+	}
+	s.Create(set)
+	for range 1 + r.IntN(8) {
+		if err := s.Run(r.IntN(120)); err != nil {
+			t.Fatal(err)
+		}
+		edit(t, s, r)
+	}
+	mend(t, s)
+	if err := s.Settle(8000); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Converged(); err != nil {
+		for _, line := range s.Trace()[max(0, len(s.Trace())-60):] {
+			fmt.Println(line)
+		}
+		t.Fatalf("seed %d: %v", seed, err)
+	}
+	before := s.Writes()
+	s.Wake()
+	if err := s.Settle(8000); err != nil {
+		t.Fatal(err)
+	}
+	if n := s.Writes() - before; n != 0 {
+		t.Fatalf("seed %d: a set at rest was written %d times", seed, n)
+	}
+	return s
+}
+
+// edit is one thing that a user may do.
+func edit(t *testing.T, s *sim.Sim, r *rand.Rand) {
+	t.Helper()
+	change := func(f func(*appsv1.StatefulSet)) {
+		set := &appsv1.StatefulSet{}
+		if err := s.API().Get(t.Context(), key("web"), set); err != nil {
+			return
+		}
+		set = set.DeepCopy()
+		f(set)
+		if err := s.API().Update(t.Context(), set); err != nil {
+			t.Fatal(err)
+		}
+	}
+	image := func(name string) func(*appsv1.StatefulSet) {
+		return func(set *appsv1.StatefulSet) { set.Spec.Template.Spec.Containers[0].Image = name }
+	}
+	switch r.IntN(12) {
+	case 0, 1:
+		change(func(set *appsv1.StatefulSet) { set.Spec.Replicas = ptr.To(int32(r.IntN(6))) })
+	case 2, 3:
+		change(image(fmt.Sprintf("good:%d", r.IntN(3))))
+	case 4:
+		// Not "unready": a pod of the current revision that runs without ever
+		// being ready is left to its user, as upstream does.
+		change(image([]string{"bad", "crash"}[r.IntN(2)]))
+	case 5:
+		change(func(set *appsv1.StatefulSet) {
+			set.Spec.Ordinals = &appsv1.StatefulSetOrdinals{Start: int32(r.IntN(3))}
+		})
+	case 6:
+		change(func(set *appsv1.StatefulSet) {
+			if set.Spec.UpdateStrategy.RollingUpdate != nil {
+				set.Spec.UpdateStrategy.RollingUpdate.Partition = ptr.To(int32(r.IntN(4)))
+			}
+		})
+	case 7:
+		change(func(set *appsv1.StatefulSet) {
+			if set.Spec.UpdateStrategy.RollingUpdate != nil {
+				set.Spec.UpdateStrategy.RollingUpdate.MaxUnavailable = ptr.To(intstr.FromInt32(int32(1 + r.IntN(3))))
+			}
+		})
+	case 8:
+		change(func(set *appsv1.StatefulSet) {
+			policy := []appsv1.PersistentVolumeClaimRetentionPolicyType{appsv1.RetainPersistentVolumeClaimRetentionPolicyType, appsv1.DeletePersistentVolumeClaimRetentionPolicyType}
+			set.Spec.PersistentVolumeClaimRetentionPolicy = &appsv1.StatefulSetPersistentVolumeClaimRetentionPolicy{
+				WhenDeleted: policy[r.IntN(2)], WhenScaled: policy[r.IntN(2)],
+			}
+		})
+	case 9: // a label is changed by hand: identity is repaired or the pod released
+		pod := &corev1.Pod{}
+		if err := s.API().Get(t.Context(), key(fmt.Sprintf("web-%d", r.IntN(4))), pod); err == nil {
+			pod = pod.DeepCopy()
+			if r.IntN(2) == 0 {
+				pod.Labels["app"] = "other"
+			} else {
+				pod.Labels["statefulset.kubernetes.io/pod-name"] = "wrong"
+			}
+			if err := s.API().Update(t.Context(), pod); err != nil {
+				t.Fatal(err)
+			}
+		}
+	case 10: // a claim vanishes
+		claim := &corev1.PersistentVolumeClaim{}
+		claim.Namespace, claim.Name = "default", fmt.Sprintf("www-web-%d", r.IntN(4))
+		_ = s.API().Delete(t.Context(), claim)
+	case 11: // the set is deleted and made anew, now and then over orphans
+		set := &appsv1.StatefulSet{}
+		if err := s.API().Get(t.Context(), key("web"), set); err != nil {
+			return
+		}
+		again := set.DeepCopy()
+		again.ObjectMeta = web(1).ObjectMeta
+		policy := []string{"Orphan", "Background", "Foreground"}[r.IntN(3)]
+		if err := s.API().Delete(t.Context(), set.DeepCopy(), deletePolicy(policy)); err != nil {
+			t.Fatal(err)
+		}
+		for range 2000 {
+			if err := s.API().Create(t.Context(), again.DeepCopy()); err == nil {
+				return
+			}
+			if err := s.Run(1); err != nil {
+				t.Fatal(err)
+			}
+		}
+		t.Fatal("a deleted set does not go away")
+	}
+}
+
+// mend makes the template good and takes foreign pods out of the way: after
+// that there is no reason not to converge.
+func mend(t *testing.T, s *sim.Sim) {
+	t.Helper()
+	set := &appsv1.StatefulSet{}
+	if err := s.API().Get(t.Context(), key("web"), set); err != nil {
+		t.Fatal(err)
+	}
+	set = set.DeepCopy()
+	set.Spec.Template.Spec.Containers[0].Image = "good:9"
+	if rolling := set.Spec.UpdateStrategy.RollingUpdate; rolling != nil {
+		rolling.Partition = ptr.To(int32(0)) // what is kept at a bad revision stays bad
+	}
+	if err := s.API().Update(t.Context(), set); err != nil {
+		t.Fatal(err)
+	}
+	pods := &corev1.PodList{}
+	if err := s.API().List(t.Context(), pods, client.InNamespace("default")); err != nil {
+		t.Fatal(err)
+	}
+	for i := range pods.Items {
+		if pods.Items[i].Labels["app"] != "web" {
+			pod := pods.Items[i].DeepCopy()
+			_ = s.API().Delete(t.Context(), pod, client.GracePeriodSeconds(30))
+		}
+	}
+}

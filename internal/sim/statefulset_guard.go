@@ -1,0 +1,164 @@
+package sim
+
+import (
+	"fmt"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	plan "berth.dev/berth/internal/plan/statefulset"
+)
+
+// ours remembers, per pod name, the pod that a loop deleted last: an order that
+// is broken by a loop's own hand cannot be blamed on a cache that lags.
+type ours map[types.NamespacedName]types.UID
+
+// guard checks a write to a pod of a StatefulSet at the moment it is made.
+// What the world did behind the loop's back is forgiven, what the loop's cache
+// showed or the loop did itself is not.
+func (s *Sim) guard(loopName, verb string, obj client.Object) error {
+	pod, ok := obj.(*corev1.Pod)
+	if !ok || loopName != "statefulset" {
+		return nil
+	}
+	name, ordinal, ok := plan.ParseName(pod.Name)
+	held := s.views[setGVK]
+	if !ok || held == nil {
+		return nil
+	}
+	set, ok := held.objects[types.NamespacedName{Namespace: pod.Namespace, Name: name}].(*appsv1.StatefulSet)
+	if !ok {
+		return nil
+	}
+	switch verb {
+	case "create":
+		return s.guardCreate(set, ordinal)
+	case "delete":
+		err := s.guardDelete(set, ordinal, pod)
+		s.deleted[client.ObjectKeyFromObject(pod)] = pod.UID
+		return err
+	}
+	return nil
+}
+
+// slot is what the cache and the store hold of an ordinal.
+func (s *Sim) slot(set *appsv1.StatefulSet, ordinal int) (cached, stored *corev1.Pod) {
+	key := nameIn(set, plan.PodName(set.Name, ordinal))
+	cached, _ = s.views[podGVK].objects[key].(*corev1.Pod)
+	stored, _ = s.store.kind(podGVK).objects[key].(*corev1.Pod)
+	return cached, stored
+}
+
+func (s *Sim) guardCreate(set *appsv1.StatefulSet, ordinal int) error {
+	start, end := span(set)
+	if ordinal < start || ordinal >= end {
+		return fmt.Errorf("pod %d is created outside [%d,%d)", ordinal, start, end)
+	}
+	if set.Spec.PodManagementPolicy == appsv1.ParallelPodManagement {
+		return nil
+	}
+	for o := start; o < ordinal; o++ {
+		cached, _ := s.slot(set, o)
+		if !healthy(cached) {
+			return fmt.Errorf("pod %d is created though the cache shows that %d is not ready", ordinal, o)
+		}
+		if s.takenByLoop(set, o) {
+			return fmt.Errorf("pod %d is created though the loop itself has deleted %d", ordinal, o)
+		}
+	}
+	return nil
+}
+
+func (s *Sim) guardDelete(set *appsv1.StatefulSet, ordinal int, pod *corev1.Pod) error {
+	start, end := span(set)
+	cached, _ := s.slot(set, ordinal)
+	switch {
+	case cached == nil || cached.UID != pod.UID:
+		return fmt.Errorf("pod %d is deleted without being in the cache", ordinal)
+	case cached.DeletionTimestamp != nil:
+		return fmt.Errorf("pod %d is deleted though it is terminating", ordinal)
+	case set.Spec.PodManagementPolicy == appsv1.ParallelPodManagement, ended(cached), neverReady(cached):
+		return nil
+	case ordinal >= start && ordinal < end:
+		return s.guardBudget(set, start, end, ordinal)
+	}
+	for _, other := range s.podsOf(set) {
+		if _, o, _ := plan.ParseName(other.Name); (o < start || o >= end) && o > ordinal && s.takenByLoop(set, o) {
+			return fmt.Errorf("surplus pod %d is deleted before %d is gone", ordinal, o)
+		}
+	}
+	return nil
+}
+
+// guardBudget: counting this one, no more than maxUnavailable wanted pods are
+// away by the loop's own hand.
+func (s *Sim) guardBudget(set *appsv1.StatefulSet, start, end, ordinal int) error {
+	away := 1
+	for o := start; o < end; o++ {
+		if o != ordinal && s.takenByLoop(set, o) {
+			away++
+		}
+	}
+	if limit := maxUnavailable(set); away > limit {
+		return fmt.Errorf("pod %d is deleted as number %d, maxUnavailable is %d", ordinal, away, limit)
+	}
+	return nil
+}
+
+// takenByLoop reports whether the loop has deleted the ordinal's last pod and no
+// new one is there.
+func (s *Sim) takenByLoop(set *appsv1.StatefulSet, ordinal int) bool {
+	key := nameIn(set, plan.PodName(set.Name, ordinal))
+	uid, deleted := s.deleted[key]
+	if !deleted {
+		return false
+	}
+	_, stored := s.slot(set, ordinal)
+	return stored == nil && s.lastPod(key) == uid || stored != nil && stored.UID == uid && stored.DeletionTimestamp != nil
+}
+
+// lastPod is the UID of the newest pod that ever had this name.
+func (s *Sim) lastPod(key types.NamespacedName) types.UID {
+	log := s.store.kind(podGVK).log
+	for i := len(log) - 1; i >= 0; i-- {
+		obj := log[i].new
+		if obj == nil {
+			obj = log[i].old
+		}
+		if client.ObjectKeyFromObject(obj) == key {
+			return obj.GetUID()
+		}
+	}
+	return ""
+}
+
+func span(set *appsv1.StatefulSet) (start, end int) {
+	if set.Spec.Ordinals != nil {
+		start = int(set.Spec.Ordinals.Start)
+	}
+	return start, start + int(ptr.Deref(set.Spec.Replicas, 1))
+}
+
+func maxUnavailable(set *appsv1.StatefulSet) int {
+	rolling := set.Spec.UpdateStrategy.RollingUpdate
+	if rolling == nil || rolling.MaxUnavailable == nil {
+		return 1
+	}
+	n, _ := intstr.GetScaledValueFromIntOrPercent(rolling.MaxUnavailable, int(ptr.Deref(set.Spec.Replicas, 1)), false)
+	return max(n, 1)
+}
+
+func healthy(pod *corev1.Pod) bool {
+	return pod != nil && pod.DeletionTimestamp == nil && pod.Status.Phase == corev1.PodRunning && isReady(pod)
+}
+
+func ended(pod *corev1.Pod) bool {
+	return pod.Status.Phase == corev1.PodFailed || pod.Status.Phase == corev1.PodSucceeded
+}
+
+// neverReady: a pod that does not serve costs nothing to delete.
+func neverReady(pod *corev1.Pod) bool { return !isReady(pod) }
