@@ -1,0 +1,180 @@
+package cni
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"os"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"berth.dev/berth/internal/network/cni/call"
+	"berth.dev/berth/internal/network/link"
+	spiderpoolv2beta1 "berth.dev/berth/spiderpool/v2beta1"
+)
+
+// pod is whom a sandbox is for.
+type pod struct {
+	types.NamespacedName
+	uid string
+}
+
+// podOf reads CNI_ARGS as the runtime fills it.
+func podOf(args string) (pod, error) {
+	var p pod
+	for pair := range strings.SplitSeq(args, ";") {
+		key, value, _ := strings.Cut(pair, "=")
+		switch key {
+		case "K8S_POD_NAMESPACE":
+			p.Namespace = value
+		case "K8S_POD_NAME":
+			p.Name = value
+		case "K8S_POD_UID":
+			p.uid = value
+		}
+	}
+	if p.Namespace == "" || p.Name == "" {
+		return p, &call.Error{Code: call.CodeInvalidEnvironment, Msg: fmt.Sprintf("CNI_ARGS %q names no pod (K8S_POD_NAMESPACE, K8S_POD_NAME)", args)}
+	}
+	return p, nil
+}
+
+// add waits for the pod's address and makes the wire.
+func (s *Server) add(ctx context.Context, req call.Request, ns *os.File) (json.RawMessage, error) {
+	p, err := podOf(req.Args)
+	if err != nil {
+		return nil, err
+	}
+	if ns == nil || req.ContainerID == "" || req.IfName == "" {
+		return nil, &call.Error{Code: call.CodeInvalidEnvironment, Msg: "ADD needs CNI_CONTAINERID, CNI_IFNAME and CNI_NETNS"}
+	}
+	wait, cancel := context.WithTimeout(ctx, s.wait)
+	defer cancel()
+	e, err := s.grants.wait(wait, p)
+	if err != nil {
+		return nil, &call.Error{Code: call.CodeTryAgain, Msg: err.Error()}
+	}
+	addrs, err := addressesOf(e, req.IfName)
+	if err != nil {
+		return nil, err
+	}
+	w := link.Wire{
+		Host: link.HostName(req.ContainerID, req.IfName), Pod: req.IfName, NetNS: int(ns.Fd()),
+		Owner: p.String(), Addrs: addrs, Sources: s.config.NodeIPs, MTU: s.config.MTU,
+	}
+	if err := s.removed(ctx, w.Host); err != nil {
+		return nil, err
+	}
+	if err := link.Attach(w); err != nil {
+		return nil, fmt.Errorf("network of pod %s: %w", p, err)
+	}
+	return result(req, w)
+}
+
+// addressesOf is what an endpoint grants for one interface.
+func addressesOf(e *spiderpoolv2beta1.SpiderEndpoint, ifName string) ([]netip.Addr, error) {
+	var out []netip.Addr
+	for _, ip := range e.Status.Current.IPs {
+		if ip.NIC != ifName {
+			continue
+		}
+		for _, cidr := range []string{ip.IPv4, ip.IPv6} {
+			if cidr == "" {
+				continue
+			}
+			prefix, err := netip.ParsePrefix(cidr)
+			if err != nil {
+				return nil, fmt.Errorf("SpiderEndpoint %s/%s: %w", e.Namespace, e.Name, err)
+			}
+			out = append(out, prefix.Addr())
+		}
+	}
+	if len(out) == 0 {
+		return nil, fmt.Errorf("SpiderEndpoint %s/%s has no address for interface %s", e.Namespace, e.Name, ifName)
+	}
+	return out, nil
+}
+
+// del removes a wire in the background: the kernel takes some 20 ms to let go
+// of a device, and nothing of the pod depends on it. Its route goes with it,
+// unless that leads to a newer wire already.
+func (s *Server) del(host string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.removing[host] != nil {
+		return
+	}
+	done := make(chan struct{})
+	s.removing[host] = done
+	s.wires.Go(func() {
+		if err := link.Detach(host); err != nil {
+			s.config.Log.Warn("a pod's interface is left behind", "interface", host, "error", err)
+		}
+		s.mu.Lock()
+		delete(s.removing, host)
+		s.mu.Unlock()
+		close(done)
+	})
+}
+
+// removed waits until a removal of the same wire is through.
+func (s *Server) removed(ctx context.Context, host string) error {
+	s.mu.Lock()
+	done := s.removing[host]
+	s.mu.Unlock()
+	if done == nil {
+		return nil
+	}
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// check reports whether the wire is as ADD made it.
+func (s *Server) check(req call.Request) error {
+	p, err := podOf(req.Args)
+	if err != nil {
+		return err
+	}
+	e, ok := s.grants.of(p)
+	if !ok {
+		return fmt.Errorf("pod %s has no address any more", p)
+	}
+	addrs, err := addressesOf(e, req.IfName)
+	if err != nil {
+		return err
+	}
+	return link.Check(link.HostName(req.ContainerID, req.IfName), addrs)
+}
+
+// collect removes the wires of sandboxes that the runtime does not know.
+func (s *Server) collect(req call.Request) error {
+	var conf struct {
+		Valid []struct {
+			ContainerID string `json:"containerID"`
+			IfName      string `json:"ifname"`
+		} `json:"cni.dev/valid-attachments"`
+	}
+	if err := json.Unmarshal(req.Config, &conf); err != nil {
+		return &call.Error{Code: call.CodeDecode, Msg: err.Error()}
+	}
+	keep := map[string]bool{}
+	for _, v := range conf.Valid {
+		keep[link.HostName(v.ContainerID, v.IfName)] = true
+	}
+	wires, err := link.List()
+	if err != nil {
+		return err
+	}
+	for _, w := range wires {
+		if !keep[w.Host] {
+			s.del(w.Host)
+		}
+	}
+	return nil
+}
