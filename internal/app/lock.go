@@ -22,7 +22,7 @@ func lock(dir datadir.Dir) (release func(), err error) {
 	if err := unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, &unix.Flock_t{Type: unix.F_WRLCK}); err != nil {
 		defer f.Close()
 		if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EACCES) {
-			return nil, fmt.Errorf("the data directory %s is in use by berth with pid %d; stop it first or choose another --data-dir", dir.Path(), Holder(dir))
+			return nil, inUse(dir, Holder(dir))
 		}
 		return nil, fmt.Errorf("lock %s: %w", dir.Lock(), err)
 	}
@@ -54,4 +54,8 @@ func Holder(dir datadir.Dir) int {
 	}
 	pid, _ := strconv.Atoi(strings.TrimSpace(string(text)))
 	return pid
+}
+
+func inUse(dir datadir.Dir, holder int) error {
+	return fmt.Errorf("the data directory %s is in use by berth with pid %d; stop it first or choose another --data-dir", dir.Path(), holder)
 }

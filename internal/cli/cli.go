@@ -12,6 +12,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"berth.dev/berth/internal/cli/kubectl"
 )
 
 // streams are what a command reads and writes.
@@ -62,7 +64,7 @@ its berth, its name, its address and its disk.
 	root.SetOut(s.out)
 	root.SetErr(s.err)
 	root.AddCommand(
-		newServer(s), newStatus(s), newKubectl(), newImage(s),
+		newServer(s), newStatus(s), kubectl.New(), newImage(s),
 		newDown(s), newInstall(s), newUninstall(s), newVersion(s),
 	)
 	return root

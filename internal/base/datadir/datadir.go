@@ -61,6 +61,9 @@ func (d Dir) CNIConf() string { return d.join("cni", "conf") }
 // CNICache is where CNI results of delegated plugins are kept.
 func (d Dir) CNICache() string { return d.join("cni", "cache") }
 
+// Network records which routes and addresses the instance made in the kernel.
+func (d Dir) Network() string { return d.join("network.json") }
+
 // Volumes holds one folder per PersistentVolume of the local provisioner.
 func (d Dir) Volumes() string { return d.join("volumes") }
 

@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# Runs all tests; called by `make test` after the build. Arguments: the packages
+# that are tested under the race detector as well.
+#
+# The end-to-end tests come last: what the cheap tests find, they need not find.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+failed=0
+step() {
+	echo "== $1"
+	shift
+	"$@" 2>&1 | tee -a "$log" | grep -vE 'no test files'
+	[ "${PIPESTATUS[0]}" -eq 0 ] || failed=1
+}
+step "unit, API and simulator" go test -timeout 20m $(go list ./... | grep -v /test/e2e)
+step "race detector" env CGO_ENABLED=1 go test -race -timeout 20m "$@"
+step "bundle" go -C bundle test ./mkimage ./demo
+step "end to end" go test -count=1 -timeout 40m ./test/e2e/...
+
+passed=$(grep -cE '^ok' "$log")
+broken=$(grep -E '^(FAIL|---[ ]FAIL)' "$log")
+echo
+if [ "$failed" -ne 0 ]; then
+	echo "$broken"
+fi
+echo "$passed passed, $(grep -cE '^FAIL[[:space:]]+[^ ]' "$log") failed"
+exit "$failed"

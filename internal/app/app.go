@@ -1,0 +1,208 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"k8s.io/client-go/rest"
+
+	"berth.dev/berth/internal/apiserver"
+	"berth.dev/berth/internal/base/datadir"
+	"berth.dev/berth/internal/base/group"
+	"berth.dev/berth/internal/network/link"
+	"berth.dev/berth/internal/pki"
+	"berth.dev/berth/internal/preflight"
+)
+
+// server is one instance on its way from Config to running parts. Fields below
+// the line are set by a unit before it reports ready, and read by units after it.
+type server struct {
+	cfg      Config
+	dir      datadir.Dir
+	log      *slog.Logger
+	facts    preflight.Facts
+	nodeName string
+	nodeIPs  []netip.Addr
+	cluster  []netip.Prefix
+	services []netip.Prefix
+	dns      []netip.Addr
+	pki      *pki.Set
+	// nodeReady is closed when this node is first Ready (or there is no agent):
+	// work that can wait, waits for it.
+	nodeReady chan struct{}
+	// ---
+	api *apiserver.Server
+}
+
+// Run runs a server until ctx is done. ready is called once everything serves
+// and this node can run pods. Errors are one line that says what to do.
+func Run(ctx context.Context, cfg Config, log *slog.Logger, ready func()) error {
+	s, release, err := prepare(cfg, log)
+	if err != nil {
+		return err
+	}
+	defer release()
+	units := s.controlPlane()
+	if !cfg.DisableAgent {
+		agent, err := s.agent()
+		if err != nil {
+			return err
+		}
+		units = append(units, agent...)
+	} else {
+		close(s.nodeReady)
+	}
+	return group.Run(ctx, ready, units...)
+}
+
+// prepare checks configuration and machine, takes the data directory and makes
+// the certificates.
+func prepare(cfg Config, log *slog.Logger) (*server, func(), error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, nil, err
+	}
+	dir, err := datadir.New(cfg.DataDir)
+	if err != nil {
+		return nil, nil, err
+	}
+	s := &server{cfg: cfg, dir: dir, log: log, nodeReady: make(chan struct{})}
+	// The lock comes first: a second server must hear about the first one, not
+	// about the port that it has taken.
+	if holder := Holder(dir); holder != 0 {
+		return nil, nil, inUse(dir, holder)
+	}
+	if err := s.look(); err != nil {
+		return nil, nil, err
+	}
+	if err := dir.Create(); err != nil {
+		return nil, nil, fmt.Errorf("data directory: %w; choose a writable one with --data-dir", err)
+	}
+	release, err := lock(dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := s.certificates(); err != nil {
+		release()
+		return nil, nil, err
+	}
+	return s, release, nil
+}
+
+// look checks the machine and fills in what the configuration left open.
+func (s *server) look() error {
+	ports := []preflight.Port{{Name: "API server", Flag: "--https-port", Address: s.cfg.BindAddress, Port: s.cfg.HTTPSPort}}
+	if !s.cfg.DisableAgent {
+		ports = append(ports, preflight.Port{Name: "node agent", Flag: "--agent-port", Port: s.cfg.AgentPort})
+	}
+	report := preflight.Run(preflight.Config{DataDir: s.dir.Path(), Ports: ports, Agent: !s.cfg.DisableAgent})
+	var fatal []error
+	for _, f := range report.Findings {
+		if f.Fatal {
+			fatal = append(fatal, errors.New(f.Text))
+		} else {
+			s.log.Info(f.Text, "check", f.Check)
+		}
+	}
+	if err := errors.Join(fatal...); err != nil {
+		return err
+	}
+	s.facts = report.Facts
+	var err error
+	if s.nodeName, err = s.cfg.nodeName(); err != nil {
+		return err
+	}
+	if s.cluster, err = prefixes(s.cfg.ClusterCIDRs); err != nil {
+		return err
+	}
+	if s.services, err = prefixes(s.cfg.ServiceCIDRs); err != nil {
+		return err
+	}
+	for _, p := range s.services {
+		s.dns = append(s.dns, nth(p, 10))
+	}
+	for _, ip := range s.cfg.NodeIPs {
+		s.nodeIPs = append(s.nodeIPs, netip.MustParseAddr(ip))
+	}
+	if len(s.nodeIPs) == 0 {
+		uplink, err := link.FindUplink()
+		if err != nil {
+			return err
+		}
+		s.nodeIPs = uplink.IPs
+	}
+	return nil
+}
+
+// certificates makes the keys and the administrator's kubeconfig.
+func (s *server) certificates() error {
+	var nodeIPs, serviceIPs []net.IP
+	for _, a := range s.nodeIPs {
+		nodeIPs = append(nodeIPs, a.AsSlice())
+	}
+	for _, p := range s.services {
+		serviceIPs = append(serviceIPs, nth(p, 1).AsSlice())
+	}
+	var err error
+	s.pki, err = pki.Ensure(s.dir.PKI(), pki.Options{
+		NodeName: s.nodeName, ClusterDomain: s.cfg.ClusterDomain, ServiceIPs: serviceIPs,
+		AdvertiseAddress: s.advertise().AsSlice(), NodeIPs: nodeIPs, ExtraNames: s.cfg.TLSSANs,
+	})
+	if err != nil {
+		return err
+	}
+	// The loopback address works wherever the server listens on all addresses.
+	at := "127.0.0.1"
+	if bind := net.ParseIP(s.cfg.BindAddress); !bind.IsUnspecified() {
+		at = s.cfg.BindAddress
+	}
+	return pki.WriteKubeconfig(s.dir.Kubeconfig(), pki.Kubeconfig{
+		Server: fmt.Sprintf("https://%s", net.JoinHostPort(at, fmt.Sprint(s.cfg.HTTPSPort))),
+		CAPEM:  s.pki.CA.CertPEM, Client: s.pki.Admin,
+	})
+}
+
+// advertise is where others reach the API server.
+func (s *server) advertise() netip.Addr {
+	if s.cfg.AdvertiseAddress != "" {
+		return netip.MustParseAddr(s.cfg.AdvertiseAddress)
+	}
+	return s.nodeIPs[0]
+}
+
+// as is a client configuration for an identity, over the in-memory transport.
+func (s *server) as(user string, groups ...string) *rest.Config {
+	return s.api.ClientConfig(user, groups...)
+}
+
+func (s *server) enabled(part string) bool { return !slices.Contains(s.cfg.Disable, part) }
+
+// bundle is where containerd and the rest lie: beside the program unless set.
+func (c Config) bundle() (string, error) {
+	if c.BundleDir != "" {
+		return filepath.Abs(c.BundleDir)
+	}
+	program, err := os.Executable()
+	if err != nil {
+		return "", err
+	}
+	if program, err = filepath.EvalSymlinks(program); err != nil {
+		return "", err
+	}
+	return filepath.Join(filepath.Dir(program), "bundle"), nil
+}
+
+// nth is the n-th address of a prefix, counted from its network address.
+func nth(p netip.Prefix, n int) netip.Addr {
+	a := p.Masked().Addr()
+	for range n {
+		a = a.Next()
+	}
+	return a
+}

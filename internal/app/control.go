@@ -1,0 +1,81 @@
+package app
+
+import (
+	"context"
+	"fmt"
+
+	"k8s.io/client-go/kubernetes"
+
+	"berth.dev/berth/internal/api"
+	"berth.dev/berth/internal/apiserver"
+	"berth.dev/berth/internal/apiserver/secure"
+	"berth.dev/berth/internal/base/group"
+	"berth.dev/berth/internal/controller/all"
+	"berth.dev/berth/internal/controller/host"
+	"berth.dev/berth/internal/datastore"
+	"berth.dev/berth/internal/ipam"
+	"berth.dev/berth/internal/network/dns"
+)
+
+// controlPlane are the units of every server.
+func (s *server) controlPlane() []group.Unit {
+	return []group.Unit{
+		{Name: "api server", Run: s.runAPI},
+		{Name: "controllers", After: []string{"api server"}, Run: s.runControllers},
+	}
+}
+
+// runAPI opens the datastore and serves the API. The datastore is closed after
+// the last request.
+func (s *server) runAPI(ctx context.Context, ready func()) (err error) {
+	store, err := datastore.Open(ctx, datastore.Config{
+		Dir: s.dir.Etcd(), Endpoints: s.cfg.DatastoreEndpoints,
+		CAFile: s.cfg.DatastoreCAFile, CertFile: s.cfg.DatastoreCertFile, KeyFile: s.cfg.DatastoreKeyFile,
+	})
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if closeErr := store.Close(); err == nil {
+			err = closeErr
+		}
+	}()
+	c := apiserver.Config{
+		Kinds: api.Kinds(), Datastore: store,
+		BindAddress: s.cfg.BindAddress, Port: s.cfg.HTTPSPort, AdvertiseAddress: s.advertise(),
+		ServiceCIDRs: s.services,
+	}
+	if s.enabled("dns") && !s.cfg.DisableAgent {
+		c.Hooks = append(c.Hooks, apiserver.Hook{Name: "cluster-dns-service", Run: func(ctx context.Context, p apiserver.Parts) error {
+			return dns.EnsureService(ctx, p.Client, s.dns)
+		}})
+	}
+	err = secure.Apply(&c, secure.Options{PKI: s.pki, ClusterDomain: s.cfg.ClusterDomain, RolesAfter: s.nodeReady, Logger: s.log})
+	if err != nil {
+		return err
+	}
+	if s.api, err = apiserver.New(c); err != nil {
+		return err
+	}
+	return s.api.Run(ctx, ready)
+}
+
+// runControllers runs every control loop, the scheduler among them.
+func (s *server) runControllers(ctx context.Context, ready func()) error {
+	loops, err := all.Loops(all.Config{
+		RootCA: s.pki.CA.CertPEM, IPAM: ipam.Config{ClusterCIDRs: s.cluster}, RESTConfig: s.as,
+	})
+	if err != nil {
+		return err
+	}
+	return host.New(host.Config{RESTConfig: s.as, Logger: s.log.With("component", "controllers")}, loops...).Run(ctx, ready)
+}
+
+// client is a typed client for an identity.
+func (s *server) client(user string, groups ...string) (kubernetes.Interface, error) {
+	c, err := kubernetes.NewForConfig(s.as(user, groups...))
+	if err != nil {
+		return nil, fmt.Errorf("client for %s: %w", user, err)
+	}
+	return c, nil
+}

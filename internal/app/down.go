@@ -1,0 +1,28 @@
+package app
+
+import (
+	"context"
+	"errors"
+
+	"k8s.io/component-base/version"
+
+	"berth.dev/berth/internal/base/datadir"
+	"berth.dev/berth/internal/network/proxy"
+	"berth.dev/berth/internal/teardown"
+)
+
+// Version is what this build calls itself.
+func Version() string { return version.Get().GitVersion }
+
+// Down stops the instance on dir with all its pods and removes what it has in
+// the kernel. The data directory stays.
+func Down(ctx context.Context, dir datadir.Dir, bundleDir string, say func(format string, a ...any)) error {
+	bundle, err := Config{BundleDir: bundleDir}.bundle()
+	if err != nil {
+		return err
+	}
+	return teardown.Instance{
+		Dir: dir, BundleDir: bundle, Holder: Holder(dir), Log: say,
+		Network: func() error { return errors.Join(removeNetwork(dir), proxy.Remove()) },
+	}.Down(ctx)
+}

@@ -1,0 +1,81 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/spf13/cobra"
+	"k8s.io/klog/v2"
+	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
+
+	"berth.dev/berth/internal/app"
+)
+
+func newServer(s streams) *cobra.Command {
+	cfg := app.Defaults()
+	var file string
+	cmd := &cobra.Command{
+		Use:   "server",
+		Short: "Run a whole cluster on this machine, in the foreground",
+		Long: `Run a whole cluster on this machine, in the foreground: datastore, API server,
+controllers, scheduler, node agent, pod network, service proxy and DNS.
+
+Everything hangs off the data directory. SIGTERM stops the server within 5 s and
+leaves containers running; the next start takes them over. To stop them too, use
+berth down.`,
+		Example: `  berth server
+  berth server --data-dir /srv/berth --https-port 7443 --node-name db1
+  berth server --config /etc/berth.yaml         # YAML, the flags' names as keys`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if file != "" {
+				if err := app.ReadFile(file, cmd.Flags()); err != nil {
+					return err
+				}
+			}
+			log := newLogger(cfg.LogLevel, s.err)
+			began := time.Now()
+			return app.Run(cmd.Context(), cfg, log, func() {
+				fmt.Fprintf(s.out, "berth is ready after %s: %s\n", time.Since(began).Round(time.Millisecond), cfg.DataDir)
+				notifySystemd("READY=1")
+			})
+		},
+	}
+	cfg.BindFlags(cmd.Flags())
+	cmd.Flags().StringVar(&file, "config", "", "YAML file with these flags as keys; the command line wins")
+	return cmd
+}
+
+// newLogger makes the one logger, and sends the Kubernetes libraries' there.
+func newLogger(level string, to io.Writer) *slog.Logger {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(level)); err != nil {
+		l = slog.LevelWarn // refused by validation with a better message
+	}
+	handler := slog.NewTextHandler(to, &slog.HandlerOptions{Level: l})
+	log := slog.New(handler)
+	klog.SetSlogLogger(log)
+	ctrllog.SetLogger(logr.FromSlogHandler(handler))
+	slog.SetDefault(log)
+	return log
+}
+
+// notifySystemd tells the service manager that we are up, if there is one
+// (sd_notify(3)).
+func notifySystemd(state string) {
+	socket := os.Getenv("NOTIFY_SOCKET")
+	if socket == "" {
+		return
+	}
+	conn, err := net.Dial("unixgram", socket)
+	if err != nil {
+		return
+	}
+	defer conn.Close()
+	_, _ = conn.Write([]byte(state))
+}
