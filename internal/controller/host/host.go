@@ -222,6 +222,8 @@ func (h *Host) newEnv(l loop.Loop, shared cache.Cache, informers informerSet, ev
 func unlimited(config *rest.Config) *rest.Config {
 	config = rest.CopyConfig(config)
 	config.QPS, config.Burst, config.RateLimiter = -1, 0, nil
+	// Empty lets controller-runtime choose by kind: protobuf where a kind has it.
+	config.ContentType, config.AcceptContentTypes = "", ""
 	return config
 }
 
