@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -21,17 +22,26 @@ import (
 	clienttesting "k8s.io/client-go/testing"
 )
 
-// noVolumes is a node without volumes; fail makes Setup fail.
+// noVolumes gives every volume of a pod an empty folder; fail makes Setup fail.
 type noVolumes struct {
+	root string
 	mu   sync.Mutex
 	fail error
 	torn []types.UID
 }
 
-func (v *noVolumes) Setup(context.Context, *corev1.Pod) (map[string]string, error) {
+func (v *noVolumes) Setup(_ context.Context, pod *corev1.Pod) (map[string]string, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return map[string]string{}, v.fail
+	paths := map[string]string{}
+	for _, volume := range pod.Spec.Volumes {
+		path := filepath.Join(v.root, string(pod.UID), volume.Name)
+		if err := os.MkdirAll(path, 0o755); err != nil {
+			return nil, err
+		}
+		paths[volume.Name] = path
+	}
+	return paths, v.fail
 }
 
 func (v *noVolumes) TearDown(_ context.Context, uid types.UID) error {
@@ -95,10 +105,22 @@ type bed struct {
 
 func newBed(t *testing.T) *bed {
 	t.Helper()
-	b := &bed{t: t, runtime: fakecri.New("demo:1"), client: fake.NewClientset(), volumes: &noVolumes{}, events: &told{}}
+	b := &bed{t: t, runtime: fakecri.New("demo:1"), client: newClient(), volumes: &noVolumes{}, events: &told{}}
 	b.dir = datadir.Dir(t.TempDir())
-	// The fake API hands out versions, as the real one does, and lets a pod that
-	// is not deleted by force stay.
+	b.withDeletes()
+	b.start()
+	t.Cleanup(func() {
+		b.stop()
+		b.runtime.Close()
+	})
+	return b
+}
+
+func newClient() *fake.Clientset { return fake.NewClientset() }
+
+// withDeletes makes the fake API hand out versions, as the real one does, and
+// lets a pod that is not deleted by force stay.
+func (b *bed) withDeletes() {
 	b.client.PrependReactor("delete", "pods", func(a clienttesting.Action) (bool, runtime.Object, error) {
 		d := a.(clienttesting.DeleteActionImpl)
 		grace := d.DeleteOptions.GracePeriodSeconds
@@ -115,21 +137,19 @@ func newBed(t *testing.T) *bed {
 		b.update(pod)
 		return true, pod, nil
 	})
-	b.start()
-	t.Cleanup(func() {
-		b.stop()
-		b.runtime.Close()
-	})
-	return b
 }
 
 func (b *bed) start() {
-	b.t.Helper()
-	agent, err := node.New(node.Config{
+	b.begin(node.Config{
 		NodeName: "n1", Client: b.client, Runtime: b.runtime.Dial(), Dir: b.dir, Volumes: b.volumes, Events: b.events,
 		ClusterDomain: "cluster.local", ClusterDNS: []netip.Addr{netip.MustParseAddr("10.43.0.10")},
 		NodeIPs: []netip.Addr{netip.MustParseAddr("192.0.2.1")}, CgroupParent: "/berth-test-" + b.dir.ID(), Relist: b.relist,
 	})
+}
+
+func (b *bed) begin(cfg node.Config) {
+	b.t.Helper()
+	agent, err := node.New(cfg)
 	if err != nil {
 		b.t.Fatal(err)
 	}
