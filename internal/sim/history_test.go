@@ -12,6 +12,7 @@ import (
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	plan "berth.dev/berth/internal/plan/statefulset"
 	"berth.dev/berth/internal/sim"
 )
 
@@ -177,6 +178,7 @@ func mend(t *testing.T, s *sim.Sim) {
 	}
 	set = set.DeepCopy()
 	set.Spec.Template.Spec.Containers[0].Image = "good:9"
+	set.Annotations = map[string]string{plan.ScaleDownUnreadyAnnotation: "true"} // upstream's halt is no way to end
 	if rolling := set.Spec.UpdateStrategy.RollingUpdate; rolling != nil {
 		rolling.Partition = ptr.To(int32(0)) // what is kept at a bad revision stays bad
 	}

@@ -81,8 +81,8 @@ func (s *Sim) indexes() map[indexKey]func(client.Object) []string {
 	return all
 }
 
-func (s *Sim) cached(touched *[]touch) *reader {
-	return &reader{store: s.store, indexes: s.indexes(), touched: touched,
+func (s *Sim) cached(handed func(client.Object)) *reader {
+	return &reader{store: s.store, indexes: s.indexes(), handed: handed,
 		objects: func(gvk schema.GroupVersionKind) map[types.NamespacedName]client.Object {
 			if v := s.views[gvk]; v != nil {
 				return v.objects
@@ -91,11 +91,9 @@ func (s *Sim) cached(touched *[]touch) *reader {
 		}}
 }
 
-var touchedNow []touch // what the running reconcile has read; one goroutine
-
 func (s *Sim) env(l loop.Loop) loop.Env {
 	return loop.Env{
-		Cache:    s.cached(&touchedNow),
+		Cache:    s.cached(s.handOut),
 		Horizon:  horizon{s},
 		Live:     s.live(),
 		Write:    &writer{store: s.store, before: s.beforeWrite(l.Name), after: s.afterWrite},
@@ -244,13 +242,13 @@ func (s *Sim) reconcile(r *running) {
 	req := r.queue[i]
 	r.queue = slices.Delete(r.queue, i, i+1)
 	delete(r.timers, req)
-	touchedNow = nil
+	s.handed = map[client.Object]client.Object{}
 	result, err, died := s.call(r, req)
 	if died {
 		s.startLoops()
 		return
 	}
-	if bad := mutated(touchedNow); bad != nil {
+	if bad := s.mutated(); bad != nil {
 		s.fail(fmt.Errorf("%s: %w", r.loop.Name, bad)) //nolint:errcheck // noted in s
 	}
 	switch {

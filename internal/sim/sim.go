@@ -56,7 +56,8 @@ type Sim struct {
 	steps   int
 	writes  int
 	deleted ours
-	idle    int // timers in a row that changed nothing
+	handed  map[client.Object]client.Object // shared objects a loop has read, and how they were
+	idle    int                             // timers in a row that changed nothing
 	failed  error
 	ctx     context.Context //nolint:containedctx // one goroutine, one life
 	cancel  context.CancelFunc

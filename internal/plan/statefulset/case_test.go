@@ -152,6 +152,8 @@ func (w *toy) set(t *testing.T, args map[string]string) {
 			w.Strategy = Strategy(value)
 		case "rolling":
 			w.HasRolling = value != "no"
+		case "scaleDownUnready":
+			w.ScaleDownUnready = true
 		case "deleting":
 			w.Deleting = true
 		case "delete":
@@ -182,6 +184,8 @@ func (w *toy) newClaims(ordinal int, names, how string) []Claim {
 		switch how {
 		case "missing":
 			c.Missing = true
+		case "scaleDownUnready":
+			w.ScaleDownUnready = true
 		case "deleting":
 			c.Deleting = true
 		case "stale":

@@ -170,7 +170,7 @@ func (p *Plan) shrink(s State, slots, surplus []Pod) bool {
 				return true
 			}
 			continue
-		case !s.Parallel && pod.Health < Available && !firstUnavailable(slots, surplus, pod):
+		case !s.Parallel && !s.ScaleDownUnready && pod.Health < Available && !firstUnavailable(slots, surplus, pod):
 			p.hold(pod, AwaitLower)
 			return true
 		}

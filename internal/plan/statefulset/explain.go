@@ -79,7 +79,7 @@ func (s State) sayHold(h Hold) string {
 	case AwaitAvailable:
 		return fmt.Sprintf("waiting for %s to be available: %s of minReadySeconds left", pod, h.Left.Round(time.Second))
 	case AwaitLower:
-		return fmt.Sprintf("%s is surplus and not ready: a lower pod that is not ready either goes first", pod)
+		return fmt.Sprintf("%s is surplus and not ready, and waits for a lower pod that is not ready either; to let it go, set the annotation %s: \"true\"", pod, ScaleDownUnreadyAnnotation)
 	case ClaimDeleting:
 		return fmt.Sprintf("waiting for claim %s of %s to be gone: it is being deleted", h.Claim, pod)
 	case ClaimStale:

@@ -12,6 +12,9 @@ import (
 	"k8s.io/utils/ptr"
 )
 
+// ScaleDownUnreadyAnnotation on a set, "true", sets State.ScaleDownUnready.
+const ScaleDownUnreadyAnnotation = "berth.dev/scale-down-unready"
+
 // Facts are the objects that a State is read from. They are not changed.
 type Facts struct {
 	Set *appsv1.StatefulSet
@@ -37,6 +40,8 @@ func Observe(f Facts) State {
 		Current:         f.Current,
 		Update:          f.Update,
 		CurrentReplicas: int(f.Set.Status.CurrentReplicas),
+
+		ScaleDownUnready: f.Set.Annotations[ScaleDownUnreadyAnnotation] == "true",
 	}
 	if spec.Ordinals != nil {
 		s.Start = int(spec.Ordinals.Start)

@@ -27,6 +27,7 @@ func drawState(t *rapid.T) State {
 		CurrentReplicas: rapid.IntRange(0, 6).Draw(t, "currentReplicas"),
 		Retention:       Retention{WhenScaled: rapid.Bool().Draw(t, "whenScaled"), WhenDeleted: rapid.Bool().Draw(t, "whenDeleted")},
 	}
+	s.ScaleDownUnready = rapid.IntRange(0, 3).Draw(t, "scaleDownUnready") == 0
 	if s.HasRolling {
 		s.Partition = rapid.IntRange(0, 7).Draw(t, "partition")
 		s.MaxUnavailable = rapid.IntRange(1, 4).Draw(t, "maxUnavailable")

@@ -26,6 +26,9 @@ type State struct {
 	// CurrentReplicas is what the stored status says.
 	CurrentReplicas int
 	Retention       Retention
+	// ScaleDownUnready lets surplus pods of an ordered set go that are not ready,
+	// highest first, where upstream lets two of them wait for each other for ever.
+	ScaleDownUnready bool
 	// Pods holds, by ordinal, every wanted pod (absent ones too) and every
 	// surplus pod that exists.
 	Pods []Pod
