@@ -51,6 +51,13 @@ func keyID(key *ecdsa.PublicKey) (string, error) {
 	return base64.RawURLEncoding.EncodeToString(sum[:]), nil
 }
 
+// publicClaims are the registered ones. The library would write a single
+// audience as a string; upstream writes a list, and some readers insist on it.
+type publicClaims struct {
+	jwt.Claims
+	Audience []string `json:"aud,omitempty"`
+}
+
 // privateClaims is what a token says beyond the registered claims.
 type privateClaims struct {
 	Kubernetes kubernetesClaims `json:"kubernetes.io"`
@@ -84,14 +91,16 @@ type grant struct {
 
 // issue signs the token and returns it with its identifier (jti).
 func (i *Issuer) issue(g grant) (token, id string, err error) {
-	public := jwt.Claims{
-		Issuer:    i.url,
-		Subject:   serviceaccount.MakeUsername(g.account.Namespace, g.account.Name),
-		Audience:  g.audiences,
-		Expiry:    jwt.NewNumericDate(g.now.Add(g.life)),
-		NotBefore: jwt.NewNumericDate(g.now),
-		IssuedAt:  jwt.NewNumericDate(g.now),
-		ID:        uuid.NewString(),
+	public := publicClaims{
+		Claims: jwt.Claims{
+			Issuer:    i.url,
+			Subject:   serviceaccount.MakeUsername(g.account.Namespace, g.account.Name),
+			Expiry:    jwt.NewNumericDate(g.now.Add(g.life)),
+			NotBefore: jwt.NewNumericDate(g.now),
+			IssuedAt:  jwt.NewNumericDate(g.now),
+			ID:        uuid.NewString(),
+		},
+		Audience: g.audiences,
 	}
 	private := privateClaims{Kubernetes: kubernetesClaims{
 		Namespace: g.account.Namespace,
