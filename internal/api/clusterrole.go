@@ -3,6 +3,9 @@ package api
 import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+
+	"berth.dev/berth/internal/api/columns"
+	"berth.dev/berth/internal/api/validation"
 )
 
 func clusterRoleKind() Kind {
@@ -10,11 +13,14 @@ func clusterRoleKind() Kind {
 		GVK:                      rbacv1.SchemeGroupVersion.WithKind("ClusterRole"),
 		Resource:                 "clusterroles",
 		Singular:                 "clusterrole",
+		Columns:                  columns.Role,
 		New:                      func() runtime.Object { return &rbacv1.ClusterRole{} },
 		NewList:                  func() runtime.Object { return &rbacv1.ClusterRoleList{} },
+		AllowCreateOnUpdate:      true,
 		AllowUnconditionalUpdate: true,
-		Columns:                  nameAndAge,
 	}, Rules[*rbacv1.ClusterRole]{
-		Row: func(o *rbacv1.ClusterRole) []any { return []any{o.Name, age(o.CreationTimestamp)} },
+		Validate:       check(validation.ClusterRole),
+		ValidateUpdate: checkUpdate(validation.ClusterRoleUpdate),
+		Row:            func(r *rbacv1.ClusterRole) []any { return columns.RoleRow(r) },
 	})
 }

@@ -4,7 +4,9 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 
+	"berth.dev/berth/internal/api/columns"
 	"berth.dev/berth/internal/api/defaults"
+	"berth.dev/berth/internal/api/validation"
 )
 
 func clusterRoleBindingKind() Kind {
@@ -12,12 +14,15 @@ func clusterRoleBindingKind() Kind {
 		GVK:                      rbacv1.SchemeGroupVersion.WithKind("ClusterRoleBinding"),
 		Resource:                 "clusterrolebindings",
 		Singular:                 "clusterrolebinding",
+		Columns:                  columns.RoleBinding,
 		New:                      func() runtime.Object { return &rbacv1.ClusterRoleBinding{} },
 		NewList:                  func() runtime.Object { return &rbacv1.ClusterRoleBindingList{} },
+		AllowCreateOnUpdate:      true,
 		AllowUnconditionalUpdate: true,
-		Columns:                  nameAndAge,
 	}, Rules[*rbacv1.ClusterRoleBinding]{
-		Default: defaults.ClusterRoleBinding,
-		Row:     func(o *rbacv1.ClusterRoleBinding) []any { return []any{o.Name, age(o.CreationTimestamp)} },
+		Default:        defaults.ClusterRoleBinding,
+		Validate:       check(validation.ClusterRoleBinding),
+		ValidateUpdate: checkUpdate(validation.ClusterRoleBindingUpdate),
+		Row:            func(b *rbacv1.ClusterRoleBinding) []any { return columns.RoleBindingRow(b, b.RoleRef, b.Subjects) },
 	})
 }

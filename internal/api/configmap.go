@@ -4,7 +4,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 
+	"berth.dev/berth/internal/api/columns"
 	"berth.dev/berth/internal/api/defaults"
+	"berth.dev/berth/internal/api/validation"
 )
 
 func configMapKind() Kind {
@@ -14,12 +16,14 @@ func configMapKind() Kind {
 		Singular:                 "configmap",
 		ShortNames:               []string{"cm"},
 		Namespaced:               true,
+		Columns:                  columns.ConfigMap,
 		New:                      func() runtime.Object { return &corev1.ConfigMap{} },
 		NewList:                  func() runtime.Object { return &corev1.ConfigMapList{} },
 		AllowUnconditionalUpdate: true,
-		Columns:                  nameAndAge,
 	}, Rules[*corev1.ConfigMap]{
-		Default: defaults.ConfigMap,
-		Row:     func(o *corev1.ConfigMap) []any { return []any{o.Name, age(o.CreationTimestamp)} },
+		Default:        defaults.ConfigMap,
+		Validate:       check(validation.ConfigMap),
+		ValidateUpdate: checkUpdate(validation.ConfigMapUpdate),
+		Row:            columns.ConfigMapRow,
 	})
 }

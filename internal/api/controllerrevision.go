@@ -3,6 +3,9 @@ package api
 import (
 	appsv1 "k8s.io/api/apps/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+
+	"berth.dev/berth/internal/api/columns"
+	"berth.dev/berth/internal/api/validation"
 )
 
 func controllerRevisionKind() Kind {
@@ -11,11 +14,13 @@ func controllerRevisionKind() Kind {
 		Resource:                 "controllerrevisions",
 		Singular:                 "controllerrevision",
 		Namespaced:               true,
+		Columns:                  columns.ControllerRevision,
 		New:                      func() runtime.Object { return &appsv1.ControllerRevision{} },
 		NewList:                  func() runtime.Object { return &appsv1.ControllerRevisionList{} },
 		AllowUnconditionalUpdate: true,
-		Columns:                  nameAndAge,
 	}, Rules[*appsv1.ControllerRevision]{
-		Row: func(o *appsv1.ControllerRevision) []any { return []any{o.Name, age(o.CreationTimestamp)} },
+		Validate:       check(validation.ControllerRevision),
+		ValidateUpdate: checkUpdate(validation.ControllerRevisionUpdate),
+		Row:            columns.ControllerRevisionRow,
 	})
 }

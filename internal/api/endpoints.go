@@ -4,7 +4,10 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 
+	"berth.dev/berth/internal/api/columns"
 	"berth.dev/berth/internal/api/defaults"
+	"berth.dev/berth/internal/api/validation"
+	"berth.dev/berth/internal/api/warning"
 )
 
 func endpointsKind() Kind {
@@ -14,12 +17,16 @@ func endpointsKind() Kind {
 		Singular:                 "endpoints",
 		ShortNames:               []string{"ep"},
 		Namespaced:               true,
+		Columns:                  columns.Endpoints,
 		New:                      func() runtime.Object { return &corev1.Endpoints{} },
 		NewList:                  func() runtime.Object { return &corev1.EndpointsList{} },
+		AllowCreateOnUpdate:      true,
 		AllowUnconditionalUpdate: true,
-		Columns:                  nameAndAge,
 	}, Rules[*corev1.Endpoints]{
-		Default: defaults.Endpoints,
-		Row:     func(o *corev1.Endpoints) []any { return []any{o.Name, age(o.CreationTimestamp)} },
+		Default:        defaults.Endpoints,
+		Validate:       check(validation.Endpoints),
+		ValidateUpdate: checkUpdate(validation.EndpointsUpdate),
+		Warnings:       warnings(warning.Endpoints),
+		Row:            columns.EndpointsRow,
 	})
 }

@@ -4,7 +4,9 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 
+	"berth.dev/berth/internal/api/columns"
 	"berth.dev/berth/internal/api/defaults"
+	"berth.dev/berth/internal/api/validation"
 )
 
 func endpointSliceKind() Kind {
@@ -13,13 +15,18 @@ func endpointSliceKind() Kind {
 		Resource:                 "endpointslices",
 		Singular:                 "endpointslice",
 		Namespaced:               true,
+		HasGeneration:            true,
+		Columns:                  columns.EndpointSlice,
 		New:                      func() runtime.Object { return &discoveryv1.EndpointSlice{} },
 		NewList:                  func() runtime.Object { return &discoveryv1.EndpointSliceList{} },
-		HasGeneration:            true,
 		AllowUnconditionalUpdate: true,
-		Columns:                  nameAndAge,
 	}, Rules[*discoveryv1.EndpointSlice]{
-		Default: defaults.EndpointSlice,
-		Row:     func(o *discoveryv1.EndpointSlice) []any { return []any{o.Name, age(o.CreationTimestamp)} },
+		Default:        defaults.EndpointSlice,
+		Validate:       check(validation.EndpointSlice),
+		ValidateUpdate: checkUpdate(validation.EndpointSliceUpdate),
+		CopySpec: func(e, old *discoveryv1.EndpointSlice) {
+			e.AddressType, e.Endpoints, e.Ports = old.AddressType, old.Endpoints, old.Ports
+		},
+		Row: columns.EndpointSliceRow,
 	})
 }

@@ -15,6 +15,9 @@ func (k Kind) convertFieldLabel(label, value string) (string, string, error) {
 			return label, value, nil
 		}
 	}
+	if name, ok := k.FieldAliases[label]; ok {
+		return name, value, nil
+	}
 	if slices.Contains(k.FieldNames, label) {
 		return label, value, nil
 	}

@@ -41,6 +41,9 @@ type Kind struct {
 	// moved metadata.generation (when HasGeneration).
 	PrepareCreate func(ctx context.Context, obj runtime.Object)
 	PrepareUpdate func(ctx context.Context, obj, old runtime.Object)
+	// Canonicalize runs last before an object is stored: its name is known then,
+	// even if the server has made it up.
+	Canonicalize func(obj runtime.Object)
 	// Validate and ValidateUpdate return upstream's field errors, message for message.
 	Validate       func(ctx context.Context, obj runtime.Object) field.ErrorList
 	ValidateUpdate func(ctx context.Context, obj, old runtime.Object) field.ErrorList
@@ -50,7 +53,9 @@ type Kind struct {
 	// HasStatus: there is a .status that the main endpoint ignores and the
 	// status subresource alone writes. CopySpec puts everything except status
 	// (spec, data ...) of old into obj; CopyStatus puts the status of old into obj.
-	HasStatus            bool
+	HasStatus bool
+	// KeepsStatusOnCreate: a new object brings its status along (nodes do).
+	KeepsStatusOnCreate  bool
 	ValidateStatusUpdate func(ctx context.Context, obj, old runtime.Object) field.ErrorList
 	PrepareStatusUpdate  func(ctx context.Context, obj, old runtime.Object)
 	CopySpec             func(obj, old runtime.Object)
@@ -66,6 +71,8 @@ type Kind struct {
 	Fields func(obj runtime.Object) fields.Set
 	// FieldNames lists the labels that Fields may return.
 	FieldNames []string
+	// FieldAliases maps further field labels to those that Fields returns.
+	FieldAliases map[string]string
 
 	// Columns and Row print kubectl's table; Name, and Age if HasAge, are not implied.
 	Columns []metav1.TableColumnDefinition
@@ -91,6 +98,7 @@ type Rules[T Object] struct {
 	Default              func(T)
 	PrepareCreate        func(context.Context, T)
 	PrepareUpdate        func(ctx context.Context, obj, old T)
+	Canonicalize         func(T)
 	Validate             func(context.Context, T) field.ErrorList
 	ValidateUpdate       func(ctx context.Context, obj, old T) field.ErrorList
 	Warnings             func(ctx context.Context, obj, old T) []string
@@ -108,6 +116,7 @@ type Rules[T Object] struct {
 // Declare joins the untyped facts of k with the typed rules r.
 func Declare[T Object](k Kind, r Rules[T]) Kind {
 	k.Default = erase1(r.Default)
+	k.Canonicalize = erase1(r.Canonicalize)
 	k.PrepareCreate = eraseCtx(r.PrepareCreate)
 	k.PrepareUpdate = eraseCtx2(r.PrepareUpdate)
 	k.PrepareStatusUpdate = eraseCtx2(r.PrepareStatusUpdate)

@@ -1,10 +1,16 @@
 package api
 
 import (
+	"context"
+	"slices"
+
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
 
+	"berth.dev/berth/internal/api/columns"
 	"berth.dev/berth/internal/api/defaults"
+	"berth.dev/berth/internal/api/validation"
 )
 
 func namespaceKind() Kind {
@@ -16,16 +22,28 @@ func namespaceKind() Kind {
 		New:                      func() runtime.Object { return &corev1.Namespace{} },
 		NewList:                  func() runtime.Object { return &corev1.NamespaceList{} },
 		HasStatus:                true,
+		FieldNames:               []string{"status.phase"},
+		FieldAliases:             map[string]string{"name": "metadata.name"},
 		AllowUnconditionalUpdate: true,
-		Columns:                  nameAndAge,
+		Columns:                  columns.Namespace,
 	}, Rules[*corev1.Namespace]{
 		Default: defaults.Namespace,
-		CopySpec: func(o, old *corev1.Namespace) {
-			meta, status := o.ObjectMeta, o.Status
-			*o = *old
-			o.ObjectMeta, o.Status = meta, status
+		PrepareCreate: func(_ context.Context, n *corev1.Namespace) {
+			n.Status = corev1.NamespaceStatus{Phase: corev1.NamespaceActive}
+			if !slices.Contains(n.Spec.Finalizers, corev1.FinalizerKubernetes) {
+				n.Spec.Finalizers = append(n.Spec.Finalizers, corev1.FinalizerKubernetes)
+			}
 		},
-		CopyStatus: func(o, old *corev1.Namespace) { o.Status = old.Status },
-		Row:        func(o *corev1.Namespace) []any { return []any{o.Name, age(o.CreationTimestamp)} },
+		PrepareUpdate:        func(_ context.Context, n, old *corev1.Namespace) { n.Spec.Finalizers = old.Spec.Finalizers },
+		Canonicalize:         defaults.Namespace,
+		Validate:             check(validation.Namespace),
+		ValidateUpdate:       checkUpdate(validation.NamespaceUpdate),
+		ValidateStatusUpdate: checkUpdate(validation.NamespaceStatusUpdate),
+		CopySpec:             func(n, old *corev1.Namespace) { n.Spec = old.Spec },
+		CopyStatus:           func(n, old *corev1.Namespace) { n.Status = old.Status },
+		Fields: func(n *corev1.Namespace) fields.Set {
+			return fields.Set{"status.phase": string(n.Status.Phase)}
+		},
+		Row: columns.NamespaceRow,
 	})
 }

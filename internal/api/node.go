@@ -1,10 +1,16 @@
 package api
 
 import (
+	"strconv"
+
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
 
+	"berth.dev/berth/internal/api/columns"
 	"berth.dev/berth/internal/api/defaults"
+	"berth.dev/berth/internal/api/validation"
+	"berth.dev/berth/internal/api/warning"
 )
 
 func nodeKind() Kind {
@@ -16,16 +22,21 @@ func nodeKind() Kind {
 		New:                      func() runtime.Object { return &corev1.Node{} },
 		NewList:                  func() runtime.Object { return &corev1.NodeList{} },
 		HasStatus:                true,
+		KeepsStatusOnCreate:      true,
+		FieldNames:               []string{"spec.unschedulable"},
 		AllowUnconditionalUpdate: true,
-		Columns:                  nameAndAge,
+		Columns:                  columns.Node,
 	}, Rules[*corev1.Node]{
-		Default: defaults.Node,
-		CopySpec: func(o, old *corev1.Node) {
-			meta, status := o.ObjectMeta, o.Status
-			*o = *old
-			o.ObjectMeta, o.Status = meta, status
+		Default:              defaults.Node,
+		Validate:             check(validation.Node),
+		ValidateUpdate:       checkUpdate(validation.NodeUpdate),
+		ValidateStatusUpdate: checkUpdate(validation.NodeUpdate),
+		Warnings:             warnings(warning.Node),
+		CopySpec:             func(n, old *corev1.Node) { n.Spec = old.Spec },
+		CopyStatus:           func(n, old *corev1.Node) { n.Status = old.Status },
+		Fields: func(n *corev1.Node) fields.Set {
+			return fields.Set{"spec.unschedulable": strconv.FormatBool(n.Spec.Unschedulable)}
 		},
-		CopyStatus: func(o, old *corev1.Node) { o.Status = old.Status },
-		Row:        func(o *corev1.Node) []any { return []any{o.Name, age(o.CreationTimestamp)} },
+		Row: columns.NodeRow,
 	})
 }

@@ -1,10 +1,15 @@
 package api
 
 import (
+	"context"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 
+	"berth.dev/berth/internal/api/columns"
 	"berth.dev/berth/internal/api/defaults"
+	"berth.dev/berth/internal/api/validation"
+	"berth.dev/berth/internal/api/warning"
 )
 
 func persistentVolumeKind() Kind {
@@ -13,19 +18,36 @@ func persistentVolumeKind() Kind {
 		Resource:                 "persistentvolumes",
 		Singular:                 "persistentvolume",
 		ShortNames:               []string{"pv"},
+		HasStatus:                true,
+		FieldAliases:             map[string]string{"name": "metadata.name"},
+		Columns:                  columns.PersistentVolume,
 		New:                      func() runtime.Object { return &corev1.PersistentVolume{} },
 		NewList:                  func() runtime.Object { return &corev1.PersistentVolumeList{} },
-		HasStatus:                true,
 		AllowUnconditionalUpdate: true,
-		Columns:                  nameAndAge,
 	}, Rules[*corev1.PersistentVolume]{
 		Default: defaults.PersistentVolume,
-		CopySpec: func(o, old *corev1.PersistentVolume) {
-			meta, status := o.ObjectMeta, o.Status
-			*o = *old
-			o.ObjectMeta, o.Status = meta, status
+		PrepareCreate: func(_ context.Context, v *corev1.PersistentVolume) {
+			v.Status = corev1.PersistentVolumeStatus{Phase: corev1.VolumePending, LastPhaseTransitionTime: new(metav1.Now())}
 		},
-		CopyStatus: func(o, old *corev1.PersistentVolume) { o.Status = old.Status },
-		Row:        func(o *corev1.PersistentVolume) []any { return []any{o.Name, age(o.CreationTimestamp)} },
+		PrepareStatusUpdate:  phaseTime,
+		Validate:             check(validation.PersistentVolume),
+		ValidateUpdate:       checkUpdate(validation.PersistentVolumeUpdate),
+		ValidateStatusUpdate: checkUpdate(validation.PersistentVolumeStatusUpdate),
+		Warnings:             warnings(warning.PersistentVolume),
+		CopySpec:             func(v, old *corev1.PersistentVolume) { v.Spec = old.Spec },
+		CopyStatus:           func(v, old *corev1.PersistentVolume) { v.Status = old.Status },
+		Row:                  columns.PersistentVolumeRow,
 	})
+}
+
+// phaseTime notes when a volume came into its phase.
+func phaseTime(_ context.Context, v, old *corev1.PersistentVolume) {
+	is, was := v.Status.LastPhaseTransitionTime, old.Status.LastPhaseTransitionTime
+	unsaid := is == nil || was != nil && is.Equal(was)
+	switch {
+	case v.Status.Phase != old.Status.Phase && unsaid:
+		v.Status.LastPhaseTransitionTime = new(metav1.Now())
+	case is == nil:
+		v.Status.LastPhaseTransitionTime = was
+	}
 }

@@ -3,6 +3,10 @@ package api
 import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+
+	"berth.dev/berth/internal/api/columns"
+	"berth.dev/berth/internal/api/defaults"
+	"berth.dev/berth/internal/api/validation"
 )
 
 func podTemplateKind() Kind {
@@ -15,8 +19,12 @@ func podTemplateKind() Kind {
 		NewList:                  func() runtime.Object { return &corev1.PodTemplateList{} },
 		HasGeneration:            true,
 		AllowUnconditionalUpdate: true,
-		Columns:                  nameAndAge,
+		Columns:                  columns.PodTemplate,
 	}, Rules[*corev1.PodTemplate]{
-		Row: func(o *corev1.PodTemplate) []any { return []any{o.Name, age(o.CreationTimestamp)} },
+		Default:        func(t *corev1.PodTemplate) { defaults.PodTemplateSpec(&t.Template) },
+		Validate:       check(validation.PodTemplate),
+		ValidateUpdate: checkUpdate(validation.PodTemplateUpdate),
+		CopySpec:       func(t, old *corev1.PodTemplate) { t.Template = old.Template },
+		Row:            columns.PodTemplateRow,
 	})
 }

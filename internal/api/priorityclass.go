@@ -1,10 +1,13 @@
 package api
 
 import (
+	"context"
 	schedulingv1 "k8s.io/api/scheduling/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 
+	"berth.dev/berth/internal/api/columns"
 	"berth.dev/berth/internal/api/defaults"
+	"berth.dev/berth/internal/api/validation"
 )
 
 func priorityClassKind() Kind {
@@ -13,13 +16,16 @@ func priorityClassKind() Kind {
 		Resource:                 "priorityclasses",
 		Singular:                 "priorityclass",
 		ShortNames:               []string{"pc"},
+		Columns:                  columns.PriorityClass,
 		New:                      func() runtime.Object { return &schedulingv1.PriorityClass{} },
 		NewList:                  func() runtime.Object { return &schedulingv1.PriorityClassList{} },
-		HasGeneration:            true,
 		AllowUnconditionalUpdate: true,
-		Columns:                  nameAndAge,
 	}, Rules[*schedulingv1.PriorityClass]{
-		Default: defaults.PriorityClass,
-		Row:     func(o *schedulingv1.PriorityClass) []any { return []any{o.Name, age(o.CreationTimestamp)} },
+		Default:        defaults.PriorityClass,
+		PrepareCreate:  func(_ context.Context, c *schedulingv1.PriorityClass) { c.Generation = 1 },
+		PrepareUpdate:  func(_ context.Context, c, old *schedulingv1.PriorityClass) { c.Generation = old.Generation },
+		Validate:       check(validation.PriorityClass),
+		ValidateUpdate: checkUpdate(validation.PriorityClassUpdate),
+		Row:            columns.PriorityClassRow,
 	})
 }

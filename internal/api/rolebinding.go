@@ -4,7 +4,9 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 
+	"berth.dev/berth/internal/api/columns"
 	"berth.dev/berth/internal/api/defaults"
+	"berth.dev/berth/internal/api/validation"
 )
 
 func roleBindingKind() Kind {
@@ -13,12 +15,15 @@ func roleBindingKind() Kind {
 		Resource:                 "rolebindings",
 		Singular:                 "rolebinding",
 		Namespaced:               true,
+		Columns:                  columns.RoleBinding,
 		New:                      func() runtime.Object { return &rbacv1.RoleBinding{} },
 		NewList:                  func() runtime.Object { return &rbacv1.RoleBindingList{} },
+		AllowCreateOnUpdate:      true,
 		AllowUnconditionalUpdate: true,
-		Columns:                  nameAndAge,
 	}, Rules[*rbacv1.RoleBinding]{
-		Default: defaults.RoleBinding,
-		Row:     func(o *rbacv1.RoleBinding) []any { return []any{o.Name, age(o.CreationTimestamp)} },
+		Default:        defaults.RoleBinding,
+		Validate:       check(validation.RoleBinding),
+		ValidateUpdate: checkUpdate(validation.RoleBindingUpdate),
+		Row:            func(b *rbacv1.RoleBinding) []any { return columns.RoleBindingRow(b, b.RoleRef, b.Subjects) },
 	})
 }

@@ -2,9 +2,12 @@ package api
 
 import (
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
 
+	"berth.dev/berth/internal/api/columns"
 	"berth.dev/berth/internal/api/defaults"
+	"berth.dev/berth/internal/api/validation"
 )
 
 func secretKind() Kind {
@@ -13,12 +16,16 @@ func secretKind() Kind {
 		Resource:                 "secrets",
 		Singular:                 "secret",
 		Namespaced:               true,
+		FieldNames:               []string{"type"},
+		Columns:                  columns.Secret,
 		New:                      func() runtime.Object { return &corev1.Secret{} },
 		NewList:                  func() runtime.Object { return &corev1.SecretList{} },
 		AllowUnconditionalUpdate: true,
-		Columns:                  nameAndAge,
 	}, Rules[*corev1.Secret]{
-		Default: defaults.Secret,
-		Row:     func(o *corev1.Secret) []any { return []any{o.Name, age(o.CreationTimestamp)} },
+		Default:        defaults.Secret,
+		Validate:       check(validation.Secret),
+		ValidateUpdate: checkUpdate(validation.SecretUpdate),
+		Fields:         func(s *corev1.Secret) fields.Set { return fields.Set{"type": string(s.Type)} },
+		Row:            columns.SecretRow,
 	})
 }

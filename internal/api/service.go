@@ -2,9 +2,13 @@ package api
 
 import (
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
 
+	"berth.dev/berth/internal/api/columns"
 	"berth.dev/berth/internal/api/defaults"
+	"berth.dev/berth/internal/api/validation"
+	"berth.dev/berth/internal/api/warning"
 )
 
 func serviceKind() Kind {
@@ -18,16 +22,21 @@ func serviceKind() Kind {
 		New:                      func() runtime.Object { return &corev1.Service{} },
 		NewList:                  func() runtime.Object { return &corev1.ServiceList{} },
 		HasStatus:                true,
+		FieldNames:               []string{"spec.clusterIP", "spec.type"},
+		AllowCreateOnUpdate:      true,
 		AllowUnconditionalUpdate: true,
-		Columns:                  nameAndAge,
+		Columns:                  columns.Service,
 	}, Rules[*corev1.Service]{
-		Default: defaults.Service,
-		CopySpec: func(o, old *corev1.Service) {
-			meta, status := o.ObjectMeta, o.Status
-			*o = *old
-			o.ObjectMeta, o.Status = meta, status
+		Default:              defaults.Service,
+		Validate:             check(validation.Service),
+		ValidateUpdate:       checkUpdate(validation.ServiceUpdate),
+		ValidateStatusUpdate: checkUpdate(validation.ServiceStatusUpdate),
+		Warnings:             warnings(warning.Service),
+		CopySpec:             func(s, old *corev1.Service) { s.Spec = old.Spec },
+		CopyStatus:           func(s, old *corev1.Service) { s.Status = old.Status },
+		Fields: func(s *corev1.Service) fields.Set {
+			return fields.Set{"spec.clusterIP": s.Spec.ClusterIP, "spec.type": string(s.Spec.Type)}
 		},
-		CopyStatus: func(o, old *corev1.Service) { o.Status = old.Status },
-		Row:        func(o *corev1.Service) []any { return []any{o.Name, age(o.CreationTimestamp)} },
+		Row: columns.ServiceRow,
 	})
 }

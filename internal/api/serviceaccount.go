@@ -1,8 +1,12 @@
 package api
 
 import (
+	"context"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+
+	"berth.dev/berth/internal/api/columns"
+	"berth.dev/berth/internal/api/validation"
 )
 
 func serviceAccountKind() Kind {
@@ -12,11 +16,23 @@ func serviceAccountKind() Kind {
 		Singular:                 "serviceaccount",
 		ShortNames:               []string{"sa"},
 		Namespaced:               true,
+		Columns:                  columns.ServiceAccount,
 		New:                      func() runtime.Object { return &corev1.ServiceAccount{} },
 		NewList:                  func() runtime.Object { return &corev1.ServiceAccountList{} },
 		AllowUnconditionalUpdate: true,
-		Columns:                  nameAndAge,
 	}, Rules[*corev1.ServiceAccount]{
-		Row: func(o *corev1.ServiceAccount) []any { return []any{o.Name, age(o.CreationTimestamp)} },
+		PrepareCreate:  func(_ context.Context, a *corev1.ServiceAccount) { onlyNames(a.Secrets) },
+		PrepareUpdate:  func(_ context.Context, a, _ *corev1.ServiceAccount) { onlyNames(a.Secrets) },
+		Validate:       check(validation.ServiceAccount),
+		ValidateUpdate: checkUpdate(validation.ServiceAccountUpdate),
+		Row:            columns.ServiceAccountRow,
 	})
+}
+
+// onlyNames drops all but the names of the secrets: they live in the account's
+// own namespace.
+func onlyNames(secrets []corev1.ObjectReference) {
+	for i := range secrets {
+		secrets[i] = corev1.ObjectReference{Name: secrets[i].Name}
+	}
 }

@@ -4,26 +4,31 @@ import (
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
 
+	"berth.dev/berth/internal/api/columns"
+	"berth.dev/berth/internal/api/validation"
 	spiderpoolv2beta1 "berth.dev/berth/spiderpool/v2beta1"
 )
 
 func spiderEndpointKind() Kind {
 	return Declare(Kind{
-		GVK:                      spiderpoolv2beta1.SchemeGroupVersion.WithKind("SpiderEndpoint"),
-		Resource:                 "spiderendpoints",
-		Singular:                 "spiderendpoint",
-		ShortNames:               []string{"se"},
-		Categories:               []string{"spiderpool"},
-		Namespaced:               true,
-		New:                      func() runtime.Object { return &spiderpoolv2beta1.SpiderEndpoint{} },
-		NewList:                  func() runtime.Object { return &spiderpoolv2beta1.SpiderEndpointList{} },
-		FieldNames:               []string{"status.current.node", "status.current.uid"},
-		AllowUnconditionalUpdate: true,
-		Columns:                  nameAndAge,
+		GVK:           spiderpoolv2beta1.SchemeGroupVersion.WithKind("SpiderEndpoint"),
+		Resource:      "spiderendpoints",
+		Singular:      "spiderendpoint",
+		ShortNames:    []string{"se"},
+		Categories:    []string{"spiderpool"},
+		Namespaced:    true,
+		HasGeneration: true,
+		FieldNames:    []string{"status.current.node", "status.current.uid"},
+		Columns:       columns.SpiderEndpoint,
+		New:           func() runtime.Object { return &spiderpoolv2beta1.SpiderEndpoint{} },
+		NewList:       func() runtime.Object { return &spiderpoolv2beta1.SpiderEndpointList{} },
 	}, Rules[*spiderpoolv2beta1.SpiderEndpoint]{
+		Validate:       check(validation.SpiderEndpoint),
+		ValidateUpdate: checkUpdate(validation.SpiderEndpointUpdate),
+		CopySpec:       func(e, old *spiderpoolv2beta1.SpiderEndpoint) { e.Status = old.Status },
 		Fields: func(e *spiderpoolv2beta1.SpiderEndpoint) fields.Set {
 			return fields.Set{"status.current.node": e.Status.Current.Node, "status.current.uid": e.Status.Current.UID}
 		},
-		Row: func(o *spiderpoolv2beta1.SpiderEndpoint) []any { return []any{o.Name, age(o.CreationTimestamp)} },
+		Row: columns.SpiderEndpointRow,
 	})
 }

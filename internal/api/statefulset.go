@@ -2,9 +2,13 @@ package api
 
 import (
 	appsv1 "k8s.io/api/apps/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 
+	"berth.dev/berth/internal/api/columns"
 	"berth.dev/berth/internal/api/defaults"
+	"berth.dev/berth/internal/api/validation"
+	"berth.dev/berth/internal/api/warning"
 )
 
 func statefulSetKind() Kind {
@@ -15,20 +19,32 @@ func statefulSetKind() Kind {
 		ShortNames:               []string{"sts"},
 		Categories:               []string{"all"},
 		Namespaced:               true,
-		New:                      func() runtime.Object { return &appsv1.StatefulSet{} },
-		NewList:                  func() runtime.Object { return &appsv1.StatefulSetList{} },
 		HasStatus:                true,
 		HasGeneration:            true,
+		Columns:                  columns.StatefulSet,
+		New:                      func() runtime.Object { return &appsv1.StatefulSet{} },
+		NewList:                  func() runtime.Object { return &appsv1.StatefulSetList{} },
 		AllowUnconditionalUpdate: true,
-		Columns:                  nameAndAge,
 	}, Rules[*appsv1.StatefulSet]{
-		Default: defaults.StatefulSet,
-		CopySpec: func(o, old *appsv1.StatefulSet) {
-			meta, status := o.ObjectMeta, o.Status
-			*o = *old
-			o.ObjectMeta, o.Status = meta, status
-		},
-		CopyStatus: func(o, old *appsv1.StatefulSet) { o.Status = old.Status },
-		Row:        func(o *appsv1.StatefulSet) []any { return []any{o.Name, age(o.CreationTimestamp)} },
+		Default:              defaults.StatefulSet,
+		Validate:             check(validation.StatefulSet),
+		ValidateUpdate:       checkUpdate(validation.StatefulSetUpdate),
+		ValidateStatusUpdate: checkUpdate(validation.StatefulSetStatusUpdate),
+		Warnings:             warnings(warning.StatefulSet),
+		CopySpec:             func(s, old *appsv1.StatefulSet) { s.Spec = old.Spec },
+		CopyStatus:           func(s, old *appsv1.StatefulSet) { s.Status = old.Status },
+		Row:                  columns.StatefulSetRow,
+		ScaleGet:             setScale,
+		ScaleSet:             func(s *appsv1.StatefulSet, replicas int32) { s.Spec.Replicas = &replicas },
 	})
+}
+
+func setScale(s *appsv1.StatefulSet) (wanted, have int32, selector string) {
+	if s.Spec.Replicas != nil {
+		wanted = *s.Spec.Replicas
+	}
+	if sel, err := metav1.LabelSelectorAsSelector(s.Spec.Selector); err == nil {
+		selector = sel.String()
+	}
+	return wanted, s.Status.Replicas, selector
 }

@@ -4,7 +4,9 @@ import (
 	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 
+	"berth.dev/berth/internal/api/columns"
 	"berth.dev/berth/internal/api/defaults"
+	"berth.dev/berth/internal/api/validation"
 )
 
 func storageClassKind() Kind {
@@ -13,12 +15,14 @@ func storageClassKind() Kind {
 		Resource:                 "storageclasses",
 		Singular:                 "storageclass",
 		ShortNames:               []string{"sc"},
+		Columns:                  columns.StorageClass,
 		New:                      func() runtime.Object { return &storagev1.StorageClass{} },
 		NewList:                  func() runtime.Object { return &storagev1.StorageClassList{} },
 		AllowUnconditionalUpdate: true,
-		Columns:                  nameAndAge,
 	}, Rules[*storagev1.StorageClass]{
-		Default: defaults.StorageClass,
-		Row:     func(o *storagev1.StorageClass) []any { return []any{o.Name, age(o.CreationTimestamp)} },
+		Default:        defaults.StorageClass,
+		Validate:       check(validation.StorageClass),
+		ValidateUpdate: checkUpdate(validation.StorageClassUpdate),
+		Row:            columns.StorageClassRow,
 	})
 }

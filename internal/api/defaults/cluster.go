@@ -26,12 +26,25 @@ func Node(n *corev1.Node) {
 	if n.Status.Allocatable == nil && n.Status.Capacity != nil {
 		n.Status.Allocatable = n.Status.Capacity.DeepCopy()
 	}
+	if c := n.Spec.PodCIDR; c != "" && (len(n.Spec.PodCIDRs) == 0 || n.Spec.PodCIDRs[0] != c) {
+		n.Spec.PodCIDRs = []string{c}
+	}
+	if len(n.Spec.PodCIDRs) > 0 {
+		n.Spec.PodCIDR = n.Spec.PodCIDRs[0]
+	}
 	resourceList(n.Status.Capacity)
 	resourceList(n.Status.Allocatable)
 }
 
-// Secret fills a secret.
+// Secret fills a secret. What was written as text becomes data.
 func Secret(s *corev1.Secret) {
+	if len(s.StringData) > 0 && s.Data == nil {
+		s.Data = make(map[string][]byte, len(s.StringData))
+	}
+	for key, value := range s.StringData {
+		s.Data[key] = []byte(value)
+	}
+	s.StringData = nil
 	if s.Type == "" {
 		s.Type = corev1.SecretTypeOpaque
 	}

@@ -18,6 +18,12 @@ func Pod(p *corev1.Pod) {
 		hostPorts(p.Spec.Containers)
 		hostPorts(p.Spec.InitContainers)
 	}
+	if ip := p.Status.PodIP; ip != "" && (len(p.Status.PodIPs) == 0 || p.Status.PodIPs[0].IP != ip) {
+		p.Status.PodIPs = []corev1.PodIP{{IP: ip}}
+	}
+	if len(p.Status.PodIPs) > 0 {
+		p.Status.PodIP = p.Status.PodIPs[0].IP
+	}
 	PodSpec(&p.Spec)
 }
 
@@ -41,6 +47,10 @@ func PodSpec(s *corev1.PodSpec) {
 	if s.SchedulerName == "" {
 		s.SchedulerName = corev1.DefaultSchedulerName
 	}
+	if s.ServiceAccountName == "" {
+		s.ServiceAccountName = s.DeprecatedServiceAccount
+	}
+	s.DeprecatedServiceAccount = s.ServiceAccountName
 	for i := range s.Volumes {
 		volume(&s.Volumes[i])
 	}
