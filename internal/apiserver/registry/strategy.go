@@ -29,14 +29,20 @@ func newStrategy(k api.Kind) strategy {
 }
 
 func (s strategy) NamespaceScoped() bool                    { return s.kind.Namespaced }
-func (s strategy) Canonicalize(runtime.Object)              {}
 func (s strategy) AllowCreateOnUpdate(context.Context) bool { return s.kind.AllowCreateOnUpdate }
 func (s strategy) AllowUnconditionalUpdate(context.Context) bool {
 	return s.kind.AllowUnconditionalUpdate
 }
 
+// Canonicalize runs when the object's name is known for good.
+func (s strategy) Canonicalize(obj runtime.Object) {
+	if s.kind.Canonicalize != nil {
+		s.kind.Canonicalize(obj)
+	}
+}
+
 func (s strategy) PrepareForCreate(ctx context.Context, obj runtime.Object) {
-	if s.kind.HasStatus && s.kind.CopyStatus != nil {
+	if s.kind.HasStatus && !s.kind.KeepsStatusOnCreate && s.kind.CopyStatus != nil {
 		s.kind.CopyStatus(obj, s.kind.New())
 	}
 	if s.kind.HasGeneration {
