@@ -159,6 +159,19 @@ func TestAttachFailsCleanly(t *testing.T) {
 	})
 }
 
+// settled is the picture once IPv6, which works in the background, is done.
+func settled(t *testing.T) []string {
+	t.Helper()
+	for last := picture(t); ; {
+		time.Sleep(100 * time.Millisecond)
+		now := picture(t)
+		if slices.Equal(now, last) {
+			return now
+		}
+		last = now
+	}
+}
+
 // picture is all that this package may leave in a namespace.
 func picture(t *testing.T) []string {
 	t.Helper()
@@ -192,21 +205,17 @@ func TestRemoveLeavesNothing(t *testing.T) {
 		lo, _ := netlink.LinkByName("lo")
 		check(t, netlink.LinkSetUp(lo))
 		check(t, apply(cluster.settings())) // forwarding stays on, and brings anycast routes
-		before := picture(t)
-		for again := []string(nil); !slices.Equal(before, again); { // IPv6 addresses settle in the background
-			time.Sleep(100 * time.Millisecond)
-			before, again = picture(t), before
-		}
+		before := settled(t)
 		check(t, SetUp(cluster))
 		check(t, Attach(wire(space(t), "a", "10.42.0.2", "fd00:42::2")))
-		once := picture(t)
+		once := settled(t)
 		check(t, SetUp(cluster)) // a restart
-		if again := picture(t); !slices.Equal(once, again) {
+		if again := settled(t); !slices.Equal(once, again) {
 			t.Errorf("not idempotent:\n%s\n%s", strings.Join(once, "\n"), strings.Join(again, "\n"))
 		}
 		check(t, Remove(cluster))
 		check(t, Remove(cluster))
-		if after := picture(t); !slices.Equal(before, after) {
+		if after := settled(t); !slices.Equal(before, after) {
 			t.Errorf("before:\n%s\nafter:\n%s", strings.Join(before, "\n"), strings.Join(after, "\n"))
 		}
 	})
