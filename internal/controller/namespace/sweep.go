@@ -33,6 +33,8 @@ func sweep(ctx context.Context, content Content, namespace string) emptying.Foun
 	found := emptying.Found{Remaining: map[string]int{}, Finalizers: map[string]int{}}
 	kinds, err := content.Kinds(ctx)
 	found.Discovery = err
+	// Workloads before what they own, so that nothing is made anew meanwhile.
+	slices.SortStableFunc(kinds, func(a, b metav1.APIResource) int { return order(a) - order(b) })
 	for _, kind := range kinds {
 		if !kind.Namespaced || strings.Contains(kind.Name, "/") ||
 			!slices.Contains(kind.Verbs, "list") || !slices.Contains(kind.Verbs, "delete") {
@@ -43,6 +45,16 @@ func sweep(ctx context.Context, content Content, namespace string) emptying.Foun
 		}
 	}
 	return found
+}
+
+func order(kind metav1.APIResource) int {
+	switch {
+	case kind.Name == "pods":
+		return 1
+	case kind.Group == "":
+		return 2
+	}
+	return 0
 }
 
 func sweepKind(ctx context.Context, content Content, namespace string, kind metav1.APIResource, found *emptying.Found) error {

@@ -49,9 +49,11 @@ type controller struct {
 	signs map[types.UID]sign
 }
 
-// sign is the last sign of life of a node and when it was noticed.
+// sign is the last sign of life of a node and when it was noticed: a renewed
+// lease, or a status that the node itself has written.
 type sign struct {
 	renewed      time.Time
+	ready        corev1.NodeCondition
 	heard, known time.Time
 }
 
@@ -78,7 +80,7 @@ func (c *controller) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	return reconcile.Result{RequeueAfter: plan.Again}, nil
 }
 
-// listen notes when the node's lease was last seen to be renewed.
+// listen notes when the node was last seen to renew its lease or to report.
 func (c *controller) listen(ctx context.Context, node *corev1.Node, now time.Time) (sign, error) {
 	lease := &coordinationv1.Lease{}
 	err := c.env.Cache.Get(ctx, types.NamespacedName{Namespace: corev1.NamespaceNodeLease, Name: node.Name}, lease)
@@ -93,6 +95,12 @@ func (c *controller) listen(ctx context.Context, node *corev1.Node, now time.Tim
 	}
 	if err == nil && lease.Spec.RenewTime != nil && !lease.Spec.RenewTime.Time.Equal(s.renewed) {
 		s.renewed, s.heard = lease.Spec.RenewTime.Time, now
+	}
+	for _, cond := range node.Status.Conditions {
+		// Unknown is our own word about it.
+		if cond.Type == corev1.NodeReady && cond.Status != corev1.ConditionUnknown && cond != s.ready {
+			s.ready, s.heard = cond, now
+		}
 	}
 	c.signs[node.UID] = s
 	return s, nil
