@@ -81,11 +81,24 @@ func (d *decision) unseen(st *corev1.ContainerStatus, before *corev1.ContainerSt
 			return
 		}
 	}
-	if d.plan.Ending && d.allQuiet() && before != nil {
+	if d.plan.Ending && d.allQuiet() && before != nil && d.gotThrough(st.Name) {
 		st.State = corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{
 			Reason: ContainerStatusUnknown, Message: messageLost, ExitCode: 137,
 		}}
 	}
+}
+
+// gotThrough is true for a regular container of a pod whose init containers
+// have all succeeded: that it does not exist is a failure then.
+func (d *decision) gotThrough(name string) bool {
+	for i := range d.Pod.Spec.InitContainers {
+		c := &d.Pod.Spec.InitContainers[i]
+		cur := d.latest[c.Name]
+		if c.Name == name || cur == nil || !IsSidecar(c) && (cur.Phase != Exited || cur.ExitCode != 0) {
+			return false
+		}
+	}
+	return true
 }
 
 // waiting shows why a container that should run does not.

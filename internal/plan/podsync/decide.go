@@ -36,6 +36,9 @@ func Decide(s State) Plan {
 	}
 	d.collect()
 	d.plan.Status = d.status()
+	if finished(d.plan.Status.Phase) && !d.plan.Ending {
+		d.again(d.Now.Add(time.Millisecond)) // it has just run to its end: retire it
+	}
 	return d.plan
 }
 
