@@ -65,7 +65,7 @@ func (p *escalation) role(ctx context.Context, a admission.Attributes, rules []r
 	}
 	// Whoever may set what is gathered can gather anything.
 	if aggregated != nil && p.rbac.ConfirmNoEscalation(ctx, a.GetUserInfo(), "", everything) != nil {
-		return admission.NewForbidden(a, errors.New("must have cluster-admin privileges to use an aggregationRule"))
+		return admission.NewForbidden(a, errors.New("must have cluster-admin privileges to use the aggregationRule"))
 	}
 	return nil
 }
