@@ -29,7 +29,7 @@ import (
 const (
 	giveWay    = 10 * time.Millisecond
 	maxPending = 100_000
-	maxTries   = 5
+	giveUp     = time.Minute
 )
 
 // eventWriter writes the events of all loops, one at a time and in order.
@@ -72,15 +72,20 @@ func (w *eventWriter) recorder(config *rest.Config, httpClient *http.Client, s *
 	}
 	return &recorder{
 		writer: w, scheme: s, source: source,
-		sink: api.Events(""),
-		correlator: record.NewEventCorrelatorWithOptions(record.CorrelatorOptions{
-			LRUCacheSize: 16384,
-			BurstSize:    maxPending,
-			QPS:          1000,
-			KeyFunc:      aggregateKey,
-			Clock:        w.clock,
-		}),
+		sink:       api.Events(""),
+		correlator: newCorrelator(w.clock),
 	}, nil
+}
+
+// newCorrelator counts repeated events, and drops none.
+func newCorrelator(c clock.PassiveClock) *record.EventCorrelator {
+	return record.NewEventCorrelatorWithOptions(record.CorrelatorOptions{
+		LRUCacheSize: 16384,
+		BurstSize:    maxPending,
+		QPS:          1000,
+		KeyFunc:      aggregateKey,
+		Clock:        c,
+	})
 }
 
 // aggregateKey combines warnings of one reason as client-go does, but keeps
@@ -165,13 +170,13 @@ func (w *eventWriter) write(ctx context.Context, e pendingEvent) {
 	if err != nil || result.Skip {
 		return
 	}
-	for try := range maxTries {
+	for wait := time.Second; wait < giveUp; wait *= 2 {
 		err = e.from.store(ctx, result)
 		var refused *apierrors.StatusError
 		if err == nil || (errors.As(err, &refused) && !apierrors.IsTooManyRequests(err) && !apierrors.IsServerTimeout(err)) {
 			break
 		}
-		if !pause(ctx, time.Second<<try) {
+		if !pause(ctx, wait) {
 			return
 		}
 	}

@@ -39,7 +39,11 @@ func (s informerSet) Seen(kind client.Object) uint64 {
 	if informer == nil {
 		return math.MaxUint64
 	}
-	return loop.Version(informer.GetIndexer().LastStoreSyncResourceVersion())
+	version := informer.GetIndexer().LastStoreSyncResourceVersion()
+	if version == "" && informer.HasSynced() {
+		return math.MaxUint64 // client-go's AtomicFIFO is off: it does not say, so never wait for it
+	}
+	return loop.Version(version)
 }
 
 func (s informerSet) checkers() []toolscache.DoneChecker {
