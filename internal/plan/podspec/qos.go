@@ -25,19 +25,19 @@ func QOS(pod *corev1.Pod) corev1.PodQOSClass {
 }
 
 func qos(all []corev1.ResourceRequirements) corev1.PodQOSClass {
-	any, guaranteed := false, true
+	some, guaranteed := false, true
 	for _, r := range all {
 		for _, name := range []corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory} {
 			limit, limited := amount(r.Limits, name)
 			request, requested := amount(r.Requests, name)
-			any = any || limited || requested
+			some = some || limited || requested
 			if !limited || requested && request.Cmp(limit) != 0 {
 				guaranteed = false
 			}
 		}
 	}
 	switch {
-	case !any:
+	case !some:
 		return corev1.PodQOSBestEffort
 	case guaranteed:
 		return corev1.PodQOSGuaranteed
