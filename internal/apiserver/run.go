@@ -61,6 +61,9 @@ func (s *Server) Run(ctx context.Context, ready func()) error {
 	if err := s.config.Datastore.WaitReady(ctx); err != nil {
 		return err
 	}
+	if err := s.waitStorage(ctx, s.parts); err != nil {
+		return err
+	}
 	for _, repair := range s.repair {
 		if err := repair(ctx); err != nil {
 			return fmt.Errorf("apiserver: %w", err)

@@ -37,6 +37,7 @@ type Server struct {
 	stop     func()
 	ready    []func() error // storage that must be ready before hooks run
 	repair   []func(context.Context) error
+	destroy  []func()
 }
 
 // New builds the server. It opens the listening socket, so that a taken port
@@ -88,8 +89,16 @@ func (s *Server) build() error {
 	return nil
 }
 
+// release gives back what New has taken; the library's own clean-up covers
+// only a server that has run.
 func (s *Server) release() {
 	s.stop()
+	for _, destroy := range s.destroy {
+		destroy()
+	}
+	if s.crds != nil {
+		s.crds.GenericAPIServer.Destroy()
+	}
 	if s.listener != nil {
 		_ = s.listener.Close()
 	}

@@ -95,5 +95,20 @@ var smallSegments = sync.OnceFunc(func() { wal.SegmentSizeBytes = walSegment })
 // quietLogger says only what somebody must act on.
 func quietLogger() *zap.Logger {
 	encoder := zapcore.NewConsoleEncoder(zap.NewProductionEncoderConfig())
-	return zap.New(zapcore.NewCore(encoder, zapcore.Lock(os.Stderr), zapcore.ErrorLevel))
+	return zap.New(quietCore{zapcore.NewCore(encoder, zapcore.Lock(os.Stderr), zapcore.ErrorLevel)})
+}
+
+type quietCore struct{ zapcore.Core }
+
+func (c quietCore) With(fields []zapcore.Field) zapcore.Core { return quietCore{c.Core.With(fields)} }
+
+func (c quietCore) Check(e zapcore.Entry, ce *zapcore.CheckedEntry) *zapcore.CheckedEntry {
+	// Said once by each new member, which then succeeds.
+	if e.Message == "failed to update storage version" {
+		return ce
+	}
+	if c.Enabled(e.Level) {
+		return ce.AddCore(e, c)
+	}
+	return ce
 }

@@ -105,7 +105,7 @@ func (p *parts) tokens(c *apiserver.Config) error {
 	}
 	c.Audiences = p.audiences
 	c.Tokens = &authn.Minter{Issuer: issuer, Audiences: p.audiences, Clock: p.o.Clock}
-	c.TokenReviewer = &p.verifier
+	c.Storage = p.reviews
 	if c.Handlers == nil {
 		c.Handlers = map[string]apiserver.Handler{}
 	}

@@ -54,6 +54,7 @@ func (b *Backend) cached(
 		IndexerFuncs:        triggers,
 		Indexers:            indexers,
 		Codec:               config.Codec,
+		Clock:               promptClock{},
 	})
 	if err != nil {
 		destroy()

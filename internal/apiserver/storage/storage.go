@@ -37,6 +37,9 @@ type compactor interface {
 // New makes a Backend that owns client's use and starts compaction, which runs
 // until Close.
 func New(client *kubernetes.Client, prefix string) *Backend {
+	if len(client.Endpoints()) == 0 {
+		feature.DefaultFeatureSupportChecker.CheckClient(client.Ctx(), inProcess{}, storage.RequestWatchProgress)
+	}
 	client.KV = etcd3.NewETCDLatencyTracker(client.KV)
 	return &Backend{
 		client:    client,
@@ -48,12 +51,8 @@ func New(client *kubernetes.Client, prefix string) *Backend {
 // Close stops compaction. The client stays open.
 func (b *Backend) Close() { b.compactor.Stop() }
 
-// EnableProgress tells the watch caches that an in-process etcd, which has no
-// endpoint that could be asked, is new enough to report a watch's progress.
-func EnableProgress(ctx context.Context) {
-	feature.DefaultFeatureSupportChecker.CheckClient(ctx, inProcess{}, storage.RequestWatchProgress)
-}
-
+// inProcess answers for an etcd in this process, which has no endpoint that
+// could be asked whether it is new enough to report the progress of a watch.
 type inProcess struct{}
 
 func (inProcess) Endpoints() []string { return []string{"in-process"} }

@@ -22,7 +22,10 @@ import (
 // Binding serves pods/binding: it gives a pod its node, once.
 type Binding struct{ store *genericregistry.Store }
 
-var _ rest.NamedCreater = &Binding{}
+var (
+	_ rest.NamedCreater                   = &Binding{}
+	_ rest.SubresourceObjectMetaPreserver = &Binding{}
+)
 
 // NewBinding returns the endpoint on the store of pods.
 func NewBinding(store *genericregistry.Store) *Binding { return &Binding{store} }
@@ -35,6 +38,10 @@ func (*Binding) Destroy() {}
 
 // NamespaceScoped implements rest.Scoper.
 func (*Binding) NamespaceScoped() bool { return true }
+
+// PreserveRequestObjectMetaSystemFieldsOnSubresourceCreate keeps the UID and
+// resource version of the request, which say which pod is meant.
+func (*Binding) PreserveRequestObjectMetaSystemFieldsOnSubresourceCreate() bool { return true }
 
 // GetSingularName implements rest.SingularNameProvider.
 func (*Binding) GetSingularName() string { return "binding" }
