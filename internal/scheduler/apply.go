@@ -7,6 +7,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/component-helpers/storage/volume"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"berth.dev/berth/internal/plan/schedule"
 )
@@ -19,16 +20,35 @@ func (s *scheduler) bind(ctx context.Context, pod *corev1.Pod, node string) erro
 		Target:     corev1.ObjectReference{Kind: "Node", Name: node},
 	}
 	if err := s.env.Write.SubResource("binding").Create(ctx, pod.DeepCopy(), binding); err != nil {
+		if s.boundAnyway(ctx, pod) {
+			return nil
+		}
+		s.forget(pod.UID)
 		return fmt.Errorf("bind pod %s/%s to node %s: %w", pod.Namespace, pod.Name, node, err)
 	}
+	s.rememberBound(pod.UID)
 	s.env.Events.Event(pod, corev1.EventTypeNormal, "Scheduled",
 		fmt.Sprintf("Successfully assigned %s/%s to %s", pod.Namespace, pod.Name, node))
 	return nil
 }
 
+// boundAnyway looks what became of a binding that seems to have failed: the
+// answer may be lost although it was written, and the room must stay taken.
+func (s *scheduler) boundAnyway(ctx context.Context, pod *corev1.Pod) bool {
+	now := &corev1.Pod{}
+	err := s.env.Live.Get(ctx, client.ObjectKeyFromObject(pod), now)
+	if err != nil || now.UID != pod.UID || now.Spec.NodeName == "" {
+		return false
+	}
+	s.deciding.Lock()
+	defer s.deciding.Unlock()
+	s.assumed[pod.UID] = &assumption{pod: now, bound: true}
+	return true
+}
+
 // settle reserves volumes and asks for new ones on the chosen node. The pod is
 // bound when its claims are: their change wakes it.
-func (s *scheduler) settle(ctx context.Context, d schedule.Decision) error {
+func (s *scheduler) settle(ctx context.Context, d *schedule.Decision) error {
 	for _, step := range d.Claims {
 		var err error
 		if step.Volume != nil {

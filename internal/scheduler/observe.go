@@ -48,9 +48,9 @@ func (s *scheduler) nodes(ctx context.Context, deciding types.UID) ([]schedule.N
 		return nil, err
 	}
 	assumed := map[string][]*corev1.Pod{}
-	for uid, pod := range s.assumed {
+	for uid, a := range s.assumed {
 		if uid != deciding {
-			assumed[pod.Spec.NodeName] = append(assumed[pod.Spec.NodeName], pod)
+			assumed[a.pod.Spec.NodeName] = append(assumed[a.pod.Spec.NodeName], a.pod)
 		}
 	}
 	nodes := make([]schedule.Node, 0, len(list.Items))
@@ -80,7 +80,7 @@ func (s *scheduler) claims(ctx context.Context, pod *corev1.Pod) ([]schedule.Cla
 		}
 		c := schedule.Claim{Name: name, Ephemeral: isEphemeral}
 		claim := &corev1.PersistentVolumeClaim{}
-		found, err := s.find(ctx, types.NamespacedName{Namespace: pod.Namespace, Name: name}, claim)
+		found, err := s.findClaim(ctx, types.NamespacedName{Namespace: pod.Namespace, Name: name}, claim)
 		if err != nil {
 			return nil, err
 		}
@@ -122,6 +122,20 @@ func (s *scheduler) behind(ctx context.Context, claim *corev1.PersistentVolumeCl
 		}
 	}
 	return pv, class, nil
+}
+
+// findClaim asks the API server before it says that there is no claim: one
+// made just before its pod may come later in the cache.
+func (s *scheduler) findClaim(ctx context.Context, key types.NamespacedName, claim *corev1.PersistentVolumeClaim) (bool, error) {
+	found, err := s.find(ctx, key, claim)
+	if found || err != nil {
+		return found, err
+	}
+	err = s.env.Live.Get(ctx, key, claim)
+	if apierrors.IsNotFound(err) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 func (s *scheduler) find(ctx context.Context, key types.NamespacedName, obj client.Object) (bool, error) {

@@ -13,6 +13,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"berth.dev/berth/internal/controller/loop"
@@ -33,7 +34,7 @@ func Loop() loop.Loop {
 		Watches: watches(),
 		Indexes: []loop.Index{podindex.ByNode(), podindex.ByClaim(), podindex.Unscheduled()},
 		New: func(env loop.Env) reconcile.Reconciler {
-			return &scheduler{env: env, assumed: map[types.UID]*corev1.Pod{}}
+			return &scheduler{env: env, assumed: map[types.UID]*assumption{}}
 		},
 	}
 }
@@ -45,7 +46,14 @@ type scheduler struct {
 	deciding sync.Mutex
 	// assumed are pods with the node they were given, as long as the cache
 	// does not show it.
-	assumed map[types.UID]*corev1.Pod
+	assumed map[types.UID]*assumption
+}
+
+// assumption is a pod on the node it was given.
+type assumption struct {
+	pod *corev1.Pod
+	// bound says that the API server knows it too.
+	bound bool
 }
 
 // Reconcile moves one pod one step towards its node.
@@ -61,19 +69,19 @@ func (s *scheduler) Reconcile(ctx context.Context, req reconcile.Request) (recon
 		return reconcile.Result{}, nil
 	}
 	decision, err := s.decide(ctx, pod)
-	if err != nil {
-		return reconcile.Result{}, err
-	}
 	switch {
+	case err != nil:
+		return reconcile.Result{}, err
+	case decision == nil:
+		return reconcile.Result{}, nil
 	case decision.Node == "":
 		return reconcile.Result{}, s.refuse(ctx, pod, decision.Message)
 	case len(decision.Claims) > 0:
-		err = s.settle(ctx, decision)
+		if err = s.settle(ctx, decision); err != nil {
+			s.forget(pod.UID)
+		}
 	default:
 		err = s.bind(ctx, pod, decision.Node)
-	}
-	if err != nil {
-		s.forget(pod.UID)
 	}
 	return reconcile.Result{}, unlessGone(err)
 }
@@ -86,33 +94,37 @@ func mine(pod *corev1.Pod) bool {
 }
 
 // decide observes and decides under one lock, and assumes the outcome, so that
-// two pods never get the same room.
-func (s *scheduler) decide(ctx context.Context, pod *corev1.Pod) (schedule.Decision, error) {
+// two pods never get the same room. nil means that the pod has its node and
+// only the cache does not know.
+func (s *scheduler) decide(ctx context.Context, pod *corev1.Pod) (*schedule.Decision, error) {
 	s.deciding.Lock()
 	defer s.deciding.Unlock()
 	if err := s.dropSettled(ctx); err != nil {
-		return schedule.Decision{}, err
+		return nil, err
+	}
+	if a := s.assumed[pod.UID]; a != nil && a.bound {
+		return nil, nil
 	}
 	state, err := s.observe(ctx, pod)
 	if err != nil {
-		return schedule.Decision{}, err
+		return nil, err
 	}
 	decision := schedule.Decide(state)
 	if decision.Node == "" {
 		delete(s.assumed, pod.UID)
-		return decision, nil
+		return &decision, nil
 	}
 	given := pod.DeepCopy()
 	given.Spec.NodeName = decision.Node
-	s.assumed[pod.UID] = given
-	return decision, nil
+	s.assumed[pod.UID] = &assumption{pod: given}
+	return &decision, nil
 }
 
 // dropSettled forgets assumptions that the cache has caught up with.
 func (s *scheduler) dropSettled(ctx context.Context) error {
-	for uid, given := range s.assumed {
+	for uid, a := range s.assumed {
 		now := &corev1.Pod{}
-		err := s.env.Cache.Get(ctx, types.NamespacedName{Namespace: given.Namespace, Name: given.Name}, now)
+		err := s.env.Cache.Get(ctx, client.ObjectKeyFromObject(a.pod), now)
 		if err != nil && !apierrors.IsNotFound(err) {
 			return err
 		}
@@ -121,6 +133,14 @@ func (s *scheduler) dropSettled(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+func (s *scheduler) rememberBound(uid types.UID) {
+	s.deciding.Lock()
+	defer s.deciding.Unlock()
+	if a := s.assumed[uid]; a != nil {
+		a.bound = true
+	}
 }
 
 func (s *scheduler) forget(uid types.UID) {

@@ -299,3 +299,29 @@ func TestFaults(t *testing.T) {
 		}
 	}
 }
+
+// TestTightUnderFaults has one pod more than the nodes have room for.
+func TestTightUnderFaults(t *testing.T) {
+	seeds := uint64(60)
+	if testing.Short() {
+		seeds = 5
+	}
+	for seed := range seeds {
+		s := cluster(t, seed, sim.AllFaults)
+		set := web(5, "900m")
+		set.Spec.PodManagementPolicy = appsv1.ParallelPodManagement
+		s.Create(set)
+		must(t, s.Run(1500))
+		must(t, s.Settle(40000))
+		bound := 0
+		for _, p := range pods(s) {
+			if p.Spec.NodeName != "" {
+				bound++
+			}
+		}
+		// A claim that got its volume on a node that is full now keeps its pod waiting.
+		if bound < 3 || bound > 4 {
+			t.Fatalf("seed %d: %d pods have a node\n%s", seed, bound, strings.Join(s.Trace()[max(0, len(s.Trace())-80):], "\n"))
+		}
+	}
+}
