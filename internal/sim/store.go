@@ -14,6 +14,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	spiderpoolv2beta1 "berth.dev/berth/spiderpool/v2beta1"
 	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
 )
 
@@ -90,7 +92,9 @@ func (s *store) stamp(obj client.Object) {
 	obj.SetGeneration(1)
 	obj.SetDeletionTimestamp(nil)
 	obj.SetDeletionGracePeriodSeconds(nil)
-	setField(obj, "Status", nil)
+	if hasStatusSubresource(obj) {
+		setField(obj, "Status", nil)
+	}
 	if s.fill != nil {
 		s.fill(obj)
 	}
@@ -100,6 +104,12 @@ func (s *store) stamp(obj client.Object) {
 	case *corev1.PersistentVolumeClaim:
 		o.Status.Phase = corev1.ClaimPending
 	}
+}
+
+// hasStatusSubresource reports whether an object's status is written on its own.
+func hasStatusSubresource(obj client.Object) bool {
+	_, whole := obj.(*spiderpoolv2beta1.SpiderEndpoint)
+	return !whole
 }
 
 // sorted returns a kind's objects in a fixed order.

@@ -89,7 +89,9 @@ func unchangedSince(gvk schema.GroupVersionKind, old, obj client.Object) error {
 
 // keepServerFields undoes what a client may not change.
 func keepServerFields(gvk schema.GroupVersionKind, old, next client.Object) error {
-	setField(next, "Status", clone(old))
+	if hasStatusSubresource(next) {
+		setField(next, "Status", clone(old))
+	}
 	next.SetUID(old.GetUID())
 	next.SetCreationTimestamp(old.GetCreationTimestamp())
 	next.SetDeletionTimestamp(old.GetDeletionTimestamp())
