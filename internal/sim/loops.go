@@ -137,6 +137,9 @@ func (s *Sim) beforeWrite(name string) func(string, client.Object) error {
 }
 
 func (s *Sim) afterWrite(verb string, obj client.Object) error {
+	if verb == "delete" {
+		s.deleted[client.ObjectKeyFromObject(obj)] = obj.GetUID() // names of other kinds do no harm
+	}
 	if chance(s.rand, s.faults.Crash) {
 		s.log("fault: the process dies after that")
 		panic(crashed{})

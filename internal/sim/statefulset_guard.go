@@ -38,9 +38,7 @@ func (s *Sim) guard(loopName, verb string, obj client.Object) error {
 	case "create":
 		return s.guardCreate(set, ordinal)
 	case "delete":
-		err := s.guardDelete(set, ordinal, pod)
-		s.deleted[client.ObjectKeyFromObject(pod)] = pod.UID
-		return err
+		return s.guardDelete(set, ordinal, pod)
 	}
 	return nil
 }
