@@ -20,7 +20,6 @@ func TestMain(m *testing.M) {
 	c.Env = append(os.Environ(), inNamespace+"=1")
 	c.Stdin, c.Stdout, c.Stderr = os.Stdin, os.Stdout, os.Stderr
 	c.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
-	// Files that a fuzzing coordinator hands to its workers.
 	if err := c.Run(); err != nil {
 		if c.ProcessState == nil {
 			fmt.Fprintln(os.Stderr, "cannot make a mount namespace:", err)

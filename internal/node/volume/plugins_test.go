@@ -14,6 +14,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 )
 
@@ -407,6 +408,22 @@ func TestTearDownInterrupted(t *testing.T) {
 	}
 	if uids, err := v.Pods(); err != nil || len(uids) != 0 {
 		t.Error(uids, err)
+	}
+}
+
+func TestTearDownOthers(t *testing.T) {
+	v := New(Config{Root: t.TempDir()})
+	if err := v.TearDownOthers(t.Context(), nil); err != nil {
+		t.Error(err)
+	}
+	for _, uid := range []types.UID{"a", "b", "c"} {
+		tree(t, v.PodDir(uid), "volumes/x")
+	}
+	if err := v.TearDownOthers(t.Context(), func(uid types.UID) bool { return uid == "b" }); err != nil {
+		t.Error(err)
+	}
+	if uids, _ := v.Pods(); len(uids) != 1 || uids[0] != "b" {
+		t.Error(uids)
 	}
 }
 

@@ -154,7 +154,8 @@ func TestConfigMapIsUpdatedLive(t *testing.T) {
 		t.Fatal(err)
 	}
 	soon(t, "the new data are seen", func() bool {
-		return cmp.Equal(read(t, paths["v"]), map[string]string{"a": "3", "c": "4"})
+		got, err := look(paths["v"])
+		return err == nil && cmp.Equal(got, map[string]string{"a": "3", "c": "4"})
 	})
 	// A deleted ConfigMap leaves a running pod its files.
 	if err := n.client.CoreV1().ConfigMaps("ns").Delete(t.Context(), "cm", metav1.DeleteOptions{}); err != nil {
@@ -280,7 +281,10 @@ func TestTokenIsKeptAndRenewed(t *testing.T) {
 		t.Error("renewed too early")
 	}
 	clk.Step(10 * time.Second)
-	soon(t, "the token is renewed", func() bool { return read(t, dir)["token"] != first })
+	soon(t, "the token is renewed", func() bool {
+		got, err := look(dir)
+		return err == nil && got["token"] != first
+	})
 }
 
 func TestTokenFileBelongsToThePodsOnlyUser(t *testing.T) {

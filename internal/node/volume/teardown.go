@@ -63,6 +63,22 @@ func (v *Volumes) Pods() ([]types.UID, error) {
 	return uids, nil
 }
 
+// TearDownOthers tears down every pod that has a directory here and is not to
+// be kept: what was deleted by force while the agent was away.
+func (v *Volumes) TearDownOthers(ctx context.Context, keep func(types.UID) bool) error {
+	uids, err := v.Pods()
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, uid := range uids {
+		if !keep(uid) {
+			errs = append(errs, v.TearDown(ctx, uid))
+		}
+	}
+	return errors.Join(errs...)
+}
+
 // removeTree unmounts everything below dir and removes it.
 func removeTree(ctx context.Context, dir string) error {
 	// Mount points are listed with their real names.
