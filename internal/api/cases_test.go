@@ -1,0 +1,122 @@
+package api
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"sigs.k8s.io/yaml"
+)
+
+// apiCase is one entry of testdata/cases/*.yaml: an object that is created, or
+// that replaces Old, and all that is said about it.
+type apiCase struct {
+	Name   string
+	Object map[string]any
+	Old    map[string]any
+	Status bool // through the status subresource
+	Want   []string
+	Warn   []string
+}
+
+func TestCases(t *testing.T) {
+	files, err := filepath.Glob("testdata/cases/*.yaml")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no cases: %v", err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var cases []apiCase
+		if err := yaml.UnmarshalStrict(text, &cases); err != nil {
+			t.Fatalf("%s: %v", file, err)
+		}
+		for _, c := range cases {
+			t.Run(filepath.Base(file)+"/"+c.Name, c.run)
+		}
+	}
+}
+
+func (c apiCase) run(t *testing.T) {
+	ctx := context.Background()
+	k, obj := decodeCase(t, c.Object)
+	var errs field.ErrorList
+	var warnings []string
+	warn := func(o, old runtime.Object) {
+		if k.Warnings != nil {
+			warnings = k.Warnings(ctx, o, old)
+		}
+	}
+	switch {
+	case c.Old == nil:
+		if k.PrepareCreate != nil {
+			k.PrepareCreate(ctx, obj)
+		}
+		errs = k.Validate(ctx, obj)
+		warn(obj, nil)
+	case c.Status:
+		_, old := decodeCase(t, c.Old)
+		k.CopySpec(obj, old)
+		if k.PrepareStatusUpdate != nil {
+			k.PrepareStatusUpdate(ctx, obj, old)
+		}
+		errs = k.ValidateStatusUpdate(ctx, obj, old)
+	default:
+		_, old := decodeCase(t, c.Old)
+		if k.CopyStatus != nil {
+			k.CopyStatus(obj, old)
+		}
+		errs = k.ValidateUpdate(ctx, obj, old)
+		warn(obj, old)
+	}
+	var got []string
+	for _, e := range errs {
+		got = append(got, e.Error())
+	}
+	if diff := cmp.Diff(c.Want, got); diff != "" {
+		t.Errorf("errors (-want +got):\n%s", diff)
+	}
+	if c.Warn != nil {
+		if diff := cmp.Diff(c.Warn, warnings); diff != "" {
+			t.Errorf("warnings (-want +got):\n%s", diff)
+		}
+	}
+}
+
+func decodeCase(t *testing.T, object map[string]any) (Kind, runtime.Object) {
+	t.Helper()
+	text, err := yaml.Marshal(object)
+	if err != nil {
+		t.Fatal(err)
+	}
+	obj, gvk, err := Codecs.UniversalDeserializer().Decode(text, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	Scheme.Default(obj)
+	k := kindOf(t, gvk.Kind)
+	m := obj.(metav1.Object)
+	if k.Namespaced && m.GetNamespace() == "" {
+		m.SetNamespace("default")
+	}
+	m.SetResourceVersion("1")
+	return k, obj
+}
+
+func kindOf(t *testing.T, name string) Kind {
+	t.Helper()
+	for _, k := range Kinds() {
+		if k.GVK.Kind == name {
+			return k
+		}
+	}
+	t.Fatalf("no kind %s", name)
+	return Kind{}
+}
