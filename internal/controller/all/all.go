@@ -11,6 +11,7 @@ import (
 
 	"berth.dev/berth/internal/api"
 	"berth.dev/berth/internal/controller/endpointslice"
+	"berth.dev/berth/internal/controller/ephemeralvolume"
 	"berth.dev/berth/internal/controller/loop"
 	"berth.dev/berth/internal/controller/namespace"
 	"berth.dev/berth/internal/controller/nodelife"
@@ -59,6 +60,7 @@ func Loops(config Config) ([]loop.Loop, error) {
 		serviceaccount.AccountLoop(),
 		serviceaccount.RootCALoop(config.RootCA),
 		protection.Loop(),
+		ephemeralvolume.Loop(),
 		nodelife.Loop(),
 		podgc.Loop(),
 	}

@@ -325,3 +325,28 @@ func TestTightUnderFaults(t *testing.T) {
 		}
 	}
 }
+
+func TestEphemeralVolume(t *testing.T) {
+	s := cluster(t, 4, sim.Faults{})
+	s.Create(&corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "p"},
+		Spec: corev1.PodSpec{
+			Containers: []corev1.Container{{Name: "c", Image: "good:1"}},
+			Volumes: []corev1.Volume{{Name: "scratch", VolumeSource: corev1.VolumeSource{Ephemeral: &corev1.EphemeralVolumeSource{
+				VolumeClaimTemplate: &corev1.PersistentVolumeClaimTemplate{Spec: web(1, "1").Spec.VolumeClaimTemplates[0].Spec},
+			}}}},
+		},
+	})
+	must(t, s.Settle(20000))
+	claim := &corev1.PersistentVolumeClaim{}
+	must(t, s.API().Get(t.Context(), client.ObjectKey{Namespace: "default", Name: "p-scratch"}, claim))
+	pod := pods(s)[0]
+	if claim.Status.Phase != corev1.ClaimBound || pod.Spec.NodeName == "" {
+		t.Fatalf("claim %s, pod on %q", claim.Status.Phase, pod.Spec.NodeName)
+	}
+	must(t, s.API().Delete(t.Context(), &pod))
+	must(t, s.Settle(20000))
+	if err := s.API().Get(t.Context(), client.ObjectKey{Namespace: "default", Name: "p-scratch"}, claim); err == nil {
+		t.Errorf("the claim outlives its pod: %+v", claim)
+	}
+}
