@@ -214,7 +214,7 @@ func (b *bed) delete(name string, o metav1.DeleteOptions) {
 // eventually waits for a condition; what is shown when it does not come.
 func (b *bed) eventually(what string, cond func() bool) {
 	b.t.Helper()
-	deadline := time.Now().Add(15 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for !cond() {
 		if time.Now().After(deadline) {
 			if os.Getenv("VERBOSE") != "" {
@@ -222,7 +222,7 @@ func (b *bed) eventually(what string, cond func() bool) {
 					b.t.Logf("%+v", p.Status)
 				}
 			}
-			b.t.Fatalf("never: %s\ncalls: %v\nevents: %v", what, b.runtime.Calls(), b.events.events)
+			b.t.Fatalf("never: %s\ncalls: %v\nevents: %v", what, tail(b.runtime.Calls()), tail(b.events.events))
 		}
 		time.Sleep(2 * time.Millisecond)
 	}
@@ -260,3 +260,5 @@ func demo(name string) *corev1.Pod {
 func (b *bed) setExec(code int32) {
 	b.runtime.SetExec(func(*fakecri.Container, []string) (string, int32) { return "", code })
 }
+
+func tail(list []string) []string { return list[max(0, len(list)-40):] }

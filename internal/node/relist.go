@@ -32,6 +32,7 @@ func (a *Agent) relist(ctx context.Context) error {
 				w.forget(id)
 			}
 		}
+		w.prune(present)
 	}
 	return nil
 }

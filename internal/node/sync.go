@@ -1,6 +1,7 @@
 package node
 
 import (
+	"context"
 	"fmt"
 	"time"
 
@@ -33,6 +34,7 @@ func (w *worker) run() {
 
 // sync decides once; true means that the pod is over.
 func (w *worker) sync() bool {
+	w.lookForImages()
 	w.mu.Lock()
 	if !w.known && !w.absent {
 		w.mu.Unlock()
@@ -65,8 +67,58 @@ func (w *worker) sync() bool {
 		w.launch(pod, podsync.Action{Kind: podsync.MountVolumes})
 	}
 	w.tell(pod, plan.Holds)
-	w.again(plan.Again)
+	w.again(w.soonest(plan))
 	return plan.Over
+}
+
+// imagePace is how often a missing image is looked for: it may be imported by
+// hand while its pull is backing off.
+const imagePace = 2 * time.Second
+
+func lacksImage(reason string) bool {
+	return reason == podsync.ErrImagePull || reason == podsync.ImagePullBackOff || reason == podsync.ErrImageNeverPull
+}
+
+// soonest is when to decide again, or to look for images.
+func (w *worker) soonest(plan podsync.Plan) time.Time {
+	w.look = time.Time{}
+	for _, h := range plan.Holds {
+		if lacksImage(h.Reason) && w.look.IsZero() {
+			w.look = w.agent.cfg.Clock.Now().Add(imagePace)
+		}
+	}
+	if w.look.IsZero() || !plan.Again.IsZero() && plan.Again.Before(w.look) {
+		return plan.Again
+	}
+	return w.look
+}
+
+// lookForImages forgets failures of containers whose image has come meanwhile.
+func (w *worker) lookForImages() {
+	if w.look.IsZero() || w.agent.cfg.Clock.Now().Before(w.look) {
+		return
+	}
+	w.mu.Lock()
+	pod, missing := w.pod, map[string]bool{}
+	for name, r := range w.records {
+		if c := containerNamed(pod, name); c != nil && r.Failure != nil && lacksImage(r.Failure.Reason) && c.ImagePullPolicy != corev1.PullAlways {
+			missing[name] = false
+		}
+	}
+	w.mu.Unlock()
+	ctx, cancel := context.WithTimeout(w.ctx, time.Second)
+	defer cancel()
+	for name := range missing {
+		missing[name] = w.agent.images.Present(ctx, containerNamed(pod, name).Image)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for name, found := range missing {
+		if r := w.records[name]; found {
+			r.Failure = nil
+			w.records[name] = r
+		}
+	}
 }
 
 // again sets the timer.

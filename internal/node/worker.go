@@ -32,6 +32,7 @@ type worker struct {
 
 	// Only run uses these.
 	said  map[string]time.Time // holds that an event told of
+	look  time.Time            // when to look again for images that could not be had
 	sets  map[string]*probe.Set
 	timer clock.Timer
 
@@ -201,6 +202,13 @@ func (w *worker) forget(id string) {
 	if sandbox || container {
 		w.poke()
 	}
+}
+
+// prune drops the tombstones of records that the runtime has no more.
+func (w *worker) prune(present map[string]bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	maps.DeleteFunc(w.forgotten, func(id string, _ bool) bool { return !present[id] })
 }
 
 func (w *worker) ids() []string {

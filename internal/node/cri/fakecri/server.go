@@ -263,3 +263,10 @@ func (r *Runtime) SetExec(f func(c *Container, command []string) (string, int32)
 	defer r.mu.Unlock()
 	r.OnExec = f
 }
+
+// SetFail sets Fail while the runtime is in use.
+func (r *Runtime) SetFail(f func(method string, request any) error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.Fail = f
+}
