@@ -7,6 +7,7 @@ import (
 	"k8s.io/component-base/version"
 
 	"berth.dev/berth/internal/base/datadir"
+	"berth.dev/berth/internal/network/cni"
 	"berth.dev/berth/internal/network/proxy"
 	"berth.dev/berth/internal/teardown"
 )
@@ -23,6 +24,6 @@ func Down(ctx context.Context, dir datadir.Dir, bundleDir string, say func(forma
 	}
 	return teardown.Instance{
 		Dir: dir, BundleDir: bundle, Holder: Holder(dir), Log: say,
-		Network: func() error { return errors.Join(removeNetwork(dir), proxy.Remove()) },
+		Network: func() error { return errors.Join(removeNetwork(dir), cni.Remove(dir), proxy.Remove()) },
 	}.Down(ctx)
 }
