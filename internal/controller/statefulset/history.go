@@ -64,6 +64,11 @@ func (s *pass) settleUpdate(ctx context.Context) error {
 		return err
 	}
 	decided := revision.Decide(want, s.revisions, defaults.PodTemplateSpec)
+	if s.set.DeletionTimestamp != nil && decided.Verb != revision.Keep {
+		s.update = &appsv1.ControllerRevision{} // the collector is taking history away: do not make it anew
+		s.update.Name = s.set.Status.UpdateRevision
+		return nil
+	}
 	switch decided.Verb {
 	case revision.Create:
 		s.update, err = s.createRevision(ctx, decided.Update)

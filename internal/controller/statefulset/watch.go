@@ -44,12 +44,7 @@ func watches() []loop.Watch {
 		{Kind: &appsv1.StatefulSet{}, Map: func(_ context.Context, _ client.Reader, ev loop.Event) []reconcile.Request {
 			return request(ev.Object(), ev.Object().GetName())
 		}},
-		{Kind: &corev1.Pod{}, Map: func(_ context.Context, _ client.Reader, ev loop.Event) []reconcile.Request {
-			return owners(ev, func(name string) string {
-				set, _, _ := plan.ParseName(name)
-				return set
-			})
-		}},
+		{Kind: &corev1.Pod{}, Map: setsOfPod},
 		{Kind: &appsv1.ControllerRevision{}, Map: func(_ context.Context, _ client.Reader, ev loop.Event) []reconcile.Request {
 			return owners(ev, func(name string) string {
 				return name[:max(strings.LastIndexByte(name, '-'), 0)]
@@ -57,6 +52,20 @@ func watches() []loop.Watch {
 		}},
 		{Kind: &corev1.PersistentVolumeClaim{}, Map: setsOfClaim},
 	}
+}
+
+// setsOfPod wakes the owners, and when a pod goes the set that its name speaks
+// of too: somebody else's pod may have stood in its way.
+func setsOfPod(_ context.Context, _ client.Reader, ev loop.Event) []reconcile.Request {
+	byName := func(name string) string {
+		set, _, _ := plan.ParseName(name)
+		return set
+	}
+	all := owners(ev, byName)
+	if ev.New == nil && metav1.GetControllerOfNoCopy(ev.Old) != nil {
+		all = append(all, request(ev.Old, byName(ev.Old.GetName()))...)
+	}
+	return all
 }
 
 func request(obj client.Object, set string) []reconcile.Request {
