@@ -220,6 +220,11 @@ func (a *agent) runAgent(ctx context.Context, ready func()) error {
 	if err != nil {
 		return err
 	}
+	// A node's own identity may not list volumes; removing deleted ones needs it.
+	janitor, err := a.server.client("system:serviceaccount:kube-system:local-volumes", "system:serviceaccounts", "system:serviceaccounts:kube-system")
+	if err != nil {
+		return err
+	}
 	certificate, err := a.pki.NodeServing.TLS()
 	if err != nil {
 		return err
@@ -241,7 +246,7 @@ func (a *agent) runAgent(ctx context.Context, ready func()) error {
 		group.Unit{Name: "server", Run: func(ctx context.Context, ready func()) error { ready(); return server.Serve(ctx, listener) }},
 		group.Unit{Name: "local volumes", Run: func(ctx context.Context, ready func()) error {
 			ready()
-			return localvolume.Run(ctx, a.client, a.nodeName, a.dir.Volumes(), a.log)
+			return localvolume.Run(ctx, janitor, a.nodeName, a.dir.Volumes(), a.log)
 		}},
 	)
 }
