@@ -78,11 +78,22 @@ func TestEnvironment(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []podspec.Variable{
-		{"C_zone", "z"}, {"NAME", "web-0!"}, {"APP", "web"}, {"IP", "10.42.0.7"}, {"CPU", "2"}, {"MEM", "2"},
-		{"URL", "http://web-0.z:3306/$(LATER)"}, {"LATER", "x"},
-		{"DB_PORT", "tcp://10.43.0.9:3306"}, {"DB_PORT_3306_TCP", "tcp://10.43.0.9:3306"}, {"DB_PORT_3306_TCP_ADDR", "10.43.0.9"},
-		{"DB_PORT_3306_TCP_PORT", "3306"}, {"DB_PORT_3306_TCP_PROTO", "tcp"}, {"DB_SERVICE_HOST", "10.43.0.9"},
-		{"DB_SERVICE_PORT", "3306"}, {"DB_SERVICE_PORT_SQL", "3306"},
+		{"C_zone", "z"},
+		{"NAME", "web-0!"},
+		{"APP", "web"},
+		{"IP", "10.42.0.7"},
+		{"CPU", "2"},
+		{"MEM", "2"},
+		{"URL", "http://web-0.z:3306/$(LATER)"},
+		{"LATER", "x"},
+		{"DB_PORT", "tcp://10.43.0.9:3306"},
+		{"DB_PORT_3306_TCP", "tcp://10.43.0.9:3306"},
+		{"DB_PORT_3306_TCP_ADDR", "10.43.0.9"},
+		{"DB_PORT_3306_TCP_PORT", "3306"},
+		{"DB_PORT_3306_TCP_PROTO", "tcp"},
+		{"DB_SERVICE_HOST", "10.43.0.9"},
+		{"DB_SERVICE_PORT", "3306"},
+		{"DB_SERVICE_PORT_SQL", "3306"},
 	}
 	if diff := cmp.Diff(want, env); diff != "" {
 		t.Error(diff)

@@ -5,8 +5,8 @@ import (
 	"testing"
 	"time"
 
-	"berth.dev/berth/internal/plan/probe"
 	"berth.dev/berth/internal/plan/podsync"
+	"berth.dev/berth/internal/plan/probe"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"pgregory.net/rapid"
