@@ -78,6 +78,10 @@ func (m *Minter) Mint(ctx context.Context, account *corev1.ServiceAccount, bound
 		account: account, pod: bound.Pod, secret: bound.Secret, node: bound.Node,
 		audiences: request.Spec.Audiences, now: now, life: life,
 	}
+	if g.node == nil && g.pod != nil && g.pod.Spec.NodeName != "" {
+		// A node that is gone is still worth naming.
+		g.node = &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: g.pod.Spec.NodeName}}
+	}
 	if !m.NoStretch && bound.Pod != nil && seconds == stretchable && m.ours(request.Spec.Audiences) {
 		g.warnAfter, g.life = life, stretched
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	authorizationv1 "k8s.io/api/authorization/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -37,6 +38,8 @@ type question struct {
 	resource  *authorizationv1.ResourceAttributes
 	path      *authorizationv1.NonResourceAttributes
 	status    *authorizationv1.SubjectAccessReviewStatus
+	meta      *metav1.ObjectMeta
+	local     bool
 	errs      field.ErrorList
 	specified *authorizationv1.SubjectAccessReviewSpec // nil for a question about oneself
 }
@@ -106,7 +109,7 @@ func NewSubjectAccessReviewREST(a authorizer.Authorizer) *ReviewREST {
 			if !ok {
 				return question{}, wrongType("SubjectAccessReview", obj)
 			}
-			return about(&review.Spec, &review.Status), nil
+			return about(&review.ObjectMeta, &review.Spec, &review.Status), nil
 		},
 	}
 }
@@ -128,7 +131,8 @@ func NewLocalSubjectAccessReviewREST(a authorizer.Authorizer) *ReviewREST {
 			if review.Namespace != "" && review.Namespace != namespace {
 				return question{}, apierrors.NewBadRequest(fmt.Sprintf("spec.resourceAttributes.namespace must match namespace: %v", namespace))
 			}
-			q := about(&review.Spec, &review.Status)
+			q := about(&review.ObjectMeta, &review.Spec, &review.Status)
+			q.local = true
 			path := field.NewPath("spec").Child("resourceAttributes").Child("namespace")
 			if r := review.Spec.ResourceAttributes; r != nil && r.Namespace != namespace {
 				q.errs = append(q.errs, field.Invalid(path, r.Namespace, "must match metadata.namespace"))
@@ -155,17 +159,18 @@ func NewSelfSubjectAccessReviewREST(a authorizer.Authorizer) *ReviewREST {
 			if !ok {
 				return question{}, apierrors.NewBadRequest("no user present on request")
 			}
-			return question{who: who, resource: review.Spec.ResourceAttributes, path: review.Spec.NonResourceAttributes, status: &review.Status}, nil
+			return question{meta: &review.ObjectMeta, who: who, resource: review.Spec.ResourceAttributes, path: review.Spec.NonResourceAttributes, status: &review.Status}, nil
 		},
 	}
 }
 
-func about(spec *authorizationv1.SubjectAccessReviewSpec, status *authorizationv1.SubjectAccessReviewStatus) question {
+func about(meta *metav1.ObjectMeta, spec *authorizationv1.SubjectAccessReviewSpec, status *authorizationv1.SubjectAccessReviewStatus) question {
 	extra := map[string][]string{}
 	for key, values := range spec.Extra {
 		extra[key] = values
 	}
 	return question{
+		meta:      meta,
 		who:       &user.DefaultInfo{Name: spec.User, Groups: spec.Groups, UID: spec.UID, Extra: extra},
 		resource:  spec.ResourceAttributes,
 		path:      spec.NonResourceAttributes,
@@ -177,11 +182,8 @@ func about(spec *authorizationv1.SubjectAccessReviewSpec, status *authorizationv
 func validateQuestion(q question) field.ErrorList {
 	var errs field.ErrorList
 	spec := field.NewPath("spec")
-	switch {
-	case q.resource != nil && q.path != nil:
-		errs = append(errs, field.Invalid(spec.Child("nonResourceAttributes"), q.path, "cannot be specified in combination with resourceAttributes"))
-	case q.resource == nil && q.path == nil:
-		errs = append(errs, field.Invalid(spec.Child("resourceAttributes"), q.path, "exactly one of nonResourceAttributes or resourceAttributes must be specified"))
+	if (q.resource == nil) == (q.path == nil) {
+		errs = append(errs, field.Invalid(spec, q.path, "exactly one of nonResourceAttributes or resourceAttributes must be specified"))
 	}
 	if q.specified != nil && q.specified.User == "" && len(q.specified.Groups) == 0 {
 		errs = append(errs, field.Invalid(spec.Child("user"), q.specified.User, "at least one of user or group must be specified"))
@@ -189,5 +191,19 @@ func validateQuestion(q question) field.ErrorList {
 	if q.resource != nil {
 		errs = append(errs, validateSelectors(q.resource, spec.Child("resourceAttributes"))...)
 	}
-	return errs
+	return append(errs, emptyMeta(q)...)
+}
+
+// emptyMeta: a question has no name and no labels, only perhaps a namespace.
+func emptyMeta(q question) field.ErrorList {
+	meta := *q.meta
+	meta.ManagedFields, meta.CreationTimestamp = nil, metav1.Time{}
+	text := "must be empty"
+	if q.local {
+		meta.Namespace, text = "", "must be empty except for namespace"
+	}
+	if equality.Semantic.DeepEqual(meta, metav1.ObjectMeta{}) {
+		return nil
+	}
+	return field.ErrorList{field.Invalid(field.NewPath("metadata"), *q.meta, text)}
 }

@@ -2,10 +2,7 @@ package secure
 
 import (
 	"context"
-	"sync/atomic"
 	"time"
-
-	"k8s.io/apiserver/pkg/authentication/authenticator"
 
 	"berth.dev/berth/internal/apiserver"
 )
@@ -45,18 +42,4 @@ func (p *parts) keepRoles(ctx context.Context) {
 		}
 		again.Stop()
 	}
-}
-
-// reviewer is the verifier before it is made.
-type reviewer struct{ made atomic.Pointer[authenticator.Token] }
-
-func (r *reviewer) set(t authenticator.Token) { r.made.Store(&t) }
-
-// AuthenticateToken implements authenticator.Token.
-func (r *reviewer) AuthenticateToken(ctx context.Context, token string) (*authenticator.Response, bool, error) {
-	t := r.made.Load()
-	if t == nil {
-		return nil, false, nil
-	}
-	return (*t).AuthenticateToken(ctx, token)
 }

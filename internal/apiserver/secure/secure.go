@@ -82,7 +82,7 @@ type parts struct {
 	o          Options
 	issuer     string
 	audiences  authenticator.Audiences
-	verifier   reviewer
+	verifier   *authn.Verifier
 	authorizes *authz.Authorizer
 	roles      *bootstrap.Roles
 }
@@ -116,15 +116,15 @@ func (p *parts) tokens(c *apiserver.Config) error {
 }
 
 func (p *parts) authenticator(s apiserver.Parts) (authenticator.Request, error) {
-	verifier, err := authn.NewVerifier(authn.VerifierOptions{
+	var err error
+	p.verifier, err = authn.NewVerifier(authn.VerifierOptions{
 		Issuers: []string{p.issuer}, Keys: p.keys(), Audiences: p.audiences,
 		Live: authn.Live(s.Client), Cached: authn.Cached(s.Informers), Clock: p.o.Clock,
 	})
 	if err != nil {
 		return nil, err
 	}
-	p.verifier.set(verifier)
-	return authn.New(authn.Options{ClientCA: p.o.PKI.CA.Pool(), Tokens: verifier})
+	return authn.New(authn.Options{ClientCA: p.o.PKI.CA.Pool(), Tokens: p.verifier})
 }
 
 func (p *parts) authorizer(s apiserver.Parts) (authorizer.Authorizer, authorizer.RuleResolver, error) {

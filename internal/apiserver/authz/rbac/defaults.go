@@ -6,6 +6,7 @@ import (
 
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/component-helpers/auth/rbac/validation"
 )
 
 // withDefaults adds the compiled-in objects that are not stored, and what a
@@ -14,7 +15,7 @@ func withDefaults(stored, defaults Objects) Objects {
 	return Objects{
 		ClusterRoles: fill(stored.ClusterRoles, defaults.ClusterRoles, func(have, want *rbacv1.ClusterRole) *rbacv1.ClusterRole {
 			merged := *have
-			merged.Rules = slices.Concat(have.Rules, want.Rules)
+			merged.Rules = joinRules(have.Rules, want.Rules)
 			if merged.AggregationRule == nil {
 				merged.AggregationRule = want.AggregationRule
 			}
@@ -24,20 +25,36 @@ func withDefaults(stored, defaults Objects) Objects {
 		}),
 		ClusterRoleBindings: fill(stored.ClusterRoleBindings, defaults.ClusterRoleBindings, func(have, want *rbacv1.ClusterRoleBinding) *rbacv1.ClusterRoleBinding {
 			merged := *have
-			merged.Subjects = slices.Concat(have.Subjects, want.Subjects)
+			merged.Subjects = joinSubjects(have.Subjects, want.Subjects)
 			return &merged
 		}),
 		Roles: fill(stored.Roles, defaults.Roles, func(have, want *rbacv1.Role) *rbacv1.Role {
 			merged := *have
-			merged.Rules = slices.Concat(have.Rules, want.Rules)
+			merged.Rules = joinRules(have.Rules, want.Rules)
 			return &merged
 		}),
 		RoleBindings: fill(stored.RoleBindings, defaults.RoleBindings, func(have, want *rbacv1.RoleBinding) *rbacv1.RoleBinding {
 			merged := *have
-			merged.Subjects = slices.Concat(have.Subjects, want.Subjects)
+			merged.Subjects = joinSubjects(have.Subjects, want.Subjects)
 			return &merged
 		}),
 	}
+}
+
+// joinRules adds what have does not cover, without changing have.
+func joinRules(have, want []rbacv1.PolicyRule) []rbacv1.PolicyRule {
+	_, missing := validation.Covers(have, want)
+	return slices.Concat(have, missing)
+}
+
+func joinSubjects(have, want []rbacv1.Subject) []rbacv1.Subject {
+	out := slices.Clone(have)
+	for _, s := range want {
+		if !slices.Contains(out, s) {
+			out = append(out, s)
+		}
+	}
+	return out
 }
 
 func fill[T metav1.Object](stored, defaults []T, merge func(have, want T) T) []T {
