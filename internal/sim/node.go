@@ -27,7 +27,10 @@ func newNode(name string) *node {
 	return &node{name: name, running: map[types.UID]types.NamespacedName{}}
 }
 
-var podGVK = corev1.SchemeGroupVersion.WithKind("Pod")
+var (
+	podGVK   = corev1.SchemeGroupVersion.WithKind("Pod")
+	claimGVK = corev1.SchemeGroupVersion.WithKind("PersistentVolumeClaim")
+)
 
 // pods are all pods in a fixed order. They are shared: copy before changing.
 func (s *Sim) pods() []*corev1.Pod {
@@ -98,7 +101,7 @@ func (s *Sim) podMove(pod *corev1.Pod) func() {
 }
 
 func (s *Sim) claimsExist(pod *corev1.Pod) bool {
-	claims := s.store.kind(corev1.SchemeGroupVersion.WithKind("PersistentVolumeClaim")).objects
+	claims := s.store.kind(claimGVK).objects
 	for i := range pod.Spec.Volumes {
 		source := pod.Spec.Volumes[i].PersistentVolumeClaim
 		if source != nil && claims[types.NamespacedName{Namespace: pod.Namespace, Name: source.ClaimName}] == nil {

@@ -53,13 +53,6 @@ func (s *Sim) converged(set *appsv1.StatefulSet) error {
 		if pod.Labels[appsv1.ControllerRevisionHashLabelKey] == set.Status.UpdateRevision {
 			updated++
 		}
-		for i := range set.Spec.VolumeClaimTemplates {
-			_, ordinal, _ := plan.ParseName(pod.Name)
-			name := plan.ClaimName(set.Spec.VolumeClaimTemplates[i].Name, set.Name, ordinal)
-			if s.store.kind(corev1.SchemeGroupVersion.WithKind("PersistentVolumeClaim")).objects[nameIn(set, name)] == nil {
-				complain("claim %s does not exist", name)
-			}
-		}
 	}
 	slices.Sort(got)
 	if !slices.Equal(got, want) {

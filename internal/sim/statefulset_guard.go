@@ -56,6 +56,12 @@ func (s *Sim) guardCreate(set *appsv1.StatefulSet, ordinal int) error {
 	if ordinal < start || ordinal >= end {
 		return fmt.Errorf("pod %d is created outside [%d,%d)", ordinal, start, end)
 	}
+	for i := range set.Spec.VolumeClaimTemplates {
+		key := nameIn(set, plan.ClaimName(set.Spec.VolumeClaimTemplates[i].Name, set.Name, ordinal))
+		if s.store.kind(claimGVK).objects[key] == nil && s.views[claimGVK].objects[key] == nil {
+			return fmt.Errorf("pod %d is created without claim %s", ordinal, key.Name)
+		}
+	}
 	if set.Spec.PodManagementPolicy == appsv1.ParallelPodManagement {
 		return nil
 	}
