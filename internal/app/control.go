@@ -50,6 +50,9 @@ func (s *server) runAPI(ctx context.Context, ready func()) (err error) {
 			return dns.EnsureService(ctx, p.Client, s.dns)
 		}})
 	}
+	if s.enabled("local-storage") {
+		c.Hooks = append(c.Hooks, apiserver.Hook{Name: "default-storage-class", Run: ensureStorageClass})
+	}
 	err = secure.Apply(&c, secure.Options{PKI: s.pki, ClusterDomain: s.cfg.ClusterDomain, RolesAfter: s.nodeReady, Logger: s.log})
 	if err != nil {
 		return err
