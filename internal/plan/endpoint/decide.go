@@ -11,7 +11,6 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/rand"
 )
 
 // Decide says which slices to create, update and delete.
@@ -163,13 +162,23 @@ func (d *decision) name(g *group) string {
 	for i := 0; ; i++ {
 		h := fnv.New64a()
 		fmt.Fprintf(h, "%s/%s/%d", d.state.Service.UID, groupKey(g.family, g.ports), i)
-		digits := rand.SafeEncodeString(fmt.Sprint(h.Sum64()))
-		name := prefix(d.state.Service.Name) + digits[len(digits)-8:]
+		name := prefix(d.state.Service.Name) + suffix(h.Sum64())
 		if !d.names[name] {
 			d.names[name] = true
 			return name
 		}
 	}
+}
+
+// suffix spells a number in the letters of generated names: no vowels, so no words.
+func suffix(n uint64) string {
+	const letters = "bcdfghjklmnpqrstvwxz2456789"
+	var out [8]byte
+	for i := range out {
+		out[i] = letters[n%uint64(len(letters))]
+		n /= uint64(len(letters))
+	}
+	return string(out[:])
 }
 
 // prefix is the Service's name and a dash, short enough for the rest of the name.
