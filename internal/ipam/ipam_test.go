@@ -8,7 +8,9 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -266,6 +268,71 @@ func TestOnSetWakesWhatIsNotWanted(t *testing.T) {
 	w.see(1)
 	if fmt.Sprint(w.queue) != "[default/web-2 default/web-3 default/web-4]" {
 		t.Error(w.queue)
+	}
+}
+
+func TestInvalidPoolIsToldAndNotUsed(t *testing.T) {
+	w := newWorld(t, "10.42.0.0/16")
+	w.add(&spiderpoolv2beta1.SpiderIPPool{
+		ObjectMeta: metav1.ObjectMeta{Name: "a-bad-one"},
+		Spec:       spiderpoolv2beta1.IPPoolSpec{Subnet: "10.6.0.0/16", IPs: []string{"10.7.0.1"}, Default: ptr.To(true)},
+	})
+	w.add(podOf(nil, "a"))
+	w.settle()
+	if w.ip("a") != "10.42.0.2/16" || len(w.events) == 0 ||
+		w.events[0] != `a-bad-one InvalidPool: pool "a-bad-one": 10.7.0.1 does not lie in subnet 10.6.0.0/16` {
+		t.Errorf("%q %q", w.ip("a"), w.events)
+	}
+}
+
+func TestPoolInUseIsDeletedWhenItIsEmpty(t *testing.T) {
+	w := newWorld(t, "10.42.0.0/16")
+	pool := &spiderpoolv2beta1.SpiderIPPool{
+		ObjectMeta: metav1.ObjectMeta{Name: "mine", Finalizers: []string{finalizer}},
+		Spec:       spiderpoolv2beta1.IPPoolSpec{Subnet: "10.6.0.0/16", IPs: []string{"10.6.0.1"}, Default: ptr.To(true)},
+	}
+	w.add(pool)
+	w.add(podOf(nil, "a"))
+	w.settle()
+	w.edit(pool, func(o client.Object) { o.SetDeletionTimestamp(ptr.To(metav1.NewTime(w.clock.Now()))) })
+	w.add(podOf(nil, "b"))
+	w.settle()
+	if w.ip("a") != "10.6.0.1/16" || w.ip("b") != "10.42.0.2/16" {
+		t.Error(w.ip("a"), w.ip("b"))
+	}
+	if n := len(w.live[keyOf(pool)].GetFinalizers()); n != 1 {
+		t.Errorf("%d finalizers while in use", n)
+	}
+	w.remove(podOf(nil, "a"))
+	w.pass(renderEvery)
+	if n := len(w.live[keyOf(pool)].GetFinalizers()); n != 0 {
+		t.Error("the finalizer stays although nothing is held")
+	}
+}
+
+func TestNamespaceGoesBeforeItsPods(t *testing.T) {
+	w := newWorld(t, "10.42.0.0/16")
+	w.add(podOf(nil, "a"))
+	w.settle()
+	w.broken = func() error {
+		err := apierrors.NewForbidden(schema.GroupResource{}, "a", nil)
+		err.ErrStatus.Details.Causes = []metav1.StatusCause{{Type: corev1.NamespaceTerminatingCause}}
+		return err
+	}
+	w.remove(w.endpoint("a"))
+	w.settle() // no endless tries
+	w.add(podOf(nil, "b"))
+	w.settle()
+	w.broken = nil
+	w.edit(podOf(nil, "b"), func(o client.Object) { o.(*corev1.Pod).Spec.NodeName = "n2" })
+	w.settle()
+	if w.ip("b") != "10.42.0.3/16" {
+		t.Errorf("the address of a running pod was given away: %s", w.ip("b"))
+	}
+	w.remove(podOf(nil, "a"))
+	w.settle()
+	if _, ok := w.rec.(*reconciler).ledger.Record(types.NamespacedName{Namespace: "default", Name: "a"}); ok {
+		t.Error("leaked")
 	}
 }
 

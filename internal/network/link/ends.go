@@ -70,13 +70,18 @@ func (w Wire) setUpPod() error {
 	return nil
 }
 
+// maxAlias is the kernel's limit (IFALIASZ less its final zero); a pod's
+// namespace and name can be longer.
+const maxAlias = 255
+
 // setUpHost brings up the host's end and routes the pod's addresses to it.
 func (w Wire) setUpHost(host *netlink.Handle) error {
 	veth, err := host.LinkByName(w.Host)
 	if err != nil {
 		return fmt.Errorf("find %s: %w", w.Host, err)
 	}
-	if err := host.LinkSetAlias(veth, aliasPrefix+w.Owner); err != nil {
+	alias := aliasPrefix + w.Owner
+	if err := host.LinkSetAlias(veth, alias[:min(len(alias), maxAlias)]); err != nil {
 		return fmt.Errorf("mark %s: %w", w.Host, err)
 	}
 	if err := w.sysctls(); err != nil {

@@ -142,6 +142,19 @@ func TestDetachTwiceAndNothing(t *testing.T) {
 	})
 }
 
+func TestLongestPodName(t *testing.T) {
+	inSpace(t, func(t *testing.T) {
+		w := wire(space(t), "a", "10.42.0.2")
+		w.Owner = strings.Repeat("n", 63) + "/" + strings.Repeat("p", 253)
+		check(t, Attach(w))
+		list, err := List()
+		check(t, err)
+		if len(list) != 1 || !strings.HasPrefix(w.Owner, list[0].Owner) {
+			t.Errorf("%+v", list)
+		}
+	})
+}
+
 func TestAttachFailsCleanly(t *testing.T) {
 	inSpace(t, func(t *testing.T) {
 		f, err := os.Open("/dev/null")

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"slices"
+	"strings"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -81,12 +83,18 @@ func (n Node) routeServices(lo int, p netip.Prefix) error {
 
 func (n Node) settings() []setting {
 	out := []setting{{"ipv4/ip_forward", "1"}}
-	for _, p := range n.PodCIDRs {
-		if p.Addr().Is6() {
-			return append(out, setting{"ipv6/conf/all/forwarding", "1"})
+	if !slices.ContainsFunc(n.PodCIDRs, func(p netip.Prefix) bool { return p.Addr().Is6() }) {
+		return out
+	}
+	// A machine that forwards stops listening to routers unless it is told to
+	// go on: without this its own default route would run out.
+	if up, err := FindUplink(); err == nil {
+		path := "ipv6/conf/" + up.Name + "/accept_ra"
+		if is, err := os.ReadFile("/proc/sys/net/" + path); err == nil && strings.TrimSpace(string(is)) == "1" {
+			out = append(out, setting{path, "2"})
 		}
 	}
-	return out
+	return append(out, setting{"ipv6/conf/all/forwarding", "1"})
 }
 
 // clash refuses ranges that hold an address of this machine.
