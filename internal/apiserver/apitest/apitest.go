@@ -32,6 +32,8 @@ type Env struct {
 	// Client uses Config.
 	Client kubernetes.Interface
 	Server *apiserver.Server
+	// Store is the datastore behind the server.
+	Store *datastore.Store
 	// Dir holds the datastore; it survives Restart.
 	Dir string
 
@@ -89,6 +91,7 @@ func (e *Env) start() {
 		_ = store.Close()
 		e.t.Fatal(err)
 	}
+	e.Store = store
 	e.run(store)
 	e.Config = e.As("admin", user.SystemPrivilegedGroup)
 	e.TLS = e.keys.client(e.Server.Addr())
