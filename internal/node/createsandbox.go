@@ -9,7 +9,6 @@ import (
 	"berth.dev/berth/internal/node/cri"
 	"berth.dev/berth/internal/plan/podspec"
 	"berth.dev/berth/internal/plan/podsync"
-	grpcstatus "google.golang.org/grpc/status"
 	corev1 "k8s.io/api/core/v1"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
@@ -26,9 +25,11 @@ func (w *worker) createSandbox(pod *corev1.Pod, action podsync.Action) {
 	}
 	w.change(func() {
 		w.busy.Sandbox = false
-		w.sandboxRec.Failure = nil
-		if err != nil && !stopped {
-			w.sandboxRec = w.sandboxRec.Failed(podsync.FailedSandbox, err.Error(), w.agent.cfg.Clock.Now())
+		switch {
+		case err == nil:
+			w.sandboxRec.Failure = nil
+		case !stopped:
+			w.sandboxRec.Failure = podsync.FailedCreatingSandbox(w.sandboxRec.Failure, err.Error(), w.agent.cfg.Clock.Now())
 		}
 	})
 	if err != nil && !stopped {
@@ -51,11 +52,11 @@ func (w *worker) runSandbox(pod *corev1.Pod, attempt uint32) error {
 	defer cancel()
 	res, err := w.agent.cri.RunPodSandbox(ctx, &runtimeapi.RunPodSandboxRequest{Config: config, RuntimeHandler: runtimeHandler(pod)})
 	if err != nil {
-		return fmt.Errorf("%s", grpcstatus.Convert(err).Message())
+		return err // upstream's event shows it as it is
 	}
 	st, err := w.agent.cri.PodSandboxStatus(ctx, &runtimeapi.PodSandboxStatusRequest{PodSandboxId: res.PodSandboxId})
 	if err != nil {
-		return fmt.Errorf("asking for the new sandbox: %s", grpcstatus.Convert(err).Message())
+		return fmt.Errorf("asking for the new sandbox: %w", err)
 	}
 	w.merge([]podsync.Sandbox{cri.DecodeSandbox(st.Status)}, nil)
 	return nil

@@ -69,7 +69,7 @@ func (w *worker) mount(pod *corev1.Pod) {
 		case err == nil:
 			w.volumes.Ready, w.volumes.Failure, w.paths = true, nil, paths
 		case !w.volumes.Ready && !stopped:
-			w.volumes.Failure = podsync.FailedOnce(w.volumes.Failure, podsync.FailedMount, err.Error(), w.agent.cfg.Clock.Now())
+			w.volumes.Failure = podsync.FailedMounting(w.volumes.Failure, err.Error(), w.agent.cfg.Clock.Now())
 		}
 	})
 	if err == nil || stopped {

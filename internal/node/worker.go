@@ -135,8 +135,10 @@ func (w *worker) rebuild() {
 
 func (w *worker) volumesChanged() {
 	w.change(func() {
-		if w.volumes.Failure != nil {
-			w.volumes.Failure.Retry = time.Time{}
+		if f := w.volumes.Failure; f != nil {
+			again := *f
+			again.Retry = w.agent.cfg.Clock.Now()
+			w.volumes.Failure = &again
 		}
 	})
 }

@@ -59,12 +59,24 @@ func (r Record) Started() Record {
 	return Record{Crash: r.Crash}
 }
 
-// FailedOnce is the failure of something that is tried again at a growing
-// distance: 0.5 s, doubling to upstream's pace of two minutes.
-func FailedOnce(before *Failure, reason, message string, now time.Time) *Failure {
+// longestMountDelay is upstream's longest pause between tries of a volume.
+const longestMountDelay = 122 * time.Second
+
+// FailedMounting is the failure of the pod's volumes after one more try.
+func FailedMounting(before *Failure, message string, now time.Time) *Failure {
+	return soonAgain(before, FailedMount, message, now, longestMountDelay)
+}
+
+// FailedCreatingSandbox is the failure of the pod's sandbox after one more try.
+func FailedCreatingSandbox(before *Failure, message string, now time.Time) *Failure {
+	return soonAgain(before, FailedSandbox, message, now, RetryDelay)
+}
+
+// soonAgain is tried again after 0.5 s, then at a growing distance.
+func soonAgain(before *Failure, reason, message string, now time.Time, longest time.Duration) *Failure {
 	delay := 500 * time.Millisecond
 	if before != nil {
-		delay = min(2*before.Retry.Sub(before.At), 122*time.Second)
+		delay = max(delay, min(2*before.Retry.Sub(before.At), longest))
 	}
 	return &Failure{Reason: reason, Message: message, At: now, Retry: now.Add(delay)}
 }

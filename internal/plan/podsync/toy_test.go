@@ -91,7 +91,7 @@ func (t *toy) finish(i int) {
 	case podsync.MountVolumes:
 		t.Busy.Volumes = false
 		if t.broken {
-			t.Volumes.Failure = podsync.FailedOnce(t.Volumes.Failure, podsync.FailedMount, "broken", t.Now)
+			t.Volumes.Failure = podsync.FailedMounting(t.Volumes.Failure, "broken", t.Now)
 		} else {
 			t.Volumes = podsync.Volumes{Ready: true}
 		}
