@@ -102,16 +102,11 @@ func (s *server) look() error {
 		ports = append(ports, preflight.Port{Name: "node agent", Flag: "--agent-port", Port: s.cfg.AgentPort})
 	}
 	report := preflight.Run(preflight.Config{DataDir: s.dir.Path(), Ports: ports, Agent: !s.cfg.DisableAgent})
-	var fatal []error
 	for _, f := range report.Findings {
 		if f.Fatal {
-			fatal = append(fatal, errors.New(f.Text))
-		} else {
-			s.log.Info(f.Text, "check", f.Check)
+			return errors.New(f.Text) // the first one; those after it often follow from it
 		}
-	}
-	if err := errors.Join(fatal...); err != nil {
-		return err
+		s.log.Info(f.Text, "check", f.Check)
 	}
 	s.facts = report.Facts
 	var err error

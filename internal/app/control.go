@@ -12,6 +12,7 @@ import (
 	"berth.dev/berth/internal/base/group"
 	"berth.dev/berth/internal/controller/all"
 	"berth.dev/berth/internal/controller/host"
+	"berth.dev/berth/internal/controller/provisioner"
 	"berth.dev/berth/internal/datastore"
 	"berth.dev/berth/internal/ipam"
 	"berth.dev/berth/internal/network/dns"
@@ -51,9 +52,11 @@ func (s *server) runAPI(ctx context.Context, ready func()) (err error) {
 		}})
 	}
 	if s.enabled("local-storage") {
-		c.Hooks = append(c.Hooks, apiserver.Hook{Name: "default-storage-class", Run: ensureStorageClass})
+		c.Hooks = append(c.Hooks, apiserver.Hook{Name: "default-storage-class", Run: func(ctx context.Context, p apiserver.Parts) error {
+			return provisioner.EnsureClass(ctx, p.Client)
+		}})
 	}
-	err = secure.Apply(&c, secure.Options{PKI: s.pki, ClusterDomain: s.cfg.ClusterDomain, RolesAfter: s.nodeReady, Logger: s.log})
+	err = secure.Apply(&c, secure.Options{PKI: s.pki, ClusterDomain: s.cfg.ClusterDomain, RolesAfter: s.nodeReady, TaintNewNodes: true, Logger: s.log})
 	if err != nil {
 		return err
 	}
