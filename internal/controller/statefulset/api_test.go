@@ -227,9 +227,6 @@ func TestAgainstTheAPIServer(t *testing.T) {
 	t.Run("orphaned and adopted", func(t *testing.T) {
 		before := getSet(t, env.Client, "web")
 		uid := before.UID
-		if err := env.Client.CoreV1().Events("default").DeleteCollection(t.Context(), metav1.DeleteOptions{}, metav1.ListOptions{}); err != nil {
-			t.Log(err)
-		}
 		orphan := metav1.DeletePropagationOrphan
 		if err := api.Delete(t.Context(), "web", metav1.DeleteOptions{PropagationPolicy: &orphan}); err != nil {
 			t.Fatal(err)

@@ -108,11 +108,20 @@ func (p *Plan) repairRollback(s State, slots []Pod) bool {
 		if !pod.replaceable(s) || pod.Health >= Ready {
 			continue
 		}
-		keeps := s.HasRolling && i < s.Partition && pod.Revision == s.Current
-		if !keeps && (pod.Revision != s.Current || pod.NeverStarted) {
+		current := pod.Revision == s.Current
+		if !current || pod.NeverStarted && i >= s.keptWithoutOne() {
 			p.replace(pod, Abandoned)
 			return true
 		}
 	}
 	return false
+}
+
+// keptWithoutOne is how many of the lowest ordinals keep the current revision once
+// a pod that has it is gone: below that it would only come back the same.
+func (s State) keptWithoutOne() int {
+	if s.HasRolling {
+		return s.Partition
+	}
+	return s.keepers() - 1
 }

@@ -145,17 +145,35 @@ func (s State) split() (slots, surplus []Pod) {
 
 // revisionFor is the revision that a pod created at this ordinal gets.
 func (s State) revisionFor(ordinal int, rules Rules) string {
-	kept := 0
-	switch {
-	case s.Strategy != RollingUpdate:
-	case !s.HasRolling && s.Parallel && rules.UpdateParallelPods:
-	case s.HasRolling:
-		kept = s.Partition
-	default:
-		kept = s.CurrentReplicas
-	}
-	if ordinal < s.Start+kept {
+	if ordinal < s.Start+s.kept(rules) {
 		return s.Current
 	}
 	return s.Update
+}
+
+// kept is how many of the lowest ordinals get the current revision. Without
+// rollingUpdate that is as many as still have it.
+func (s State) kept(rules Rules) int {
+	switch {
+	case s.Strategy != RollingUpdate:
+		return 0
+	case s.HasRolling:
+		return s.Partition
+	case s.Parallel && rules.UpdateParallelPods:
+		return 0
+	case rules.RepairForcedRollback:
+		return min(s.CurrentReplicas, s.keepers())
+	}
+	return s.CurrentReplicas
+}
+
+// keepers counts the wanted pods that have the current revision and stay.
+func (s State) keepers() int {
+	n := 0
+	for _, pod := range s.Pods {
+		if s.inRange(pod.Ordinal) && pod.Health != Absent && !pod.Terminating && pod.Revision == s.Current {
+			n++
+		}
+	}
+	return n
 }
