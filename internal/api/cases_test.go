@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"sigs.k8s.io/yaml"
 )
@@ -101,7 +102,10 @@ func decodeCase(t *testing.T, object map[string]any) (Kind, runtime.Object) {
 		t.Fatal(err)
 	}
 	Scheme.Default(obj)
-	k := kindOf(t, gvk.Kind)
+	if obj, err = Scheme.ConvertToVersion(obj, runtime.InternalGroupVersioner); err != nil {
+		t.Fatal(err)
+	}
+	k := kindOf(t, *gvk)
 	m := obj.(metav1.Object)
 	if k.Namespaced && m.GetNamespace() == "" {
 		m.SetNamespace("default")
@@ -110,13 +114,13 @@ func decodeCase(t *testing.T, object map[string]any) (Kind, runtime.Object) {
 	return k, obj
 }
 
-func kindOf(t *testing.T, name string) Kind {
+func kindOf(t *testing.T, gvk schema.GroupVersionKind) Kind {
 	t.Helper()
 	for _, k := range Kinds() {
-		if k.GVK.Kind == name {
+		if k.GVK == gvk {
 			return k
 		}
 	}
-	t.Fatalf("no kind %s", name)
+	t.Fatalf("no kind %v", gvk)
 	return Kind{}
 }

@@ -25,10 +25,11 @@ type Object interface {
 // Build it with Declare; optional functions may be nil.
 type Kind struct {
 	GVK        schema.GroupVersionKind
-	Resource   string   // plural path name, "statefulsets"
-	Singular   string   // "statefulset"
-	ShortNames []string // "sts"
-	Categories []string // "all"
+	StoredAs   schema.GroupVersion // empty: as served; else the group that shares its objects
+	Resource   string              // plural path name, "statefulsets"
+	Singular   string              // "statefulset"
+	ShortNames []string            // "sts"
+	Categories []string            // "all"
 	Namespaced bool
 
 	New     func() runtime.Object

@@ -15,6 +15,7 @@ func Kinds() []Kind {
 		persistentVolumeKind(),
 		persistentVolumeClaimKind(),
 		eventKind(),
+		eventV1Kind(),
 		leaseKind(),
 		storageClassKind(),
 		endpointSliceKind(),

@@ -7,7 +7,7 @@ import (
 )
 
 func TestPodGracePeriod(t *testing.T) {
-	k := kindOf(t, "Pod")
+	k := podKind()
 	for _, c := range []struct {
 		name      string
 		node      string
@@ -48,7 +48,7 @@ func TestNewPod(t *testing.T) {
 		"status": map[string]any{"phase": "Running"},
 	})
 	p := obj.(*corev1.Pod)
-	kindOf(t, "Pod").PrepareCreate(t.Context(), p)
+	podKind().PrepareCreate(t.Context(), p)
 	if p.Status.Phase != corev1.PodPending || p.Status.QOSClass != corev1.PodQOSGuaranteed {
 		t.Errorf("got phase %s and class %s", p.Status.Phase, p.Status.QOSClass)
 	}

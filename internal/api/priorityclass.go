@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+
 	schedulingv1 "k8s.io/api/scheduling/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 

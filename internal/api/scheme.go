@@ -61,7 +61,11 @@ func newScheme() *runtime.Scheme {
 	s := runtime.NewScheme()
 	for _, g := range groups {
 		utilruntime.Must(g.add(s))
-		addInternal(s, g.version)
+		if g.version == eventsv1.SchemeGroupVersion {
+			utilruntime.Must(addEvents(s))
+		} else {
+			addInternal(s, g.version)
+		}
 		utilruntime.Must(s.SetVersionPriority(g.version))
 	}
 	for _, k := range Kinds() {

@@ -66,6 +66,10 @@ func TestInternalVersionIsTheSameType(t *testing.T) {
 		if err != nil || out.GetObjectKind().GroupVersionKind() != k.GVK {
 			t.Errorf("%v converts to %v: %v", k.GVK, out, err)
 		}
+		list, err := Scheme.UnsafeConvertToVersion(k.NewList(), k.GVK.GroupVersion())
+		if err != nil || list.GetObjectKind().GroupVersionKind().Kind != k.GVK.Kind+"List" {
+			t.Errorf("%v converts to %v: %v", k.GVK, list, err)
+		}
 	}
 }
 

@@ -27,8 +27,11 @@ func (g *groups) build() ([]*genericapiserver.APIGroupInfo, error) {
 	kinds := g.server.config.Kinds
 	getter := storage.Typed{Backend: g.server.backend, Codecs: api.Codecs, Versions: map[schema.GroupResource]schema.GroupVersion{}}
 	for _, k := range kinds {
-		gv := k.GVK.GroupVersion()
-		getter.Versions[gv.WithResource(k.Resource).GroupResource()] = gv
+		stored := k.StoredAs
+		if stored.Empty() {
+			stored = k.GVK.GroupVersion()
+		}
+		getter.Versions[k.GVK.GroupVersion().WithResource(k.Resource).GroupResource()] = stored
 	}
 	all := map[schema.GroupVersion]endpoints{}
 	var order []schema.GroupVersion
