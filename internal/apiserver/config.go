@@ -43,7 +43,8 @@ type Config struct {
 
 	// Authenticator, Authorizer and Admission are asked for once, while the
 	// server is built; their informers start with it. A nil Authenticator knows
-	// only in-process clients, a nil Authorizer allows everything.
+	// only in-process clients, a nil Authorizer allows everything. An
+	// Authorizer must let system:masters and the health paths pass.
 	Authenticator func(Parts) (authenticator.Request, error)
 	Authorizer    func(Parts) (authorizer.Authorizer, authorizer.RuleResolver, error)
 	Admission     func(Parts) (admission.Interface, error)

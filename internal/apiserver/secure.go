@@ -10,11 +10,8 @@ import (
 	"k8s.io/apiserver/pkg/admission"
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 	"k8s.io/apiserver/pkg/authentication/request/union"
-	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 	"k8s.io/apiserver/pkg/authorization/authorizerfactory"
-	"k8s.io/apiserver/pkg/authorization/path"
-	authorizerunion "k8s.io/apiserver/pkg/authorization/union"
 	"k8s.io/apiserver/pkg/registry/rest"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/apiserver/pkg/server/dynamiccertificates"
@@ -47,22 +44,13 @@ func (s *Server) secure() (*security, error) {
 		}
 		out.authenticator = union.New(out.authenticator, external)
 	}
-	always, err := path.NewAuthorizer([]string{"/healthz", "/readyz", "/livez"})
-	if err != nil {
-		return nil, err
-	}
-	last := authorizer.Authorizer(authorizerfactory.NewAlwaysAllowAuthorizer())
+	var err error
+	out.authorizer = authorizerfactory.NewAlwaysAllowAuthorizer()
 	if f := s.config.Authorizer; f != nil {
-		if last, out.rules, err = f(s.parts); err != nil {
+		// Not joined with others here: a union puts its name before every reason.
+		if out.authorizer, out.rules, err = f(s.parts); err != nil {
 			return nil, fmt.Errorf("apiserver: authorization: %w", err)
 		}
-	}
-	if out.authorizer, err = authorizerunion.New(
-		authorizerunion.NamedAuthorizer{AuthorizerName: "AlwaysAllowPaths", Authorizer: always},
-		authorizerunion.NamedAuthorizer{AuthorizerName: "AlwaysAllowMasters", Authorizer: authorizerfactory.NewPrivilegedGroups(user.SystemPrivilegedGroup)},
-		authorizerunion.NamedAuthorizer{AuthorizerName: "Berth", Authorizer: last},
-	); err != nil {
-		return nil, err
 	}
 	s.parts.Authorizer, s.parts.Rules = out.authorizer, out.rules
 	if f := s.config.Admission; f != nil {

@@ -243,7 +243,7 @@ func TestNodeRights(t *testing.T) {
 		t.Error(err)
 	}
 	_, err = node.CoreV1().Pods("").List(ctx, metav1.ListOptions{})
-	forbidden(t, err, "can only list/watch pods with spec.nodeName field selector")
+	forbidden(t, err, `pods is forbidden: User "system:node:n1" cannot list resource "pods" in API group "" at the cluster scope: node: can only list/watch pods with spec.nodeName field selector`)
 
 	pod := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Name: "p"},
