@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -112,6 +113,7 @@ func newBed(t *testing.T) *bed {
 	t.Cleanup(func() {
 		b.stop()
 		b.runtime.Close()
+		removeCgroups("berth-test-" + b.dir.ID())
 	})
 	return b
 }
@@ -262,3 +264,15 @@ func (b *bed) setExec(code int32) {
 }
 
 func tail(list []string) []string { return list[max(0, len(list)-40):] }
+
+// removeCgroups removes what the agent's pods leave above their own cgroups.
+func removeCgroups(name string) {
+	roots, _ := filepath.Glob("/sys/fs/cgroup/*/" + name)
+	for _, root := range append(roots, "/sys/fs/cgroup/"+name) {
+		pods, _ := filepath.Glob(root + "/*/*")
+		classes, _ := filepath.Glob(root + "/*")
+		for _, dir := range append(append(pods, classes...), root) {
+			_ = syscall.Rmdir(dir)
+		}
+	}
+}

@@ -121,6 +121,7 @@ func newReal(t *testing.T, bundle string) *real {
 		if err := noderuntime.Stop(cfg); err != nil {
 			t.Error(err)
 		}
+		removeCgroups("berth-" + dir.ID())
 		_ = os.RemoveAll(dir.Run())
 		_ = os.RemoveAll(base)
 	})
