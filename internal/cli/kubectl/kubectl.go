@@ -5,6 +5,8 @@ package kubectl
 import (
 	"fmt"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -45,24 +47,48 @@ func New() *cobra.Command {
 					return err
 				}
 			}
-			Run(chosen.args)
-			return nil
+			return run(chosen)
 		},
 	}
 }
 
-// Run is kubectl with these arguments. It exits the process on an error, with
-// kubectl's message and exit code.
-func Run(args []string) {
-	c := cmd.NewDefaultKubectlCommandWithArgs(cmd.KubectlOptions{
+// run is kubectl. It exits the process on an error, with kubectl's message and
+// exit code; its own error only says that there is no cluster to talk to.
+func run(c choice) error {
+	// A plugin takes over the process here.
+	root := cmd.NewDefaultKubectlCommandWithArgs(cmd.KubectlOptions{
 		PluginHandler: cmd.NewDefaultPluginHandler(plugin.ValidPluginFilenamePrefixes),
-		Arguments:     append([]string{"kubectl"}, args...),
+		Arguments:     append([]string{"kubectl"}, c.args...),
 		IOStreams:     genericiooptions.IOStreams{In: os.Stdin, Out: os.Stdout, ErrOut: os.Stderr},
 	})
-	c.SetArgs(args)
-	if err := cli.RunNoErrOutput(c); err != nil {
+	if _, err := os.Stat(c.kubeconfig); c.kubeconfig != "" && os.IsNotExist(err) && needsCluster(c.args) {
+		return fmt.Errorf("no cluster in %s: %s does not exist; start one with `berth server`, or name another with --data-dir or --kubeconfig",
+			filepath.Dir(c.kubeconfig), c.kubeconfig)
+	}
+	root.SetArgs(append([]string{}, c.args...)) // never nil: that would mean os.Args
+	if err := cli.RunNoErrOutput(root); err != nil {
 		util.CheckErr(err)
 	}
+	return nil
+}
+
+// needsCluster tells whether kubectl will want to talk to a server that only
+// the kubeconfig can name.
+func needsCluster(args []string) bool {
+	command := ""
+	for _, arg := range args {
+		name, _, _ := strings.Cut(arg, "=")
+		switch {
+		case arg == "--":
+			return command != ""
+		case slices.Contains([]string{"-h", "--help", "--client", "--local", "-s", "--server", "--dry-run"}, name):
+			return false
+		case command == "" && !strings.HasPrefix(arg, "-"):
+			command = arg
+		}
+	}
+	alone := []string{"", "help", "completion", "config", "kuberc", "kustomize", "options", "plugin", cobra.ShellCompRequestCmd, cobra.ShellCompNoDescRequestCmd}
+	return !slices.Contains(alone, command)
 }
 
 // choice is what the arguments say about the cluster to talk to.

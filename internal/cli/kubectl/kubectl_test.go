@@ -1,6 +1,7 @@
 package kubectl
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -19,8 +20,10 @@ func TestChoose(t *testing.T) {
 		{"kubeconfig wins", []string{"--kubeconfig=/k", "--data-dir=/srv/b", "get"}, choice{[]string{"--kubeconfig=/k", "get"}, ""}, ""},
 		{"kubeconfig in two words", []string{"get", "--kubeconfig", "/k"}, choice{[]string{"get", "--kubeconfig", "/k"}, ""}, ""},
 		{
-			"the command's own flags stay", []string{"exec", "p", "--", "sh", "--data-dir", "x", "--kubeconfig=y"},
-			choice{[]string{"exec", "p", "--", "sh", "--data-dir", "x", "--kubeconfig=y"}, "/var/lib/berth/kubeconfig"}, "",
+			"the command's own flags stay",
+			[]string{"exec", "p", "--", "sh", "--data-dir", "x", "--kubeconfig=y"},
+			choice{[]string{"exec", "p", "--", "sh", "--data-dir", "x", "--kubeconfig=y"}, "/var/lib/berth/kubeconfig"},
+			"",
 		},
 		{"missing value", []string{"get", "--data-dir"}, choice{}, "flag needs an argument: --data-dir"},
 		{"empty value", []string{"--data-dir="}, choice{}, "--data-dir must not be empty"},
@@ -40,5 +43,39 @@ func TestChoose(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+func TestNeedsCluster(t *testing.T) {
+	for args, want := range map[string]bool{
+		"":                                     false,
+		"get pods":                             true,
+		"get pods --help":                      false,
+		"-n x get pods":                        true,
+		"version":                              true,
+		"version --client":                     false,
+		"version --client=true":                false,
+		"config view":                          false,
+		"completion bash":                      false,
+		"__complete get po":                    false,
+		"create cm x --dry-run=client -o yaml": false,
+		"exec p -- sh --help":                  true,
+		"-s http://x get pods":                 false,
+		"apply -f x.yaml":                      true,
+	} {
+		if got := needsCluster(strings.Fields(args)); got != want {
+			t.Errorf("%q: got %v", args, got)
+		}
+	}
+}
+
+func TestNoCluster(t *testing.T) {
+	dir := t.TempDir()
+	c := New()
+	c.SetArgs([]string{"--data-dir", dir, "get", "pods"})
+	want := "no cluster in " + dir + ": " + dir + "/kubeconfig does not exist; start one with `berth server`, or name another with --data-dir or --kubeconfig"
+	t.Setenv("KUBECONFIG", "")
+	if err := c.Execute(); err == nil || err.Error() != want {
+		t.Errorf("got %v", err)
 	}
 }
