@@ -2,6 +2,8 @@ package apiserver_test
 
 import (
 	"context"
+	"net"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +15,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 
+	"berth.dev/berth/internal/api"
+	"berth.dev/berth/internal/apiserver"
 	"berth.dev/berth/internal/apiserver/apitest"
 )
 
@@ -185,5 +189,29 @@ func TestStopIsPromptWithOpenWatches(t *testing.T) {
 	e.Stop()
 	if took := time.Since(begun); took > 3*time.Second {
 		t.Errorf("it took %s", took)
+	}
+}
+
+func TestPortTaken(t *testing.T) {
+	e := apitest.Start(t)
+	_, err := apiserver.New(apiserver.Config{
+		Kinds: api.Kinds(), Datastore: e.Store, BindAddress: "127.0.0.1", Port: e.Server.Addr().(*net.TCPAddr).Port,
+		ServiceCIDRs: []netip.Prefix{netip.MustParsePrefix(apitest.ServiceCIDR)},
+	})
+	if err == nil || !strings.Contains(err.Error(), "cannot listen on "+e.Server.Addr().String()) || strings.Contains(err.Error(), "\n") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestServiceRangesAreChecked(t *testing.T) {
+	for _, cidrs := range [][]string{nil, {"10.0.0.0/16", "10.1.0.0/16"}, {"10.0.0.0/31"}} {
+		e := apitest.Start(t)
+		c := apiserver.Config{Kinds: api.Kinds(), Datastore: e.Store, BindAddress: "127.0.0.1"}
+		for _, s := range cidrs {
+			c.ServiceCIDRs = append(c.ServiceCIDRs, netip.MustParsePrefix(s))
+		}
+		if _, err := apiserver.New(c); err == nil {
+			t.Errorf("%v is accepted", cidrs)
+		}
 	}
 }

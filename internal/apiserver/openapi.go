@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"net/http"
+	"reflect"
 	"sort"
 	"strings"
 	"sync"
@@ -183,7 +184,7 @@ var definitionNamer = sync.OnceValue(func() *openapi.DefinitionNamer {
 	external := runtime.NewScheme()
 	for gvk, t := range api.Scheme.AllKnownTypes() {
 		if gvk.Version != runtime.APIVersionInternal && !strings.HasSuffix(t.PkgPath(), "/internalversion") {
-			external.AddKnownTypeWithName(gvk, newObject(t))
+			external.AddKnownTypeWithName(gvk, reflect.New(t).Interface().(runtime.Object))
 		}
 	}
 	return openapi.NewDefinitionNamer(external, extensionsapiserver.Scheme)

@@ -4,11 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"reflect"
 	"sync"
 	"time"
 
-	"k8s.io/apimachinery/pkg/runtime"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/klog/v2"
 )
@@ -17,8 +15,6 @@ import (
 const hookRetry = 250 * time.Millisecond
 
 func onceClose(c chan struct{}) func() { return sync.OnceFunc(func() { close(c) }) }
-
-func newObject(t reflect.Type) runtime.Object { return reflect.New(t).Interface().(runtime.Object) }
 
 // addHooks registers what must be done before the server is ready.
 func (s *Server) addHooks() error {
