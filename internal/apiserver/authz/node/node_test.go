@@ -140,6 +140,8 @@ func TestMatrix(t *testing.T) {
 		{"get core/persistentvolumeclaims ns claim", ""},
 		{"get core/persistentvolumeclaims ns web-0-v3", ""},
 		{"get core/persistentvolumeclaims ns claim2", none},
+		{"watch core/persistentvolumeclaims ns claim", ""},
+		{"watch core/persistentvolumeclaims ns claim2", none},
 		{"list core/persistentvolumeclaims ns -", "can only get individual resources of this type"},
 		{"patch core/persistentvolumeclaims/status ns claim", ""},
 		{"patch core/persistentvolumeclaims/status ns claim2", none},

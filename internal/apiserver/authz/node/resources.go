@@ -36,6 +36,10 @@ func (a *Authorizer) getOne(r request, ask func(*Graph) bool) verdict {
 
 func (a *Authorizer) claim(r request) verdict {
 	ask := func(g *Graph) bool { return g.uses(r.node, reference{claim, r.GetNamespace(), r.GetName()}) }
+	if r.GetSubresource() == "" && r.GetName() != "" && (r.GetVerb() == "list" || r.GetVerb() == "watch") {
+		// More than upstream: what a node may get by name it may wait for by name.
+		return a.related(r, ask)
+	}
 	if r.GetSubresource() != "status" {
 		return a.getOne(r, ask)
 	}
