@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"log/slog"
@@ -59,11 +60,28 @@ func newLogger(level string, to io.Writer) *slog.Logger {
 	}
 	handler := slog.NewTextHandler(to, &slog.HandlerOptions{Level: l})
 	log := slog.New(handler)
-	klog.SetSlogLogger(log)
+	klog.SetSlogLogger(slog.New(hushed{handler}))
 	ctrllog.SetLogger(logr.FromSlogHandler(handler))
 	slog.SetDefault(log)
 	return log
 }
+
+// hushed lowers what the Kubernetes libraries report as an error and is none:
+// every exec ends with a closed connection.
+type hushed struct{ slog.Handler }
+
+func (h hushed) Handle(ctx context.Context, r slog.Record) error {
+	if r.Message == "Error on socket receive" {
+		if !h.Enabled(ctx, slog.LevelDebug) {
+			return nil
+		}
+		r.Level = slog.LevelDebug
+	}
+	return h.Handler.Handle(ctx, r)
+}
+
+func (h hushed) WithAttrs(a []slog.Attr) slog.Handler { return hushed{h.Handler.WithAttrs(a)} }
+func (h hushed) WithGroup(name string) slog.Handler   { return hushed{h.Handler.WithGroup(name)} }
 
 // notifySystemd tells the service manager that we are up, if there is one
 // (sd_notify(3)).

@@ -138,6 +138,10 @@ func (a *Agent) adopt() {
 	}
 }
 
+// Knows tells whether the agent looks after a pod, also one that only the
+// runtime still has.
+func (a *Agent) Knows(uid types.UID) bool { return a.find(uid) != nil }
+
 // Pods returns the pods of this node with their latest status.
 func (a *Agent) Pods() []*corev1.Pod {
 	var out []*corev1.Pod

@@ -1,0 +1,86 @@
+package app
+
+import (
+	"context"
+	"sync/atomic"
+
+	corev1 "k8s.io/api/core/v1"
+
+	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
+
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/record"
+
+	"berth.dev/berth/internal/api"
+	"berth.dev/berth/internal/node/register"
+)
+
+// runRegistration puts this node into the API. It is Ready when the runtime,
+// the network and the agent are.
+func (a *agent) runRegistration(ctx context.Context, ready func()) error {
+	var err error
+	if a.client, err = a.server.client("system:node:"+a.nodeName, "system:nodes"); err != nil {
+		return err
+	}
+	labeler, err := a.server.client("system:berth:registration")
+	if err != nil {
+		return err
+	}
+	event, stopEvents := a.nodeEvents(ctx)
+	defer stopEvents()
+	reserved, eviction, err := a.cfg.reservations()
+	if err != nil {
+		return err
+	}
+	var addresses []string
+	for _, ip := range a.nodeIPs {
+		addresses = append(addresses, ip.String())
+	}
+	a.registration = register.New(register.Config{
+		Name: a.nodeName, Client: a.client, Labeler: labeler, ControlPlane: true,
+		Addresses: addresses, Port: int32(a.cfg.AgentPort), VolumesDir: a.dir.Volumes(), DataDir: a.dir.Path(),
+		Version: Version(), MaxPods: int64(a.cfg.MaxPods), Reserved: reserved, Eviction: eviction,
+		Ready: a.ready, Runtime: a.runtimeAbout, Event: event, Log: a.log,
+	})
+	ready()
+	return a.registration.Run(ctx)
+}
+
+// runtimeAbout is what is known of the runtime by now.
+func (a *agent) runtimeAbout() register.Runtime {
+	if r := a.about.Load(); r != nil {
+		return *r
+	}
+	return register.Runtime{}
+}
+
+// nodeEvents records events about this node, as the kubelet does.
+func (a *agent) nodeEvents(ctx context.Context) (event func(kind, reason, message string), stop func()) {
+	broadcaster := record.NewBroadcaster(record.WithContext(ctx))
+	broadcaster.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: a.client.CoreV1().Events("")})
+	recorder := broadcaster.NewRecorder(api.Scheme, corev1.EventSource{Component: "kubelet", Host: a.nodeName})
+	about := &corev1.ObjectReference{Kind: "Node", Name: a.nodeName, UID: types.UID(a.nodeName)}
+	return func(kind, reason, message string) { recorder.Event(about, kind, reason, message) }, broadcaster.Shutdown
+}
+
+// ready is the node's Ready condition.
+func (a *agent) ready() (ok bool, reason, message string) {
+	switch {
+	case !a.runtimeUp.Load():
+		return false, "KubeletNotReady", "container runtime is not ready yet"
+	case !a.networkUp.Load():
+		return false, "KubeletNotReady", "container runtime network not ready: the pod network is being set up"
+	case !a.agentUp.Load():
+		return false, "KubeletNotReady", "the node agent is reading its pods"
+	}
+	return true, "KubeletReady", "kubelet is posting ready status"
+}
+
+// up notes that a part is ready and tells the API at once.
+func (a *agent) up(part *atomic.Bool) {
+	part.Store(true)
+	a.registration.Trigger()
+	if ok, _, _ := a.ready(); ok {
+		a.once.Do(func() { close(a.nodeReady) })
+	}
+}

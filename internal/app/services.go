@@ -1,0 +1,62 @@
+package app
+
+import (
+	"context"
+	"os"
+
+	"k8s.io/client-go/informers"
+
+	"berth.dev/berth/internal/base/group"
+	"berth.dev/berth/internal/network/cni"
+	"berth.dev/berth/internal/network/dns"
+	"berth.dev/berth/internal/network/link"
+	"berth.dev/berth/internal/network/proxy"
+)
+
+// runNetwork sets the node's routes and answers the CNI plugin.
+func (a *agent) runNetwork(ctx context.Context, ready func()) error {
+	if err := setUpNetwork(a.dir, link.Node{PodCIDRs: a.cluster, ServiceCIDRs: a.services, Local: a.dns, NodeIPs: a.nodeIPs}); err != nil {
+		return err
+	}
+	c, err := cni.New(cni.Config{Client: a.as("system:node:"+a.nodeName, "system:nodes"), NodeName: a.nodeName, NodeIPs: a.nodeIPs, Dir: a.dir, Log: a.log})
+	if err != nil {
+		return err
+	}
+	return c.Run(ctx, func() { a.up(&a.networkUp); ready() })
+}
+
+// runServices keeps the service rules and answers DNS, both from one set of watches.
+func (a *agent) runServices(ctx context.Context, ready func()) error {
+	client, err := a.server.client("system:serviceaccount:kube-system:coredns", "system:serviceaccounts", "system:serviceaccounts:kube-system")
+	if err != nil {
+		return err
+	}
+	watches := informers.NewSharedInformerFactory(client, 0)
+	var units []group.Unit
+	if a.enabled("proxy") {
+		p, err := proxy.New(proxy.Config{Informers: watches, Log: a.log.With("component", "proxy"), Ranges: proxy.Ranges{
+			Cluster: a.cluster, Services: a.services, Local: a.dns,
+		}})
+		if err != nil {
+			return err
+		}
+		units = append(units, group.Unit{Name: "proxy", Run: p.Run})
+	}
+	if a.enabled("dns") {
+		conf, err := os.ReadFile("/etc/resolv.conf")
+		if err != nil && !os.IsNotExist(err) {
+			return err
+		}
+		d, err := dns.New(dns.Config{
+			Informers: watches, Addresses: a.dns, Domain: a.cfg.ClusterDomain,
+			Upstream: dns.Upstreams(string(conf), a.dns), Log: a.log.With("component", "dns"),
+		})
+		if err != nil {
+			return err
+		}
+		units = append(units, group.Unit{Name: "dns", Run: d.Run})
+	}
+	watches.StartWithContext(ctx)
+	defer watches.Shutdown()
+	return group.Run(ctx, ready, units...)
+}
