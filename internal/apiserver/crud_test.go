@@ -200,8 +200,8 @@ func TestServerSideApplyConflict(t *testing.T) {
 		t.Errorf("got %v", forced.Data)
 	}
 	for _, f := range forced.ManagedFields {
-		if f.Manager == "me" && f.FieldsV1 != nil && strings.Contains(string(f.FieldsV1.Raw), "f:k") {
-			t.Errorf("the former manager still owns the field: %s", f.FieldsV1.Raw)
+		if f.Manager == "me" && f.FieldsV1 != nil && strings.Contains(f.FieldsV1.GetRawString(), "f:k") {
+			t.Errorf("the former manager still owns the field: %s", f.FieldsV1.GetRawString())
 		}
 	}
 }

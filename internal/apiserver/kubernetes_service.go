@@ -84,12 +84,12 @@ func (s *Server) port() int32 {
 }
 
 func (s *Server) ensureEndpoints(ctx context.Context, client kubernetes.Interface, mine []netip.Addr) error {
-	endpoints := client.CoreV1().Endpoints(metav1.NamespaceDefault) //nolint:staticcheck // upstream keeps both kinds
+	endpoints := client.CoreV1().Endpoints(metav1.NamespaceDefault)
 	have, err := endpoints.Get(ctx, kubernetesService, metav1.GetOptions{})
 	if err != nil && !apierrors.IsNotFound(err) {
 		return err
 	}
-	want := &corev1.Endpoints{ObjectMeta: metav1.ObjectMeta{ //nolint:staticcheck // see above
+	want := &corev1.Endpoints{ObjectMeta: metav1.ObjectMeta{
 		Name:   kubernetesService,
 		Labels: map[string]string{discoveryv1.LabelSkipMirror: "true"},
 	}}
@@ -103,8 +103,8 @@ func (s *Server) ensureEndpoints(ctx context.Context, client kubernetes.Interfac
 	}
 	for _, a := range s.join(mine, others) {
 		if len(want.Subsets) == 0 {
-			want.Subsets = []corev1.EndpointSubset{{ //nolint:staticcheck // see above
-				Ports: []corev1.EndpointPort{{Name: "https", Port: s.port(), Protocol: corev1.ProtocolTCP}}, //nolint:staticcheck // see above
+			want.Subsets = []corev1.EndpointSubset{{
+				Ports: []corev1.EndpointPort{{Name: "https", Port: s.port(), Protocol: corev1.ProtocolTCP}},
 			}}
 		}
 		want.Subsets[0].Addresses = append(want.Subsets[0].Addresses, corev1.EndpointAddress{IP: a})

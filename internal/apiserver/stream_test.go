@@ -3,6 +3,7 @@ package apiserver_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -148,7 +149,7 @@ func TestExec(t *testing.T) {
 				t.Errorf("got %q, %v", out, err)
 			}
 			_, errs, err := run("fail")
-			if code, ok := err.(utilexec.ExitError); !ok || code.ExitStatus() != 7 || errs != "oh no" {
+			if code := utilexec.ExitError(nil); !errors.As(err, &code) || code.ExitStatus() != 7 || errs != "oh no" {
 				t.Errorf("got %q, %v", errs, err)
 			}
 		})

@@ -26,7 +26,7 @@ func lock(dir datadir.Dir) (release func(), err error) {
 		}
 		return nil, fmt.Errorf("lock %s: %w", dir.Lock(), err)
 	}
-	if err := f.Truncate(0); err == nil {
+	if err = f.Truncate(0); err == nil {
 		_, err = f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
 	}
 	if err != nil {

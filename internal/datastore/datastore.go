@@ -5,14 +5,10 @@ package datastore
 import (
 	"context"
 	"fmt"
-	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/client/v3/kubernetes"
 )
-
-// compactEvery is how long old revisions are kept, as upstream's API server does.
-const compactEvery = 5 * time.Minute
 
 // Config says where the cluster's state lives.
 type Config struct {

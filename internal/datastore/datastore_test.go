@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,7 +13,6 @@ import (
 	"time"
 
 	"go.etcd.io/etcd/server/v3/embed"
-	"net/url"
 )
 
 func open(t *testing.T, c Config) *Store {

@@ -182,10 +182,9 @@ func (w *world) pass(d time.Duration) {
 
 func (w *world) change(old, obj client.Object) {
 	w.version++
-	switch {
-	case obj == nil:
+	if obj == nil {
 		delete(w.live, keyOf(old))
-	default:
+	} else {
 		obj.SetResourceVersion(fmt.Sprint(w.version))
 		w.live[keyOf(obj)] = obj
 	}

@@ -134,7 +134,7 @@ func (w *worker) postStart(pod *corev1.Pod, c *corev1.Container, id string) erro
 	if pod.Spec.TerminationGracePeriodSeconds != nil {
 		grace = max(*pod.Spec.TerminationGracePeriodSeconds, 2)
 	}
-	w.halt(w.ctx, id, time.Duration(grace)*time.Second)
+	_ = w.halt(w.ctx, id, time.Duration(grace)*time.Second) // the next sync sees whether it runs on
 	return &failed{podsync.PostStartHookError, err.Error()}
 }
 

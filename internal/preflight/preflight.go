@@ -143,10 +143,9 @@ func checkKernel(p Probes, facts Facts, fatal, warn func(check, format string, a
 	if err := p.Openat2(); err != nil {
 		fatal("kernel", "the kernel is older than 5.6 (%v): subPath volumes cannot be mounted safely; use a newer one", err)
 	}
-	switch {
-	case facts.CgroupVersion == 0:
+	if facts.CgroupVersion == 0 {
 		fatal("cgroups", "no cgroups are mounted at /sys/fs/cgroup: mount them with `mount -t cgroup2 none /sys/fs/cgroup`")
-	default:
+	} else {
 		for _, want := range []string{"cpu", "memory", "pids"} {
 			if !has(facts.CgroupControllers, want) {
 				warn("cgroups", "the cgroup controller %s is not there: limits of that kind will not hold; boot with cgroup_enable=%s if the kernel has it", want, want)

@@ -82,13 +82,15 @@ func (s *Sim) indexes() map[indexKey]func(client.Object) []string {
 }
 
 func (s *Sim) cached(handed func(client.Object)) *reader {
-	return &reader{store: s.store, indexes: s.indexes(), handed: handed,
+	return &reader{
+		store: s.store, indexes: s.indexes(), handed: handed,
 		objects: func(gvk schema.GroupVersionKind) map[types.NamespacedName]client.Object {
 			if v := s.views[gvk]; v != nil {
 				return v.objects
 			}
 			return nil
-		}}
+		},
+	}
 }
 
 func (s *Sim) env(l loop.Loop) loop.Env {

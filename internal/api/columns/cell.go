@@ -25,9 +25,9 @@ func column(name, kind, description string) metav1.TableColumnDefinition {
 	return metav1.TableColumnDefinition{Name: name, Type: kind, Description: description}
 }
 
-// wide is a column that only -o wide shows.
-func wide(name, kind, description string) metav1.TableColumnDefinition {
-	return metav1.TableColumnDefinition{Name: name, Type: kind, Priority: 1, Description: description}
+// wide is a column of text that only -o wide shows.
+func wide(name, description string) metav1.TableColumnDefinition {
+	return metav1.TableColumnDefinition{Name: name, Type: "string", Priority: 1, Description: description}
 }
 
 const (

@@ -90,9 +90,9 @@ var RoleBinding = definitions{
 	name(),
 	column("Role", "string", rbacv1.RoleBinding{}.SwaggerDoc()["roleRef"]),
 	ageColumn(),
-	wide("Users", "string", "Users in the roleBinding"),
-	wide("Groups", "string", "Groups in the roleBinding"),
-	wide("ServiceAccounts", "string", "ServiceAccounts in the roleBinding"),
+	wide("Users", "Users in the roleBinding"),
+	wide("Groups", "Groups in the roleBinding"),
+	wide("ServiceAccounts", "ServiceAccounts in the roleBinding"),
 }
 
 // RoleBindingRow prints a role binding or cluster role binding.

@@ -12,11 +12,11 @@ var Event = definitions{
 	column("Type", "string", corev1.Event{}.SwaggerDoc()["type"]),
 	column("Reason", "string", corev1.Event{}.SwaggerDoc()["reason"]),
 	column("Object", "string", corev1.Event{}.SwaggerDoc()["involvedObject"]),
-	wide("Subobject", "string", corev1.ObjectReference{}.SwaggerDoc()["fieldPath"]),
-	wide("Source", "string", corev1.Event{}.SwaggerDoc()["source"]),
+	wide("Subobject", corev1.ObjectReference{}.SwaggerDoc()["fieldPath"]),
+	wide("Source", corev1.Event{}.SwaggerDoc()["source"]),
 	column("Message", "string", corev1.Event{}.SwaggerDoc()["message"]),
-	wide("First Seen", "string", corev1.Event{}.SwaggerDoc()["firstTimestamp"]),
-	wide("Count", "string", corev1.Event{}.SwaggerDoc()["count"]),
+	wide("First Seen", corev1.Event{}.SwaggerDoc()["firstTimestamp"]),
+	wide("Count", corev1.Event{}.SwaggerDoc()["count"]),
 	{Name: "Name", Type: "string", Priority: 1, Format: "name", Description: name().Description},
 }
 

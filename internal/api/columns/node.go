@@ -14,11 +14,11 @@ var Node = definitions{
 	column("Roles", "string", "The roles of the node"),
 	ageColumn(),
 	column("Version", "string", corev1.NodeSystemInfo{}.SwaggerDoc()["kubeletVersion"]),
-	wide("Internal-IP", "string", corev1.NodeStatus{}.SwaggerDoc()["addresses"]),
-	wide("External-IP", "string", corev1.NodeStatus{}.SwaggerDoc()["addresses"]),
-	wide("OS-Image", "string", corev1.NodeSystemInfo{}.SwaggerDoc()["osImage"]),
-	wide("Kernel-Version", "string", corev1.NodeSystemInfo{}.SwaggerDoc()["kernelVersion"]),
-	wide("Container-Runtime", "string", corev1.NodeSystemInfo{}.SwaggerDoc()["containerRuntimeVersion"]),
+	wide("Internal-IP", corev1.NodeStatus{}.SwaggerDoc()["addresses"]),
+	wide("External-IP", corev1.NodeStatus{}.SwaggerDoc()["addresses"]),
+	wide("OS-Image", corev1.NodeSystemInfo{}.SwaggerDoc()["osImage"]),
+	wide("Kernel-Version", corev1.NodeSystemInfo{}.SwaggerDoc()["kernelVersion"]),
+	wide("Container-Runtime", corev1.NodeSystemInfo{}.SwaggerDoc()["containerRuntimeVersion"]),
 }
 
 // NodeRow prints a node.

@@ -17,10 +17,10 @@ var Pod = definitions{
 	column("Status", "string", "The aggregate status of the containers in this pod."),
 	column("Restarts", "string", "The number of times the containers in this pod have been restarted and when the last container in this pod has restarted."),
 	ageColumn(),
-	wide("IP", "string", corev1.PodStatus{}.SwaggerDoc()["podIP"]),
-	wide("Node", "string", corev1.PodSpec{}.SwaggerDoc()["nodeName"]),
-	wide("Nominated Node", "string", corev1.PodStatus{}.SwaggerDoc()["nominatedNodeName"]),
-	wide("Readiness Gates", "string", corev1.PodSpec{}.SwaggerDoc()["readinessGates"]),
+	wide("IP", corev1.PodStatus{}.SwaggerDoc()["podIP"]),
+	wide("Node", corev1.PodSpec{}.SwaggerDoc()["nodeName"]),
+	wide("Nominated Node", corev1.PodStatus{}.SwaggerDoc()["nominatedNodeName"]),
+	wide("Readiness Gates", corev1.PodSpec{}.SwaggerDoc()["readinessGates"]),
 }
 
 // PodRow prints a pod.

@@ -20,7 +20,7 @@ var Service = definitions{
 	column("External-IP", "string", corev1.ServiceSpec{}.SwaggerDoc()["externalIPs"]),
 	column("Port(s)", "string", corev1.ServiceSpec{}.SwaggerDoc()["ports"]),
 	ageColumn(),
-	wide("Selector", "string", corev1.ServiceSpec{}.SwaggerDoc()["selector"]),
+	wide("Selector", corev1.ServiceSpec{}.SwaggerDoc()["selector"]),
 }
 
 // ServiceRow prints a service.

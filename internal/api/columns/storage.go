@@ -20,7 +20,7 @@ var PersistentVolume = definitions{
 	column("VolumeAttributesClass", "string", "VolumeAttributesClass of the pv"),
 	column("Reason", "string", corev1.PersistentVolumeStatus{}.SwaggerDoc()["reason"]),
 	ageColumn(),
-	wide("VolumeMode", "string", corev1.PersistentVolumeSpec{}.SwaggerDoc()["volumeMode"]),
+	wide("VolumeMode", corev1.PersistentVolumeSpec{}.SwaggerDoc()["volumeMode"]),
 }
 
 // PersistentVolumeRow prints a volume.
@@ -54,7 +54,7 @@ var PersistentVolumeClaim = definitions{
 	column("StorageClass", "string", "StorageClass of the pvc"),
 	column("VolumeAttributesClass", "string", "VolumeAttributesClass of the pvc"),
 	ageColumn(),
-	wide("VolumeMode", "string", corev1.PersistentVolumeClaimSpec{}.SwaggerDoc()["volumeMode"]),
+	wide("VolumeMode", corev1.PersistentVolumeClaimSpec{}.SwaggerDoc()["volumeMode"]),
 }
 
 // PersistentVolumeClaimRow prints a claim.

@@ -14,8 +14,8 @@ var StatefulSet = definitions{
 	name(),
 	column("Ready", "string", "Number of the pod with ready state"),
 	ageColumn(),
-	wide("Containers", "string", "Names of each container in the template."),
-	wide("Images", "string", "Images referenced by each container in the template."),
+	wide("Containers", "Names of each container in the template."),
+	wide("Images", "Images referenced by each container in the template."),
 }
 
 // StatefulSetRow prints a stateful set.

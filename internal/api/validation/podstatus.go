@@ -126,7 +126,7 @@ func (c *podCheck) addresses(p *field.Path, ips []string, whole any, element fun
 	}
 	dual, err := netutils.IsDualStackIPStrings(ips)
 	if err != nil {
-		c.add(field.InternalError(p, fmt.Errorf("failed to check for dual stack with error:%v", err)))
+		c.add(field.InternalError(p, fmt.Errorf("failed to check for dual stack with error:%w", err)))
 	}
 	if !dual || len(ips) > 2 {
 		c.invalid(p, whole, "may specify no more than one IP for each IP family")

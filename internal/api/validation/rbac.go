@@ -2,13 +2,13 @@ package validation
 
 import (
 	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/api/validate/content"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
-	"k8s.io/apimachinery/pkg/api/validation/path"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
 // roleName allows whatever fits in a URL.
-func roleName(name string, _ bool) []string { return path.IsValidPathSegmentName(name) }
+func roleName(name string, _ bool) []string { return content.IsPathSegmentName(name) }
 
 // Role checks a new role.
 func Role(r *rbacv1.Role) field.ErrorList {

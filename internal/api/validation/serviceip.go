@@ -31,7 +31,7 @@ func (f *findings) clusterIPs(svc *corev1.Service) {
 	if len(s.ClusterIPs) > 1 {
 		dual, err := netutils.IsDualStackIPStrings(s.ClusterIPs)
 		if err != nil {
-			f.add(field.InternalError(ips, fmt.Errorf("failed to check for dual stack with error:%v", err)))
+			f.add(field.InternalError(ips, fmt.Errorf("failed to check for dual stack with error:%w", err)))
 		}
 		if !dual {
 			f.invalid(ips, s.ClusterIPs, "may specify no more than one IP for each IP family")

@@ -496,10 +496,13 @@ type staticObjects struct {
 func (s staticObjects) ServiceAccount(context.Context, string, string) (*corev1.ServiceAccount, error) {
 	return s.account, nil
 }
+
 func (s staticObjects) Pod(context.Context, string, string) (*corev1.Pod, error) { return s.pod, nil }
+
 func (s staticObjects) Secret(context.Context, string, string) (*corev1.Secret, error) {
 	return nil, apierrors.NewNotFound(corev1.Resource("secrets"), "x")
 }
+
 func (s staticObjects) Node(context.Context, string) (*corev1.Node, error) {
 	return nil, apierrors.NewNotFound(corev1.Resource("nodes"), "x")
 }

@@ -203,7 +203,7 @@ func (r *Runtime) failed(err error) error {
 		lines := strings.Split(strings.TrimSpace(text), "\n")
 		last = lines[len(lines)-1]
 	}
-	return fmt.Errorf("containerd ended at its start (%v): %s; see %s", err, last, r.cfg.log())
+	return fmt.Errorf("containerd ended at its start (%w): %s; see %s", err, last, r.cfg.log())
 }
 
 func answers(socket string) bool {

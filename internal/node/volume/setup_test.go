@@ -34,7 +34,6 @@ type node struct {
 	watching chan string // kind of each watch that was opened
 	tokens   atomic.Int32
 	changes  chan types.UID
-	clock    *clocktesting.FakeClock
 }
 
 // start runs a node; change may alter its configuration.

@@ -65,8 +65,10 @@ func TestEndpoint(t *testing.T) {
 		"ready":             {service(), pod(0, true), true, true, false, "web-0"},
 		"not ready":         {service(), pod(0, false), false, false, false, "web-0"},
 		"ready but leaving": {service(), pod(0, true, terminating), false, true, true, "web-0"},
-		"published all the same": {service(func(s *corev1.Service) { s.Spec.PublishNotReadyAddresses = true }),
-			pod(0, false, terminating), true, false, true, "web-0"},
+		"published all the same": {
+			service(func(s *corev1.Service) { s.Spec.PublishNotReadyAddresses = true }),
+			pod(0, false, terminating), true, false, true, "web-0",
+		},
 		"another subdomain": {service(), pod(0, true, func(p *corev1.Pod) { p.Spec.Subdomain = "other" }), true, true, false, ""},
 		"no hostname":       {service(), pod(0, true, func(p *corev1.Pod) { p.Spec.Hostname = "" }), true, true, false, ""},
 	}

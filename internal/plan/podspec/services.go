@@ -2,7 +2,6 @@ package podspec
 
 import (
 	"fmt"
-	"net"
 	"strconv"
 	"strings"
 
@@ -16,7 +15,7 @@ func ServiceVariables(pod *corev1.Pod, services []*corev1.Service) []Variable {
 	var out []Variable
 	for _, s := range services {
 		api := s.Namespace == corev1.NamespaceDefault && s.Name == "kubernetes"
-		if !api && !(links && s.Namespace == pod.Namespace) {
+		if !api && (!links || s.Namespace != pod.Namespace) {
 			continue
 		}
 		if s.Spec.ClusterIP == "" || s.Spec.ClusterIP == corev1.ClusterIPNone || len(s.Spec.Ports) == 0 {
@@ -45,7 +44,7 @@ func serviceVariables(s *corev1.Service) []Variable {
 			protocol = string(corev1.ProtocolTCP)
 		}
 		port := strconv.Itoa(int(p.Port))
-		url := fmt.Sprintf("%s://%s", strings.ToLower(protocol), net.JoinHostPort(ip, port))
+		url := fmt.Sprintf("%s://%s", strings.ToLower(protocol), hostPort(ip, port))
 		prefix := fmt.Sprintf("%s_PORT_%s_%s", name, port, strings.ToUpper(protocol))
 		if i == 0 {
 			out = append(out, Variable{name + "_PORT", url})
@@ -62,4 +61,12 @@ func serviceVariables(s *corev1.Service) []Variable {
 
 func variableName(s string) string {
 	return strings.ToUpper(strings.ReplaceAll(s, "-", "_"))
+}
+
+// hostPort joins an address and a port; IPv6 addresses stand in brackets.
+func hostPort(ip, port string) string {
+	if strings.Contains(ip, ":") {
+		ip = "[" + ip + "]"
+	}
+	return ip + ":" + port
 }

@@ -114,10 +114,9 @@ func (t Tracker) settled() bool { return t.gap >= Period(t.Probe) }
 
 // hurry plans one more try before the next regular one.
 func (t Tracker) hurry(a Answer) Tracker {
-	switch {
-	case t.gap == 0:
+	if t.gap == 0 {
 		t.gap = firstGap
-	default:
+	} else {
 		t.gap *= 2
 	}
 	wait := t.gap

@@ -43,7 +43,7 @@ func settled(ref Ref, wanted bool) bool {
 
 // Claims returns the claims of an ordinal.
 func (s State) Claims(ordinal int) []Claim {
-	pod, _ := s.at(ordinal)
+	pod := s.at(ordinal)
 	return pod.Claims
 }
 

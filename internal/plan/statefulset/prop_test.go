@@ -129,7 +129,7 @@ func TestSafety(t *testing.T) {
 				if pod.Health == Absent || pod.Terminating || a.UID != pod.UID {
 					t.Fatalf("delete of a pod that is gone, going or another: %v, %v", a, pod)
 				}
-				if a.Why == Outdated && !(s.Strategy == Recreate) && a.Ordinal < s.Start+s.Partition {
+				if a.Why == Outdated && s.Strategy != Recreate && a.Ordinal < s.Start+s.Partition {
 					t.Fatalf("roll below the partition: %v", a)
 				}
 			case CreateClaim:
@@ -138,7 +138,7 @@ func TestSafety(t *testing.T) {
 				}
 			}
 		}
-		if !s.Parallel && !(s.Strategy == Recreate && rules.ServeRecreate) {
+		if !s.Parallel && (s.Strategy != Recreate || !rules.ServeRecreate) {
 			checkOrder(t, s, p, creates, deletes)
 		}
 		checkBudget(t, s, p)

@@ -119,13 +119,13 @@ func (s State) inRange(ordinal int) bool {
 	return ordinal >= s.Start && ordinal < s.Start+s.Replicas
 }
 
-// at returns the pod at an ordinal, absent or not; false when there is none.
-func (s State) at(ordinal int) (Pod, bool) {
+// at returns the pod at an ordinal; the zero Pod when the state has none.
+func (s State) at(ordinal int) Pod {
 	i, found := slices.BinarySearchFunc(s.Pods, ordinal, func(p Pod, o int) int { return p.Ordinal - o })
 	if !found {
-		return Pod{}, false
+		return Pod{}
 	}
-	return s.Pods[i], true
+	return s.Pods[i]
 }
 
 // split returns the wanted pods ascending and the surplus ones descending.

@@ -57,7 +57,7 @@ func count(status *appsv1.StatefulSetStatus, s State, pod Pod) {
 
 // revisionAt is the revision of the existing pod at an ordinal.
 func (s State) revisionAt(ordinal int) string {
-	pod, _ := s.at(ordinal)
+	pod := s.at(ordinal)
 	return pod.Revision
 }
 

@@ -106,8 +106,10 @@ func TestClaim(t *testing.T) {
 			volume: "y", phase: corev1.ClaimBound,
 		},
 		"block volume": {
-			state: ClaimState{Claim: claim("c", func(c *corev1.PersistentVolumeClaim) { c.Spec.VolumeMode = ptr.To(corev1.PersistentVolumeBlock) }),
-				Volumes: []*corev1.PersistentVolume{pv("x", "1Gi")}},
+			state: ClaimState{
+				Claim:   claim("c", func(c *corev1.PersistentVolumeClaim) { c.Spec.VolumeMode = ptr.To(corev1.PersistentVolumeBlock) }),
+				Volumes: []*corev1.PersistentVolume{pv("x", "1Gi")},
+			},
 			events: []string{"Normal FailedBinding no persistent volumes available for this claim and no storage class is set"},
 		},
 		"unknown class": {
@@ -119,8 +121,10 @@ func TestClaim(t *testing.T) {
 			events: []string{"Warning ProvisioningFailed no volume plugin matched name: kubernetes.io/no-provisioner"},
 		},
 		"first consumer": {
-			state: ClaimState{Claim: claim("c", ofClass("x")), Class: storageClass("x", LocalProvisioner, wait),
-				Volumes: []*corev1.PersistentVolume{pv("fits", "1Gi", func(v *corev1.PersistentVolume) { v.Spec.StorageClassName = "x" })}},
+			state: ClaimState{
+				Claim: claim("c", ofClass("x")), Class: storageClass("x", LocalProvisioner, wait),
+				Volumes: []*corev1.PersistentVolume{pv("fits", "1Gi", func(v *corev1.PersistentVolume) { v.Spec.StorageClassName = "x" })},
+			},
 			events: []string{"Normal WaitForFirstConsumer waiting for first consumer to be created before binding"},
 		},
 		"pod not scheduled": {
@@ -139,8 +143,10 @@ func TestClaim(t *testing.T) {
 			events: []string{`Warning VolumeMismatch Cannot bind to requested volume "x": requested PV is too small`},
 		},
 		"named volume taken": {
-			state: ClaimState{Claim: claim("c", func(c *corev1.PersistentVolumeClaim) { c.Spec.VolumeName = "x" }),
-				Volumes: []*corev1.PersistentVolume{pv("x", "1Gi", heldBy(claim("other")))}},
+			state: ClaimState{
+				Claim:   claim("c", func(c *corev1.PersistentVolumeClaim) { c.Spec.VolumeName = "x" }),
+				Volumes: []*corev1.PersistentVolume{pv("x", "1Gi", heldBy(claim("other")))},
+			},
 			events: []string{`Warning FailedBinding volume "x" already bound to a different claim.`},
 		},
 		"bound and well": {state: func() ClaimState {
@@ -206,8 +212,10 @@ func TestVolume(t *testing.T) {
 		"new":                {volume: pv("v", "1Gi", func(v *corev1.PersistentVolume) { v.Status.Phase = "" }), phase: corev1.VolumeAvailable},
 		"rest":               {volume: pv("v", "1Gi")},
 		"claim not done yet": {volume: pv("v", "1Gi", heldBy(c)), claim: c},
-		"bound": {volume: pv("v", "1Gi", heldBy(c), func(v *corev1.PersistentVolume) { v.Status.Phase = "" }),
-			claim: claim("c", boundTo("v")), phase: corev1.VolumeBound},
+		"bound": {
+			volume: pv("v", "1Gi", heldBy(c), func(v *corev1.PersistentVolume) { v.Status.Phase = "" }),
+			claim:  claim("c", boundTo("v")), phase: corev1.VolumeBound,
+		},
 		"claim gone, retained":     {volume: pv("v", "1Gi", heldBy(c)), phase: corev1.VolumeReleased},
 		"claim replaced":           {volume: pv("v", "1Gi", heldBy(c)), claim: claim("c", func(x *corev1.PersistentVolumeClaim) { x.UID = "new" }), phase: corev1.VolumeReleased},
 		"still retained":           {volume: pv("v", "1Gi", heldBy(c), released)},
@@ -234,8 +242,10 @@ func TestVolume(t *testing.T) {
 }
 
 func TestProvision(t *testing.T) {
-	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n1", Labels: map[string]string{corev1.LabelHostname: "host1"},
-		Annotations: map[string]string{VolumesDirAnnotation: "/data/volumes"}}}
+	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{
+		Name: "n1", Labels: map[string]string{corev1.LabelHostname: "host1"},
+		Annotations: map[string]string{VolumesDirAnnotation: "/data/volumes"},
+	}}
 	c := claim("c", ofClass("local"), func(c *corev1.PersistentVolumeClaim) { c.Annotations = map[string]string{volume.AnnSelectedNode: "n1"} })
 	state := ProvisionState{Claim: c, Class: storageClass("local", LocalProvisioner, wait), Nodes: []*corev1.Node{node}}
 

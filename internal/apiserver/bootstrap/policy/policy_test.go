@@ -98,40 +98,60 @@ func TestIdentities(t *testing.T) {
 		may  []string
 		not  []string
 	}{
-		{"system:kube-scheduler",
+		{
+			"system:kube-scheduler",
 			[]string{"create /pods/binding", "watch /pods", "list /nodes", "update /persistentvolumeclaims", "patch /persistentvolumeclaims", "update /pods/status", "create /events", "get storage.k8s.io/storageclasses"},
-			[]string{"create /pods", "get /secrets", "update /nodes", "delete apps/statefulsets"}},
-		{"system:kube-controller-manager",
+			[]string{"create /pods", "get /secrets", "update /nodes", "delete apps/statefulsets"},
+		},
+		{
+			"system:kube-controller-manager",
 			[]string{"list /pods", "watch apps/statefulsets", "list spiderpool.spidernet.io/spiderendpoints", "watch /configmaps"},
-			[]string{"delete /pods", "update apps/statefulsets", "create rbac.authorization.k8s.io/clusterroles"}},
-		{kubeSystem + "statefulset-controller",
+			[]string{"delete /pods", "update apps/statefulsets", "create rbac.authorization.k8s.io/clusterroles"},
+		},
+		{
+			kubeSystem + "statefulset-controller",
 			[]string{"create /pods", "delete /pods", "patch /pods", "get apps/statefulsets", "update apps/statefulsets/status", "create apps/controllerrevisions", "create /persistentvolumeclaims", "update /persistentvolumeclaims", "delete /persistentvolumeclaims", "create /events"},
-			[]string{"get /secrets", "update apps/statefulsets", "create apps/deployments", "delete /nodes"}},
-		{kubeSystem + "persistent-volume-binder",
+			[]string{"get /secrets", "update apps/statefulsets", "create apps/deployments", "delete /nodes"},
+		},
+		{
+			kubeSystem + "persistent-volume-binder",
 			[]string{"create /persistentvolumes", "update /persistentvolumes", "delete /persistentvolumes", "update /persistentvolumes/status", "update /persistentvolumeclaims", "update /persistentvolumeclaims/status", "list /pods", "get /nodes", "list /nodes", "get storage.k8s.io/storageclasses", "create /events"},
-			[]string{"create /persistentvolumeclaims", "get /secrets", "update /pods"}},
-		{kubeSystem + "generic-garbage-collector",
+			[]string{"create /persistentvolumeclaims", "get /secrets", "update /pods"},
+		},
+		{
+			kubeSystem + "generic-garbage-collector",
 			[]string{"delete apps/statefulsets", "patch /pods", "get example.com/widgets", "update /secrets"},
-			[]string{"create /pods"}},
-		{kubeSystem + "namespace-controller",
+			[]string{"create /pods"},
+		},
+		{
+			kubeSystem + "namespace-controller",
 			[]string{"update /namespaces/finalize", "update /namespaces/status", "delete /namespaces", "deletecollection /secrets", "list apps/statefulsets", "delete /pods"},
-			[]string{"create /pods", "update /pods"}},
-		{kubeSystem + "endpointslice-controller",
+			[]string{"create /pods", "update /pods"},
+		},
+		{
+			kubeSystem + "endpointslice-controller",
 			[]string{"create discovery.k8s.io/endpointslices", "delete discovery.k8s.io/endpointslices", "get /services"},
-			[]string{"update /services", "create /endpoints"}},
+			[]string{"update /services", "create /endpoints"},
+		},
 		{kubeSystem + "service-account-controller", []string{"create /serviceaccounts"}, []string{"delete /serviceaccounts", "get /secrets"}},
 		{kubeSystem + "root-ca-cert-publisher", []string{"create /configmaps", "update /configmaps"}, []string{"delete /configmaps", "get /secrets"}},
 		{kubeSystem + "node-controller", []string{"update /nodes", "patch /nodes/status", "delete /pods", "patch /pods/status"}, []string{"create /nodes", "get /secrets"}},
 		{kubeSystem + "pod-garbage-collector", []string{"delete /pods", "patch /pods/status", "list /nodes"}, []string{"create /pods"}},
-		{kubeSystem + "ipam-controller",
+		{
+			kubeSystem + "ipam-controller",
 			[]string{"create spiderpool.spidernet.io/spiderendpoints", "update spiderpool.spidernet.io/spiderendpoints", "update spiderpool.spidernet.io/spiderendpoints/status", "create spiderpool.spidernet.io/spiderippools", "patch spiderpool.spidernet.io/spiderippools/status", "get /pods", "get apps/statefulsets"},
-			[]string{"update /pods", "get /secrets"}},
-		{"system:kube-proxy",
+			[]string{"update /pods", "get /secrets"},
+		},
+		{
+			"system:kube-proxy",
 			[]string{"list /services", "watch discovery.k8s.io/endpointslices", "get /nodes"},
-			[]string{"list /pods", "get /services", "get /secrets"}},
-		{kubeSystem + "coredns",
+			[]string{"list /pods", "get /services", "get /secrets"},
+		},
+		{
+			kubeSystem + "coredns",
 			[]string{"list /services", "watch discovery.k8s.io/endpointslices", "watch /pods", "list /namespaces"},
-			[]string{"get /secrets", "update /services"}},
+			[]string{"get /secrets", "update /services"},
+		},
 		{"jane", nil, []string{"get /pods", "create authorization.k8s.io/selfsubjectaccessreviews"}}, // not before the informers have synced
 	} {
 		who := &user.DefaultInfo{Name: c.user, Groups: []string{"system:authenticated"}}

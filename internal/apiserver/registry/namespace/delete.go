@@ -2,6 +2,7 @@ package namespace
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -117,7 +118,7 @@ func (r *REST) terminate(ctx context.Context, name string, validate rest.Validat
 	if err != nil {
 		err = storageerrors.InterpretGetError(err, corev1.Resource("namespaces"), name)
 		err = storageerrors.InterpretUpdateError(err, corev1.Resource("namespaces"), name)
-		if _, ok := err.(*apierrors.StatusError); !ok {
+		if status := (*apierrors.StatusError)(nil); !errors.As(err, &status) {
 			err = apierrors.NewInternalError(err)
 		}
 		return nil, false, err

@@ -62,7 +62,7 @@ func (r *Runtime) RemovePodSandbox(_ context.Context, q *runtimeapi.RemovePodSan
 	}
 	for id, c := range r.containers {
 		if c.Sandbox == s {
-			r.exit(c, 137, "")
+			r.exit(c, 137)
 			delete(r.containers, id)
 		}
 	}
@@ -143,7 +143,7 @@ func (r *Runtime) StartContainer(_ context.Context, q *runtimeapi.StartContainer
 	r.send(c.ID, c.Sandbox, runtimeapi.ContainerEventType_CONTAINER_STARTED_EVENT)
 	if r.OnStart != nil {
 		if exit, code := r.OnStart(c); exit {
-			r.exit(c, code, "")
+			r.exit(c, code)
 		}
 	}
 	return &runtimeapi.StartContainerResponse{}, nil
@@ -187,7 +187,7 @@ func (r *Runtime) RemoveContainer(_ context.Context, q *runtimeapi.RemoveContain
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if c := r.containers[q.ContainerId]; c != nil {
-		r.exit(c, 137, "")
+		r.exit(c, 137)
 		delete(r.containers, c.ID)
 		r.send(c.ID, c.Sandbox, runtimeapi.ContainerEventType_CONTAINER_DELETED_EVENT)
 	}

@@ -157,7 +157,7 @@ func (r *Runtime) Crash(id string, code int32) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if c := r.containers[id]; c != nil {
-		r.exit(c, code, "")
+		r.exit(c, code)
 	}
 }
 
@@ -168,23 +168,20 @@ func (r *Runtime) CrashSandbox(id string) {
 	s := r.sandboxes[id]
 	for _, c := range r.containers {
 		if c.Sandbox == s {
-			r.exit(c, 137, "")
+			r.exit(c, 137)
 		}
 	}
 	s.State = runtimeapi.PodSandboxState_SANDBOX_NOTREADY
 	r.send(s.ID, s, runtimeapi.ContainerEventType_CONTAINER_STOPPED_EVENT)
 }
 
-func (r *Runtime) exit(c *Container, code int32, reason string) {
+func (r *Runtime) exit(c *Container, code int32) {
 	if c.State != runtimeapi.ContainerState_CONTAINER_RUNNING {
 		return
 	}
-	c.State, c.Finished, c.Code, c.Reason = runtimeapi.ContainerState_CONTAINER_EXITED, time.Now(), code, reason
-	if reason == "" {
-		c.Reason = "Completed"
-		if code != 0 {
-			c.Reason = "Error"
-		}
+	c.State, c.Finished, c.Code, c.Reason = runtimeapi.ContainerState_CONTAINER_EXITED, time.Now(), code, "Completed"
+	if code != 0 {
+		c.Reason = "Error"
 	}
 	r.send(c.ID, c.Sandbox, runtimeapi.ContainerEventType_CONTAINER_STOPPED_EVENT)
 }
