@@ -19,7 +19,7 @@ func main() {
 	}
 	conf, out, err := run()
 	if err == nil {
-		os.Stdout.Write(out)
+		_, _ = os.Stdout.Write(out)
 		return
 	}
 	failure := &call.Error{Code: call.CodeFailed, Msg: err.Error()}

@@ -132,7 +132,7 @@ func finalizers(have []string, options *metav1.DeleteOptions) []string {
 		metav1.FinalizerOrphanDependents: slices.Contains(have, metav1.FinalizerOrphanDependents),
 		metav1.FinalizerDeleteDependents: slices.Contains(have, metav1.FinalizerDeleteDependents),
 	}
-	orphan := options.OrphanDependents //nolint:staticcheck // deprecated and still honoured
+	orphan := options.OrphanDependents
 	switch {
 	case orphan != nil:
 		want[metav1.FinalizerOrphanDependents], want[metav1.FinalizerDeleteDependents] = *orphan, false
