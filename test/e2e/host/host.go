@@ -83,6 +83,7 @@ type Host struct {
 	Dir string
 
 	t     testing.TB
+	first *exec.Cmd
 	pid   int
 	stdin *os.File
 }
@@ -98,43 +99,59 @@ func New(t testing.TB, name string) *Host {
 		t.Fatal(err)
 	}
 	h := &Host{Name: name, Addr: "172.30.0.2", Dir: dir, t: t}
-	read, write, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	h.stdin = write
-	cmd := exec.Command("/proc/self/exe")
-	cmd.Env = append(os.Environ(), role+"="+name)
-	cmd.Stdin, cmd.Stderr = read, os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLONE_NEWUTS,
-		Pdeathsig:  syscall.SIGKILL,
-	}
-	said, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	read.Close()
-	h.pid = cmd.Process.Pid
 	t.Cleanup(func() {
-		// Killing process 1 ends every process of the host; its mounts and its
-		// network go with the last of them.
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-		h.stdin.Close()
+		h.off()
 		removeCgroups(t, dir)
 		if err := removeAll(dir); err != nil {
 			t.Errorf("remove %s: %v", dir, err)
 		}
 	})
+	h.boot()
+	return h
+}
+
+// Reboot cuts the power: every process, mount and wire of the host is gone at
+// once. It comes up with the same disk and nothing else.
+func (h *Host) Reboot() {
+	h.t.Helper()
+	h.off()
+	h.boot()
+}
+
+// boot starts the host's first process in namespaces of its own.
+func (h *Host) boot() {
+	h.t.Helper()
+	read, write, err := os.Pipe()
+	h.must(err)
+	h.stdin = write
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Env = append(os.Environ(), role+"="+h.Name)
+	cmd.Stdin, cmd.Stderr = read, os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		// No Pdeathsig: it fires when the thread that forked ends, not the process.
+		Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLONE_NEWUTS,
+	}
+	said, err := cmd.StdoutPipe()
+	h.must(err)
+	h.must(cmd.Start())
+	read.Close()
+	h.first, h.pid = cmd, cmd.Process.Pid
 	if line, err := readLine(said); err != nil || line != "up" {
-		t.Fatalf("the test host did not come up: %q, %v", line, err)
+		h.t.Fatalf("the test host did not come up: %q, %v", line, err)
 	}
 	h.wire()
-	return h
+}
+
+// off kills process 1, which ends every process of the host; its mounts and
+// its network go with the last of them.
+func (h *Host) off() {
+	if h.first == nil {
+		return
+	}
+	_ = h.first.Process.Kill()
+	_ = h.first.Wait()
+	h.stdin.Close()
+	h.first = nil
 }
 
 // wire gives the host loopback and one end of a veth pair, whose other end is

@@ -1,0 +1,34 @@
+package cluster
+
+import (
+	"context"
+	"strings"
+	"time"
+)
+
+// Kill kills the server with SIGKILL wherever it is, also while it starts or
+// when it has ended already, and waits for its end.
+func (c *Cluster) Kill() {
+	c.t.Helper()
+	pids := c.Host.Find(func(command string) bool { return strings.HasPrefix(command, c.Program()) })
+	if len(pids) > 0 {
+		// One that ends by itself right now is no failure.
+		_, _ = c.Host.Run(c.t.Context(), "kill", append([]string{"-9"}, pids...)...)
+	}
+	select {
+	case <-c.done:
+	case <-time.After(15 * time.Second):
+		c.t.Fatal("the server did not end within 15 s of SIGKILL")
+	}
+}
+
+// Await waits until pods can run on a server that was launched.
+func (c *Cluster) Await() *Cluster {
+	c.t.Helper()
+	ctx, cancel := context.WithTimeout(c.t.Context(), 60*time.Second)
+	defer cancel()
+	if out, err := c.Host.Run(ctx, c.Berth(), "status", "--wait", "--data-dir", c.Data, "--timeout", "60s"); err != nil {
+		c.t.Fatalf("the cluster did not come up: %v\n%s", err, out)
+	}
+	return c
+}

@@ -1,0 +1,25 @@
+package host
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// Find returns the numbers, as the host knows them, of the processes whose
+// command line (words joined by spaces) matches.
+func (h *Host) Find(match func(command string) bool) []string {
+	files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/root/proc/[0-9]*/cmdline", h.pid))
+	var pids []string
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			continue // it has just ended
+		}
+		if match(strings.TrimSpace(strings.ReplaceAll(string(text), "\x00", " "))) {
+			pids = append(pids, filepath.Base(filepath.Dir(file)))
+		}
+	}
+	return pids
+}
