@@ -1,0 +1,131 @@
+package app
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/spf13/pflag"
+)
+
+var update = flag.Bool("update", false, "rewrite the table of flags in docs/configuration.md")
+
+func flags(c *Config) *pflag.FlagSet {
+	f := pflag.NewFlagSet("server", pflag.ContinueOnError)
+	c.BindFlags(f)
+	return f
+}
+
+// The documentation lists exactly the flags that there are.
+func TestFlagsAreDocumented(t *testing.T) {
+	const (
+		file = "../../docs/configuration.md"
+		from = "-update -->\n\n"
+		to   = "\n<!-- /flags -->"
+	)
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, ok1 := strings.Cut(string(text), from)
+	_, after, ok2 := strings.Cut(rest, to)
+	if !ok1 || !ok2 {
+		t.Fatalf("%s: the table's marks are missing", file)
+	}
+	table := "| flag | default | meaning |\n|---|---|---|\n"
+	c := Defaults()
+	flags(&c).VisitAll(func(f *pflag.Flag) {
+		value := strings.Trim(f.DefValue, "[]")
+		if value != "" {
+			value = "`" + value + "`"
+		}
+		table += fmt.Sprintf("| `--%s` | %s | %s |\n", f.Name, value, f.Usage)
+	})
+	want := before + from + table + to + after
+	if *update {
+		if err := os.WriteFile(file, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if diff := cmp.Diff(string(text), want); diff != "" {
+		t.Errorf("%s is not up to date; run go test ./internal/app -update\n%s", file, diff)
+	}
+}
+
+func TestDefaultsAreValid(t *testing.T) {
+	if err := Defaults().Validate(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestValidateNamesTheFlag(t *testing.T) {
+	for flag, args := range map[string][]string{
+		"https-port":         {"--https-port=0"},
+		"agent-port":         {"--agent-port=70000"},
+		"bind-address":       {"--bind-address=here"},
+		"advertise-address":  {"--advertise-address=there"},
+		"node-ip":            {"--node-ip=1.2.3"},
+		"node-name":          {"--node-name=Web_0"},
+		"cluster-domain":     {"--cluster-domain=-"},
+		"cluster-cidr":       {"--cluster-cidr=10.42.0.1/16"},
+		"service-cidr":       {"--service-cidr=10.42.128.0/24"},
+		"log-level":          {"--log-level=loud"},
+		"disable":            {"--disable=cake"},
+		"datastore-certfile": {"--datastore-certfile=a.crt"},
+		"max-pods":           {"--max-pods=0"},
+	} {
+		c := Defaults()
+		if err := flags(&c).Parse(args); err != nil {
+			t.Fatal(err)
+		}
+		err := c.Validate()
+		if err == nil || !strings.HasPrefix(err.Error(), "--"+flag+":") || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s: got %v; want one line about --%s", args, err, flag)
+		}
+	}
+}
+
+func TestReadFile(t *testing.T) {
+	write := func(text string) string {
+		file := filepath.Join(t.TempDir(), "berth.yaml")
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return file
+	}
+	c := Defaults()
+	f := flags(&c)
+	if err := f.Parse([]string{"--node-name=mine"}); err != nil {
+		t.Fatal(err)
+	}
+	err := ReadFile(write("node-name: theirs\nhttps-port: 7443\ndisable-agent: true\ntls-san: [a.example, 192.0.2.1]\nsystem-reserved: {cpu: 100m, memory: 1Gi}\n"), f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Defaults()
+	want.NodeName, want.HTTPSPort, want.DisableAgent = "mine", 7443, true
+	want.TLSSANs, want.SystemReserved = []string{"a.example", "192.0.2.1"}, map[string]string{"cpu": "100m", "memory": "1Gi"}
+	if diff := cmp.Diff(want, c); diff != "" {
+		t.Error(diff)
+	}
+	for text, part := range map[string]string{
+		"nodename: a":         `unknown key "nodename"`,
+		"config: other":       `unknown key "config"`,
+		"https-port: many":    "https-port",
+		"a: b: c":             "berth.yaml",
+		"disable-agent: soon": "disable-agent",
+	} {
+		c := Defaults()
+		if err := ReadFile(write(text), flags(&c)); err == nil || !strings.Contains(err.Error(), part) {
+			t.Errorf("%q: got %v; want a word about %s", text, err, part)
+		}
+	}
+	if err := ReadFile("/nowhere/berth.yaml", f); err == nil || !strings.Contains(err.Error(), "does not exist") {
+		t.Errorf("got %v", err)
+	}
+}
