@@ -87,12 +87,13 @@ func start(b *testing.B, c *cluster.Cluster) (readyz, ready time.Duration) {
 		time.Sleep(time.Millisecond)
 	}
 	for {
-		if _, err := client.RESTClient().Get().AbsPath("/readyz").DoRaw(b.Context()); err == nil {
+		_, err := client.RESTClient().Get().AbsPath("/readyz").DoRaw(b.Context())
+		if err == nil {
 			readyz = time.Since(began)
 			break
 		}
 		if time.Since(began) > time.Minute {
-			b.Fatalf("not ready after a minute:\n%s", c.Log())
+			b.Fatalf("not ready after a minute: %v\n%s", err, c.Log())
 		}
 		time.Sleep(2 * time.Millisecond)
 	}

@@ -36,7 +36,7 @@ func (c *Cluster) Client() *kubernetes.Clientset {
 func (c *Cluster) Proc(program, name string) string {
 	c.t.Helper()
 	return c.Host.MustRun(c.t.Context(), "sh", "-c", `for p in /proc/[0-9]*; do
-case "$(tr '\0' ' ' <$p/cmdline 2>/dev/null)" in `+program+`*) cat $p/`+name+`; exit;; esac; done; exit 1`)
+case "$(tr '\0' ' ' <$p/cmdline 2>/dev/null)" in `+strings.ReplaceAll(program, " ", "\\ ")+`*) cat $p/`+name+`; exit;; esac; done; exit 1`)
 }
 
 // Kilobytes reads one field of a /proc/PID/status text.
