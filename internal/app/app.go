@@ -16,6 +16,7 @@ import (
 	"berth.dev/berth/internal/apiserver"
 	"berth.dev/berth/internal/base/datadir"
 	"berth.dev/berth/internal/base/group"
+	"berth.dev/berth/internal/base/memory"
 	"berth.dev/berth/internal/network/link"
 	"berth.dev/berth/internal/pki"
 	"berth.dev/berth/internal/preflight"
@@ -59,6 +60,11 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger, ready func()) error 
 	} else {
 		close(s.nodeReady)
 	}
+	units = append(units, group.Unit{Name: "memory", Run: func(ctx context.Context, ready func()) error {
+		ready()
+		memory.TrimWhenIdle(ctx)
+		return nil
+	}})
 	return group.Run(ctx, ready, units...)
 }
 
