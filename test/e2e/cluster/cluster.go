@@ -41,6 +41,9 @@ type Cluster struct {
 	bin  string
 	t    testing.TB
 
+	// namespace is where kubectl works; "" leaves it to kubectl.
+	namespace string
+
 	flags []string
 	run   *exec.Cmd
 	log   *logBuffer
@@ -126,7 +129,16 @@ func (c *Cluster) Log() string { return c.log.tail(1 << 20) }
 func (c *Cluster) Try(args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(c.t.Context(), 3*time.Minute)
 	defer cancel()
-	return c.Host.Run(ctx, filepath.Join(c.bin, "kubectl"), append([]string{"--kubeconfig", filepath.Join(c.Data, "kubeconfig")}, args...)...)
+	return c.Host.Run(ctx, filepath.Join(c.bin, "kubectl"), append(c.connection(), args...)...)
+}
+
+// connection are the flags that lead kubectl to this cluster and namespace.
+func (c *Cluster) connection() []string {
+	flags := []string{"--kubeconfig", filepath.Join(c.Data, "kubeconfig")}
+	if c.namespace != "" {
+		flags = append(flags, "--namespace", c.namespace)
+	}
+	return flags
 }
 
 // Kubectl runs kubectl, which must succeed, and returns what it printed
@@ -159,7 +171,7 @@ func (c *Cluster) Apply(manifest string, args ...string) string {
 // File writes a file that the host sees and returns its path.
 func (c *Cluster) File(name, content string) string {
 	c.t.Helper()
-	path := filepath.Join(c.Host.Dir, name)
+	path := c.Path(name)
 	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
 		c.t.Fatal(err)
 	}
