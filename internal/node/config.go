@@ -172,14 +172,7 @@ func (w *worker) clean() {
 	w.mu.Lock()
 	pod := w.pod
 	w.mu.Unlock()
-	removeCgroup(w.agent.cgroup(pod))
-	for _, qos := range []corev1.PodQOSClass{corev1.PodQOSGuaranteed, corev1.PodQOSBurstable, corev1.PodQOSBestEffort} {
-		other := pod.DeepCopy()
-		other.Status.QOSClass = qos // an orphan's class is not known
-		removeCgroup(w.agent.cgroup(other))
-	}
-	_ = os.RemoveAll(w.agent.logDirectory(pod))
-	_ = os.RemoveAll(w.agent.ownDirectory(string(pod.UID)))
+	w.agent.removeTraces(pod, w.agent.logDirectory(pod))
 }
 
 // awaitSources tries a container again as soon as a ConfigMap or Secret that

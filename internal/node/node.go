@@ -171,6 +171,7 @@ func (a *Agent) Run(ctx context.Context, ready func()) error {
 		if ready != nil {
 			ready()
 		}
+		a.ops.Go(a.sweep)
 		a.repair(ctx, resubscribed)
 	case <-ctx.Done():
 	}

@@ -3,6 +3,8 @@ package node_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -97,4 +99,39 @@ func TestRuntimeTrouble(t *testing.T) {
 	}
 	b.runtime.SetFail(nil)
 	b.eventually("gone", func() bool { return b.get("web-0") == nil && len(b.runtime.Sandboxes()) == 0 })
+}
+
+// What a killed agent left of a pod that nobody knows any more is removed at
+// the next start; what belongs to a pod stays.
+func TestTracesOfForgottenPodsAreSwept(t *testing.T) {
+	b := newBed(t)
+	b.create(demo("web-0"))
+	b.eventually("Ready", func() bool { return b.ready("web-0") })
+	b.stop()
+	gone := []string{
+		filepath.Join(b.dir.Kubelet(), "containers", "lost", "app"),
+		filepath.Join(b.dir.PodLogs(), "default_web-1_lost", "app"),
+	}
+	for _, dir := range gone {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.start()
+	b.eventually("swept", func() bool {
+		for _, dir := range gone {
+			if _, err := os.Stat(filepath.Dir(dir)); err == nil {
+				return false
+			}
+		}
+		return true
+	})
+	for _, dir := range []string{
+		filepath.Join(b.dir.Kubelet(), "containers", "uid-web-0"),
+		filepath.Join(b.dir.PodLogs(), "default_web-0_uid-web-0"),
+	} {
+		if _, err := os.Stat(dir); err != nil {
+			t.Error(err)
+		}
+	}
 }

@@ -70,7 +70,7 @@ func TestKilledAtAnyMoment(t *testing.T) {
 	}
 	for _, p := range pods {
 		if n := p.Status.ContainerStatuses[0].RestartCount; n != 0 {
-			t.Errorf("%s was restarted %d times", p.Name, n)
+			t.Errorf("%s was restarted %d times, last: %+v", p.Name, n, p.Status.ContainerStatuses[0].LastTerminationState.Terminated)
 		}
 	}
 	w.verdict(t)
@@ -202,10 +202,14 @@ func (s *story) nothingElse(pods []corev1.Pod) {
 	}
 	dir := datadir.Dir(s.c.Data)
 	want := strings.Join(uids, "\n")
-	s.c.Eventually(45*time.Second, want, func() string { return lines(s.c, "ls "+dir.Kubelet()+"/pods") })
-	s.c.Eventually(15*time.Second, want, func() string { return lines(s.c, "ls "+dir.Kubelet()+"/containers") })
-	s.c.Eventually(15*time.Second, want, func() string { return lines(s.c, "ls "+dir.PodLogs()+" | sed 's/.*_//' | sort") })
-	s.c.Eventually(15*time.Second, want, func() string {
+	for what, command := range map[string]string{
+		"volumes":     "ls " + dir.Kubelet() + "/pods",
+		"directories": "ls " + dir.Kubelet() + "/containers",
+		"logs":        "ls " + dir.PodLogs() + " | sed 's/.*_//' | sort",
+	} {
+		s.c.Eventually(15*time.Second, what+":\n"+want, func() string { return what + ":\n" + lines(s.c, command) })
+	}
+	s.c.Eventually(15*time.Second, "sandboxes:\n"+want, func() string {
 		list, err := s.w.runtime.ListPodSandbox(s.t.Context(), nil)
 		if err != nil {
 			return err.Error()
@@ -215,7 +219,7 @@ func (s *story) nothingElse(pods []corev1.Pod) {
 			have = append(have, item.Metadata.Uid)
 		}
 		slices.Sort(have)
-		return strings.Join(have, "\n")
+		return "sandboxes:\n" + strings.Join(have, "\n")
 	})
 	// An address rests for half a minute after a pod whose end nobody reported.
 	s.c.Eventually(60*time.Second, strings.Join(names, " "), func() string {

@@ -2,6 +2,7 @@ package cri
 
 import (
 	"strconv"
+	"strings"
 	"time"
 
 	"berth.dev/berth/internal/plan/podsync"
@@ -58,6 +59,10 @@ func DecodeContainer(sandboxID string, s *runtimeapi.ContainerStatus) Record {
 		r.User = user(s.User)
 	case runtimeapi.ContainerState_CONTAINER_EXITED:
 		r.Phase = podsync.Exited
+		if brokenOff(s) {
+			r.Phase = podsync.Created
+			break
+		}
 		r.ExitCode, r.Reason, r.Message = s.ExitCode, s.Reason, s.Message
 		if s.FinishedAt > 0 {
 			r.FinishedAt = time.Unix(0, s.FinishedAt)
@@ -70,6 +75,13 @@ func DecodeContainer(sandboxID string, s *runtimeapi.ContainerStatus) Record {
 		r.ExitCode, r.Reason = 137, podsync.ContainerStatusUnknown
 	}
 	return r
+}
+
+// brokenOff is true for a container whose start ended with the agent that asked
+// for it. It never ran: as one that was only created, it is made again without
+// counting a restart.
+func brokenOff(s *runtimeapi.ContainerStatus) bool {
+	return s.Reason == "StartError" && s.StartedAt <= 0 && strings.Contains(s.Message, "context canceled")
 }
 
 func user(u *runtimeapi.ContainerUser) *corev1.ContainerUser {
