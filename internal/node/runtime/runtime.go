@@ -8,8 +8,10 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"os"
@@ -112,10 +114,35 @@ func (r *Runtime) ensure(ctx context.Context) (process, error) {
 	if err := last.stop(5 * time.Second); err != nil {
 		return process{}, err
 	}
+	if err := r.dropDeadSockets(); err != nil {
+		return process{}, err
+	}
 	if err := os.WriteFile(r.cfg.file(), []byte(config), 0o600); err != nil {
 		return process{}, err
 	}
 	return r.start(ctx, hash)
+}
+
+// dropDeadSockets removes the sockets of shims that were killed. No containerd
+// runs, so no shim is about to listen on one.
+func (r *Runtime) dropDeadSockets() error {
+	entries, err := os.ReadDir(r.cfg.shimSocks())
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		path := filepath.Join(r.cfg.shimSocks(), e.Name())
+		conn, err := net.DialTimeout("unix", path, time.Second)
+		switch {
+		case err == nil:
+			conn.Close()
+		case errors.Is(err, syscall.ECONNREFUSED):
+			if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return fmt.Errorf("drop the socket of a dead shim: %w", err)
+			}
+		}
+	}
+	return nil
 }
 
 // hash covers the configuration and the programs, so that an upgrade of the

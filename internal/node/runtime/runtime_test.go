@@ -3,6 +3,7 @@ package runtime_test
 import (
 	"context"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -105,7 +106,20 @@ func TestContainerdOutlivesItsOwnerAndIsAdopted(t *testing.T) {
 	if again := pid(t, dir); again != first {
 		t.Errorf("the running containerd (pid %d) was not adopted: pid is %d", first, again)
 	}
-	// Killed, it is started again with what it knew.
+	// Killed, it is started again with what it knew; sockets of dead shims go.
+	dead, live := filepath.Join(dir.Run(), "s", "dead"), filepath.Join(dir.Run(), "s", "live")
+	for _, path := range []string{dead, live} {
+		l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.SetUnlinkOnClose(false)
+		if path == dead {
+			l.Close()
+			continue
+		}
+		defer l.Close()
+	}
 	if err := syscall.Kill(first, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
@@ -117,6 +131,12 @@ func TestContainerdOutlivesItsOwnerAndIsAdopted(t *testing.T) {
 		time.Sleep(5 * time.Millisecond)
 	}
 	second := pid(t, dir)
+	if _, err := os.Stat(dead); !os.IsNotExist(err) {
+		t.Errorf("the socket of a dead shim is still there: %v", err)
+	}
+	if _, err := os.Stat(live); err != nil {
+		t.Error(err)
+	}
 	stop()
 
 	// Another configuration replaces it.
