@@ -90,8 +90,8 @@ var (
 		module + "/internal/plan", module + "/spiderpool",
 	}
 	impureNames = map[string][]string{
-		"time":                                {"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "Tick", "NewTimer", "NewTicker"},
-		"fmt":                                 {"Print", "Printf", "Println", "Scan", "Scanf", "Scanln"},
+		"time":                                 {"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "Tick", "NewTimer", "NewTicker"},
+		"fmt":                                  {"Print", "Printf", "Println", "Scan", "Scanf", "Scanln"},
 		"k8s.io/apimachinery/pkg/apis/meta/v1": {"Now"},
 	}
 	impureOthers = []string{
