@@ -57,10 +57,9 @@ func Remove(dir datadir.Dir) error {
 		for _, f := range files {
 			problems = append(problems, os.Remove(f))
 		}
-		if len(files) > 0 { // these go when they are empty
-			_ = os.Remove(d)
-			_ = os.Remove(filepath.Dir(d))
-		}
+		// These go when they are empty, which does another runtime no harm.
+		_ = os.Remove(d)
+		_ = os.Remove(filepath.Dir(d))
 	}
 	return errors.Join(problems...)
 }
