@@ -54,21 +54,41 @@ func BenchmarkWithData(b *testing.B) {
 // BenchmarkIdle looks at a server with three demo pods from 60 s after they
 // are Ready, for 30 s.
 func BenchmarkIdle(b *testing.B) {
+	figures := map[string][]float64{}
+	for range runs {
+		for name, value := range idle(b) {
+			figures[name] = append(figures[name], value)
+		}
+	}
+	for name, values := range figures {
+		slices.Sort(values)
+		b.Logf("%s: %.2f", name, values)
+		b.ReportMetric(values[len(values)/2], name)
+	}
+	b.ReportMetric(0, "ns/op")
+}
+
+func idle(b *testing.B) map[string]float64 {
+	b.Helper()
+	const span = 30.0
 	c := cluster.New(b, "idle").Start()
 	demo(b, c)
 	time.Sleep(60 * time.Second)
 	client := c.Client()
-	const span = 30.0
 	cpu, writes := cluster.CPUSeconds(c.Proc(c.Program(), "stat")), revision(b, client)
 	time.Sleep(span * time.Second)
 	cpu = cluster.CPUSeconds(c.Proc(c.Program(), "stat")) - cpu
-	b.ReportMetric(100*cpu/span, "%core")
-	b.ReportMetric(float64(revision(b, client)-writes)/span, "writes/s")
+	writes = revision(b, client) - writes
 	status := c.Proc(c.Program(), "status")
-	b.ReportMetric(cluster.Kilobytes(status, "VmRSS")/1024, "MB-rss")
-	b.ReportMetric(cluster.Kilobytes(status, "RssAnon")/1024, "MB-anon")
-	b.ReportMetric(cluster.Kilobytes(c.Proc("*/containerd ", "status"), "VmRSS")/1024, "MB-containerd")
-	b.ReportMetric(0, "ns/op")
+	runtime := c.Proc("*/containerd ", "status")
+	c.Signal("KILL") // it must not run beside the next one
+	return map[string]float64{
+		"%core":         100 * cpu / span,
+		"writes/s":      float64(writes) / span,
+		"MB-rss":        cluster.Kilobytes(status, "VmRSS") / 1024,
+		"MB-anon":       cluster.Kilobytes(status, "RssAnon") / 1024,
+		"MB-containerd": cluster.Kilobytes(runtime, "VmRSS") / 1024,
+	}
 }
 
 // start launches the server and returns the times to /readyz and to node Ready.
