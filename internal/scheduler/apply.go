@@ -89,7 +89,7 @@ func (s *scheduler) refuse(ctx context.Context, pod *corev1.Pod, message string)
 		return nil
 	}
 	if err := s.env.Write.Status().Update(ctx, changed); err != nil {
-		return unlessGone(fmt.Errorf("say that pod %s/%s is unschedulable: %w", pod.Namespace, pod.Name, err))
+		return client.IgnoreNotFound(fmt.Errorf("say that pod %s/%s is unschedulable: %w", pod.Namespace, pod.Name, err))
 	}
 	s.env.Events.Event(pod, corev1.EventTypeWarning, "FailedScheduling", message)
 	return nil

@@ -83,7 +83,7 @@ func (s *scheduler) Reconcile(ctx context.Context, req reconcile.Request) (recon
 	default:
 		err = s.bind(ctx, pod, decision.Node)
 	}
-	return reconcile.Result{}, unlessGone(err)
+	return reconcile.Result{}, client.IgnoreNotFound(err)
 }
 
 // mine says that the pod waits for this scheduler.
@@ -147,11 +147,4 @@ func (s *scheduler) forget(uid types.UID) {
 	s.deciding.Lock()
 	defer s.deciding.Unlock()
 	delete(s.assumed, uid)
-}
-
-func unlessGone(err error) error {
-	if apierrors.IsNotFound(err) {
-		return nil
-	}
-	return err
 }

@@ -53,7 +53,7 @@ func (c *controller) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	service := &corev1.Service{}
 	if err := c.env.Cache.Get(ctx, req.NamespacedName, service); err != nil {
 		// The slices of a deleted Service go by their owner references.
-		return reconcile.Result{}, unlessGone(err)
+		return reconcile.Result{}, client.IgnoreNotFound(err)
 	}
 	if !selects(service) || service.DeletionTimestamp != nil {
 		return reconcile.Result{}, nil
@@ -79,7 +79,7 @@ func (c *controller) apply(ctx context.Context, write loop.Writer, plan endpoint
 	}
 	for _, slice := range plan.Delete {
 		err := write.Delete(ctx, slice.DeepCopy(), client.Preconditions{UID: &slice.UID})
-		if unlessGone(err) != nil {
+		if client.IgnoreNotFound(err) != nil {
 			return fmt.Errorf("delete endpoint slice %s/%s: %w", slice.Namespace, slice.Name, err)
 		}
 	}
@@ -102,13 +102,6 @@ func sliceService(o client.Object) []string {
 
 func namespaceEnds(err error) bool {
 	return apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause)
-}
-
-func unlessGone(err error) error {
-	if apierrors.IsNotFound(err) {
-		return nil
-	}
-	return err
 }
 
 func request(namespace, name string) reconcile.Request {

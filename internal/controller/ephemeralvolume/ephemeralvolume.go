@@ -40,7 +40,7 @@ type controller struct{ env loop.Env }
 func (c *controller) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
 	pod := &corev1.Pod{}
 	if err := c.env.Cache.Get(ctx, req.NamespacedName, pod); err != nil || pod.DeletionTimestamp != nil {
-		return reconcile.Result{}, unlessGone(err)
+		return reconcile.Result{}, client.IgnoreNotFound(err)
 	}
 	for i := range pod.Spec.Volumes {
 		if v := &pod.Spec.Volumes[i]; v.Ephemeral != nil {
@@ -106,11 +106,4 @@ func onClaim(ctx context.Context, read client.Reader, ev loop.Event) []reconcile
 		out = append(out, onPod(ctx, read, loop.Event{New: &pods.Items[i]})...)
 	}
 	return out
-}
-
-func unlessGone(err error) error {
-	if apierrors.IsNotFound(err) {
-		return nil
-	}
-	return err
 }

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -55,14 +54,14 @@ type controller struct {
 func (c *controller) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
 	cached := &corev1.Namespace{}
 	if err := c.env.Cache.Get(ctx, req.NamespacedName, cached); err != nil {
-		return reconcile.Result{}, unlessGone(err)
+		return reconcile.Result{}, client.IgnoreNotFound(err)
 	}
 	if cached.DeletionTimestamp == nil {
 		return reconcile.Result{}, nil
 	}
 	namespace := &corev1.Namespace{}
 	if err := c.env.Live.Get(ctx, req.NamespacedName, namespace); err != nil || namespace.UID != cached.UID {
-		return reconcile.Result{}, unlessGone(err)
+		return reconcile.Result{}, client.IgnoreNotFound(err)
 	}
 	if !slices.Contains(namespace.Spec.Finalizers, corev1.FinalizerKubernetes) {
 		return reconcile.Result{}, nil
@@ -80,7 +79,7 @@ func (c *controller) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	namespace.Spec.Finalizers = slices.DeleteFunc(namespace.Spec.Finalizers, func(f corev1.FinalizerName) bool {
 		return f == corev1.FinalizerKubernetes
 	})
-	if err := c.env.Write.SubResource("finalize").Update(ctx, namespace); unlessGone(err) != nil {
+	if err := c.env.Write.SubResource("finalize").Update(ctx, namespace); client.IgnoreNotFound(err) != nil {
 		return reconcile.Result{}, fmt.Errorf("let namespace %s go: %w", namespace.Name, err)
 	}
 	return reconcile.Result{}, nil
@@ -97,7 +96,7 @@ func (c *controller) say(ctx context.Context, namespace *corev1.Namespace, found
 		return nil
 	}
 	namespace.Status.Conditions = conditions
-	if err := c.env.Write.Status().Update(ctx, namespace); unlessGone(err) != nil {
+	if err := c.env.Write.Status().Update(ctx, namespace); client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("update the status of namespace %s: %w", namespace.Name, err)
 	}
 	return nil
@@ -124,11 +123,4 @@ func onContent(ctx context.Context, read client.Reader, ev loop.Event) []reconci
 		return nil
 	}
 	return []reconcile.Request{{NamespacedName: key}}
-}
-
-func unlessGone(err error) error {
-	if apierrors.IsNotFound(err) {
-		return nil
-	}
-	return err
 }

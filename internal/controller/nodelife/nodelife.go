@@ -61,7 +61,7 @@ type sign struct {
 func (c *controller) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
 	node := &corev1.Node{}
 	if err := c.env.Cache.Get(ctx, req.NamespacedName, node); err != nil {
-		return reconcile.Result{}, unlessGone(err)
+		return reconcile.Result{}, client.IgnoreNotFound(err)
 	}
 	now := c.env.Clock.Now()
 	s, err := c.listen(ctx, node, now)
@@ -111,14 +111,14 @@ func (c *controller) apply(ctx context.Context, node *corev1.Node, plan nodelife
 	if plan.Lost {
 		latest.Status.Conditions = plan.Conditions
 		if err := c.env.Write.Status().Update(ctx, latest); err != nil {
-			return unlessGone(fmt.Errorf("update the status of node %s: %w", node.Name, err))
+			return client.IgnoreNotFound(fmt.Errorf("update the status of node %s: %w", node.Name, err))
 		}
 		c.env.Events.Event(node, corev1.EventTypeNormal, "NodeNotReady", fmt.Sprintf("Node %s status is now: NodeNotReady", node.Name))
 	}
 	if plan.SetTaints {
 		latest.Spec.Taints = plan.Taints
 		if err := c.env.Write.Update(ctx, latest); err != nil {
-			return unlessGone(fmt.Errorf("update the taints of node %s: %w", node.Name, err))
+			return client.IgnoreNotFound(fmt.Errorf("update the taints of node %s: %w", node.Name, err))
 		}
 	}
 	return nil
@@ -142,7 +142,7 @@ func (c *controller) markPods(ctx context.Context, node *corev1.Node, lost bool)
 		changed := pod.DeepCopy()
 		changed.Status.Conditions[j].Status = corev1.ConditionFalse
 		changed.Status.Conditions[j].LastTransitionTime = metav1.NewTime(c.env.Clock.Now())
-		if err := c.env.Write.Status().Update(ctx, changed); unlessGone(err) != nil {
+		if err := c.env.Write.Status().Update(ctx, changed); client.IgnoreNotFound(err) != nil {
 			return fmt.Errorf("mark pod %s/%s of silent node %s: %w", pod.Namespace, pod.Name, node.Name, err)
 		}
 		c.env.Events.Event(pod, corev1.EventTypeWarning, "NodeNotReady", "Node is not ready")
@@ -175,11 +175,4 @@ func onLease(_ context.Context, _ client.Reader, ev loop.Event) []reconcile.Requ
 		return nil
 	}
 	return []reconcile.Request{{NamespacedName: types.NamespacedName{Name: ev.New.GetName()}}}
-}
-
-func unlessGone(err error) error {
-	if apierrors.IsNotFound(err) {
-		return nil
-	}
-	return err
 }

@@ -50,7 +50,7 @@ type collector struct {
 func (c *collector) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
 	pod := &corev1.Pod{}
 	if err := c.env.Cache.Get(ctx, req.NamespacedName, pod); err != nil {
-		return reconcile.Result{}, unlessGone(err)
+		return reconcile.Result{}, client.IgnoreNotFound(err)
 	}
 	if pod.Spec.NodeName == "" {
 		if pod.DeletionTimestamp == nil {
@@ -96,11 +96,11 @@ func (c *collector) remove(ctx context.Context, pod *corev1.Pod, why string) err
 		setDisrupted(&latest.Status, why, c.env.Clock.Now())
 		before := client.StrategicMergeFrom(pod, client.MergeFromWithOptimisticLock{})
 		if err := c.env.Write.Status().Patch(ctx, latest, before); err != nil {
-			return unlessGone(fmt.Errorf("mark pod %s/%s as failed: %w", pod.Namespace, pod.Name, err))
+			return client.IgnoreNotFound(fmt.Errorf("mark pod %s/%s as failed: %w", pod.Namespace, pod.Name, err))
 		}
 	}
 	err := c.env.Write.Delete(ctx, latest, client.GracePeriodSeconds(0), client.Preconditions{UID: &pod.UID})
-	if unlessGone(err) != nil {
+	if client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("delete pod %s/%s: %w", pod.Namespace, pod.Name, err)
 	}
 	return nil
@@ -148,11 +148,4 @@ func onNode(ctx context.Context, read client.Reader, ev loop.Event) []reconcile.
 		out = append(out, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&pods.Items[i])})
 	}
 	return out
-}
-
-func unlessGone(err error) error {
-	if apierrors.IsNotFound(err) {
-		return nil
-	}
-	return err
 }

@@ -10,7 +10,6 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/component-helpers/storage/ephemeral"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -50,7 +49,7 @@ func (p *protection) Reconcile(ctx context.Context, req reconcile.Request) (reco
 func (p *protection) claim(ctx context.Context, key types.NamespacedName) error {
 	claim := &corev1.PersistentVolumeClaim{}
 	if err := p.env.Cache.Get(ctx, key, claim); err != nil {
-		return unlessGone(err)
+		return client.IgnoreNotFound(err)
 	}
 	protected := slices.Contains(claim.Finalizers, volume.ClaimProtection)
 	switch {
@@ -106,7 +105,7 @@ func uses(pod *corev1.Pod, claim *corev1.PersistentVolumeClaim) bool {
 func (p *protection) volume(ctx context.Context, key types.NamespacedName) error {
 	pv := &corev1.PersistentVolume{}
 	if err := p.env.Cache.Get(ctx, key, pv); err != nil {
-		return unlessGone(err)
+		return client.IgnoreNotFound(err)
 	}
 	protected := slices.Contains(pv.Finalizers, volume.VolumeProtection)
 	switch {
@@ -127,7 +126,7 @@ func (p *protection) set(ctx context.Context, obj client.Object, finalizer strin
 	}
 	obj.SetFinalizers(finalizers)
 	if err := p.env.Write.Update(ctx, obj); err != nil {
-		return unlessGone(fmt.Errorf("set finalizer %s of %s/%s: %w", finalizer, obj.GetNamespace(), obj.GetName(), err))
+		return client.IgnoreNotFound(fmt.Errorf("set finalizer %s of %s/%s: %w", finalizer, obj.GetNamespace(), obj.GetName(), err))
 	}
 	return nil
 }
@@ -156,11 +155,4 @@ func onPod(ctx context.Context, read client.Reader, ev loop.Event) []reconcile.R
 		}
 	}
 	return out
-}
-
-func unlessGone(err error) error {
-	if apierrors.IsNotFound(err) {
-		return nil
-	}
-	return err
 }

@@ -59,7 +59,7 @@ func (p *provisioner) Reconcile(ctx context.Context, req reconcile.Request) (rec
 func (p *provisioner) provision(ctx context.Context, key types.NamespacedName) error {
 	claim := &corev1.PersistentVolumeClaim{}
 	if err := p.env.Cache.Get(ctx, key, claim); err != nil {
-		return unlessGone(err)
+		return client.IgnoreNotFound(err)
 	}
 	if claim.Spec.VolumeName != "" {
 		return nil
@@ -87,7 +87,7 @@ func (p *provisioner) provision(ctx context.Context, key types.NamespacedName) e
 		}
 	}
 	if err != nil {
-		return unlessGone(fmt.Errorf("provision a volume for claim %s: %w", key, err))
+		return client.IgnoreNotFound(fmt.Errorf("provision a volume for claim %s: %w", key, err))
 	}
 	for _, e := range plan.Events {
 		p.env.Events.Event(claim, e.Type, e.Reason, e.Message)
@@ -103,7 +103,7 @@ func (p *provisioner) observe(ctx context.Context, claim *corev1.PersistentVolum
 	}
 	class := &storagev1.StorageClass{}
 	if err := p.env.Cache.Get(ctx, types.NamespacedName{Name: name}, class); err != nil {
-		return state, unlessGone(err)
+		return state, client.IgnoreNotFound(err)
 	}
 	state.Class = class
 	err := p.env.Cache.Get(ctx, types.NamespacedName{Name: volume.LocalName(claim)}, &corev1.PersistentVolume{})
@@ -126,7 +126,7 @@ func (p *provisioner) observe(ctx context.Context, claim *corev1.PersistentVolum
 func (p *provisioner) release(ctx context.Context, name string) error {
 	pv := &corev1.PersistentVolume{}
 	if err := p.env.Cache.Get(ctx, types.NamespacedName{Name: name}, pv); err != nil {
-		return unlessGone(err)
+		return client.IgnoreNotFound(err)
 	}
 	hosts := volume.LocalHosts(pv)
 	if pv.DeletionTimestamp == nil || len(hosts) == 0 || !slices.Contains(pv.Finalizers, volume.LocalFinalizer) {
@@ -144,7 +144,7 @@ func (p *provisioner) release(ctx context.Context, name string) error {
 	changed := pv.DeepCopy()
 	changed.Finalizers = slices.DeleteFunc(changed.Finalizers, func(f string) bool { return f == volume.LocalFinalizer })
 	if err := p.env.Write.Update(ctx, changed); err != nil {
-		return unlessGone(fmt.Errorf("let go of volume %s, whose node is gone: %w", name, err))
+		return client.IgnoreNotFound(fmt.Errorf("let go of volume %s, whose node is gone: %w", name, err))
 	}
 	return nil
 }
@@ -197,11 +197,4 @@ func onOther(ctx context.Context, read client.Reader, _ loop.Event) []reconcile.
 		out = append(out, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&claims.Items[i])})
 	}
 	return out
-}
-
-func unlessGone(err error) error {
-	if apierrors.IsNotFound(err) {
-		return nil
-	}
-	return err
 }

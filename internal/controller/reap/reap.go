@@ -93,7 +93,7 @@ func (c *collector) Reconcile(ctx context.Context, req reconcile.Request) (recon
 	}
 	obj := kind.New()
 	if err := c.env.Cache.Get(ctx, key, obj); err != nil {
-		return reconcile.Result{}, unlessGone(err)
+		return reconcile.Result{}, client.IgnoreNotFound(err)
 	}
 	if err := c.collect(ctx, kind, obj, 0); err != nil {
 		return reconcile.Result{}, err
@@ -141,13 +141,6 @@ func ownerUIDs(o client.Object) []string {
 		out = append(out, string(ref.UID))
 	}
 	return out
-}
-
-func unlessGone(err error) error {
-	if apierrors.IsNotFound(err) {
-		return nil
-	}
-	return err
 }
 
 func wrap(doing string, kind Kind, o client.Object, err error) error {

@@ -20,7 +20,7 @@ import (
 func (b *binder) claim(ctx context.Context, write loop.Writer, key types.NamespacedName) error {
 	claim := &corev1.PersistentVolumeClaim{}
 	if err := b.env.Cache.Get(ctx, key, claim); err != nil {
-		return unlessGone(err)
+		return client.IgnoreNotFound(err)
 	}
 	state, err := b.observeClaim(ctx, claim)
 	if err != nil {
@@ -35,7 +35,7 @@ func (b *binder) claim(ctx context.Context, write loop.Writer, key types.Namespa
 	latest := claim
 	if plan.Claim != nil {
 		if err := write.Update(ctx, plan.Claim); err != nil {
-			return unlessGone(fmt.Errorf("update claim %s: %w", key, err))
+			return client.IgnoreNotFound(fmt.Errorf("update claim %s: %w", key, err))
 		}
 		latest = plan.Claim
 	}
@@ -43,7 +43,7 @@ func (b *binder) claim(ctx context.Context, write loop.Writer, key types.Namespa
 		changed := latest.DeepCopy()
 		changed.Status = *plan.Status
 		if err := write.Status().Update(ctx, changed); err != nil {
-			return unlessGone(fmt.Errorf("update the status of claim %s: %w", key, err))
+			return client.IgnoreNotFound(fmt.Errorf("update the status of claim %s: %w", key, err))
 		}
 	}
 	b.say(claim, plan.Events)
@@ -66,7 +66,7 @@ func (b *binder) observeClaim(ctx context.Context, claim *corev1.PersistentVolum
 		if err == nil {
 			state.Volumes = []*corev1.PersistentVolume{pv}
 		}
-		return state, unlessGone(err)
+		return state, client.IgnoreNotFound(err)
 	}
 	volumes := &corev1.PersistentVolumeList{}
 	if err := b.env.Cache.List(ctx, volumes); err != nil {

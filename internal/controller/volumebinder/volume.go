@@ -17,7 +17,7 @@ import (
 func (b *binder) volume(ctx context.Context, write loop.Writer, key types.NamespacedName) error {
 	pv := &corev1.PersistentVolume{}
 	if err := b.env.Cache.Get(ctx, key, pv); err != nil {
-		return unlessGone(err)
+		return client.IgnoreNotFound(err)
 	}
 	state := volume.VolumeState{Volume: pv}
 	var err error
@@ -28,7 +28,7 @@ func (b *binder) volume(ctx context.Context, write loop.Writer, key types.Namesp
 	latest := pv
 	if plan.Volume != nil {
 		if err := write.Update(ctx, plan.Volume); err != nil {
-			return unlessGone(fmt.Errorf("update volume %s: %w", pv.Name, err))
+			return client.IgnoreNotFound(fmt.Errorf("update volume %s: %w", pv.Name, err))
 		}
 		latest = plan.Volume
 	}
@@ -36,12 +36,12 @@ func (b *binder) volume(ctx context.Context, write loop.Writer, key types.Namesp
 		changed := latest.DeepCopy()
 		changed.Status = *plan.Status
 		if err := write.Status().Update(ctx, changed); err != nil {
-			return unlessGone(fmt.Errorf("update the status of volume %s: %w", pv.Name, err))
+			return client.IgnoreNotFound(fmt.Errorf("update the status of volume %s: %w", pv.Name, err))
 		}
 	}
 	if plan.Delete {
 		if err := write.Delete(ctx, pv.DeepCopy(), client.Preconditions{UID: &pv.UID}); err != nil {
-			return unlessGone(fmt.Errorf("delete volume %s: %w", pv.Name, err))
+			return client.IgnoreNotFound(fmt.Errorf("delete volume %s: %w", pv.Name, err))
 		}
 	}
 	b.say(pv, plan.Events)
@@ -71,5 +71,5 @@ func (b *binder) claimOf(ctx context.Context, pv *corev1.PersistentVolume) (*cor
 	if err = b.env.Live.Get(ctx, key, claim); err == nil {
 		return claim, nil
 	}
-	return nil, unlessGone(err)
+	return nil, client.IgnoreNotFound(err)
 }
