@@ -45,20 +45,27 @@ func (r *Runtime) Run(ctx context.Context, ready func()) error {
 	if err := r.prepare(); err != nil {
 		return err
 	}
+	served := false
 	for backoff := 10 * time.Millisecond; ; backoff = min(2*backoff, 10*time.Second) {
 		p, err := r.ensure(ctx)
-		if err != nil {
-			return err
-		}
-		ready()
-		ready = func() {}
-		began := time.Now()
-		if err := waitGone(ctx, p); err != nil {
-			return nil // asked to stop: containerd stays
-		}
-		r.log.Warn("containerd ended and is started again", "pid", p.PID, "log", r.cfg.log())
-		if time.Since(began) > time.Minute {
-			backoff = 10 * time.Millisecond
+		switch {
+		case err == nil:
+			ready()
+			ready, served = func() {}, true
+			began := time.Now()
+			if err := waitGone(ctx, p); err != nil {
+				return nil // asked to stop: containerd stays
+			}
+			r.log.Warn("containerd ended and is started again", "pid", p.PID, "log", r.cfg.log())
+			if time.Since(began) > time.Minute {
+				backoff = 10 * time.Millisecond
+			}
+		case ctx.Err() != nil:
+			return nil
+		case !served:
+			return err // nothing runs yet: somebody has to mend it
+		default: // it was killed while it started, or the disk is full: what runs goes on
+			r.log.Warn("containerd does not start, trying again", "in", backoff, "error", err)
 		}
 		select {
 		case <-ctx.Done():
