@@ -138,8 +138,20 @@ func (w *worker) volumeMount(pod *corev1.Pod, c *corev1.Container, index int, en
 		target = "/" + target
 	}
 	return &runtimeapi.Mount{
-		ContainerPath: target, HostPath: path, Readonly: m.ReadOnly, Propagation: cri.Propagation(m),
+		ContainerPath: target, HostPath: path, Readonly: m.ReadOnly || onlyRead(pod, m.Name), Propagation: cri.Propagation(m),
 	}, nil
+}
+
+// onlyRead says whether no container may write to a volume, whatever its mount
+// says: files that the API's objects are written to, and claims taken for reading.
+func onlyRead(pod *corev1.Pod, volume string) bool {
+	for i := range pod.Spec.Volumes {
+		if v := &pod.Spec.Volumes[i]; v.Name == volume {
+			claim := v.PersistentVolumeClaim
+			return v.ConfigMap != nil || v.Secret != nil || v.DownwardAPI != nil || v.Projected != nil || claim != nil && claim.ReadOnly
+		}
+	}
+	return false
 }
 
 func (w *worker) subPath(pod *corev1.Pod, c *corev1.Container, index int, root, sub string) (string, error) {
