@@ -17,7 +17,8 @@ func newDown(s streams) *cobra.Command {
 		Long: `Stop the server, its pods (each with its grace period) and its container
 runtime, and remove its mounts, control groups, addresses, routes and rules.
 The data directory stays: berth server brings everything back.`,
-		Args: cobra.NoArgs,
+		Example: "  berth down\n  berth down --data-dir /srv/berth",
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			dir, err := c.dir()
 			if err != nil {

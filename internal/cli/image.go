@@ -3,8 +3,10 @@ package cli
 import (
 	"context"
 	"fmt"
+	"os"
 	"text/tabwriter"
 
+	"github.com/containerd/log"
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
@@ -22,6 +24,14 @@ func newImage(s streams) *cobra.Command {
 func withStore(c *connection, f func(*image.Store) error) error {
 	dir, err := c.dir()
 	if err != nil {
+		return err
+	}
+	if _, err := os.Stat(dir.RuntimeSocket()); err != nil {
+		return fmt.Errorf("no container runtime in %s: %w; start it with `berth server --data-dir %s`, or name another with --data-dir",
+			dir.Path(), err, dir.Path())
+	}
+	// What the libraries have to say is in the error.
+	if err := log.SetLevel("error"); err != nil {
 		return err
 	}
 	store, err := image.Open(dir.RuntimeSocket())
@@ -59,6 +69,7 @@ func newImageList(s streams) *cobra.Command {
 		Use:     "ls",
 		Aliases: []string{"list"},
 		Short:   "List the images on this node",
+		Example: "  berth image ls",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return withStore(&c, func(store *image.Store) error { return listImages(cmd.Context(), s, store) })

@@ -21,9 +21,10 @@ func newUninstall(s streams) *cobra.Command {
 	var yes bool
 	var bundle string
 	cmd := &cobra.Command{
-		Use:   "uninstall",
-		Short: "Stop everything and remove the data directory: all data is lost",
-		Args:  cobra.NoArgs,
+		Use:     "uninstall",
+		Short:   "Stop everything and remove the data directory: all data is lost",
+		Example: "  berth uninstall --yes\n  berth uninstall --data-dir /srv/berth",
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			dir, err := c.dir()
 			if err != nil {

@@ -11,9 +11,10 @@ import (
 
 func newVersion(s streams) *cobra.Command {
 	return &cobra.Command{
-		Use:   "version",
-		Short: "Print the version of Berth and of the Kubernetes API it serves",
-		Args:  cobra.NoArgs,
+		Use:     "version",
+		Short:   "Print the version of Berth and of the Kubernetes API it serves",
+		Example: "  berth version",
+		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			v := version.Get()
 			fmt.Fprintf(s.out, "berth %s (commit %s)\nKubernetes API %s\n%s\n",
