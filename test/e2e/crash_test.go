@@ -76,7 +76,7 @@ func TestKilledAtAnyMoment(t *testing.T) {
 	w.verdict(t)
 	s.nothingElse(pods)
 	s.deleteAll()
-	leftovers(t, c)
+	leftovers(t, w)
 }
 
 // story does things to a set and knows what is wanted.
@@ -256,8 +256,13 @@ func lines(c *cluster.Cluster, command string) string {
 }
 
 // leftovers fails for what pods have left on a host that has none any more.
-func leftovers(t *testing.T, c *cluster.Cluster) {
+func leftovers(t *testing.T, w *witness) {
 	t.Helper()
+	c := w.c
+	// Sockets of shims that were killed go when containerd starts.
+	w.kill(t, w.containerd(t))
+	c.Kill()
+	c.Start()
 	for what, command := range map[string]string{
 		"on disk":     "ls -A " + c.Data + "/volumes " + c.Data + "/kubelet/pods " + c.Data + "/kubelet/containers " + c.Data + "/log/pods 2>/dev/null | grep -v ':$' | grep .",
 		"mounted":     "grep -E 'overlay|netns|kubernetes.io|shm' /proc/mounts | grep " + c.Data,

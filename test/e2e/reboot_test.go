@@ -71,5 +71,5 @@ func TestReboot(t *testing.T) {
 		t.Error(p)
 	}
 	(&story{t: t, c: c, w: w, client: client, replicas: 3}).deleteAll()
-	leftovers(t, c)
+	leftovers(t, w)
 }
