@@ -42,8 +42,11 @@ func (s *server) agent() ([]group.Unit, error) {
 	a := &agent{server: s, bundle: bundle}
 	units := []group.Unit{
 		{Name: "registration", After: []string{"api server"}, Run: a.runRegistration},
-		{Name: "network", After: []string{"registration"}, Run: a.runNetwork},
-		{Name: "services", After: []string{"network"}, Run: a.runServices},
+		{Name: "links", Run: a.runLinks},
+		{Name: "network", After: []string{"links", "registration"}, Run: a.runNetwork},
+		// Names and services are answered again as soon as the API is: running
+		// pods rely on them while berth restarts.
+		{Name: "services", After: []string{"links", "api server"}, Run: a.runServices},
 		{Name: "node agent", After: []string{"registration", "images"}, Run: a.runAgent},
 	}
 	if s.cfg.ContainerRuntimeEndpoint == "" {

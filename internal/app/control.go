@@ -70,6 +70,7 @@ func (s *server) runAPI(ctx context.Context, ready func()) (err error) {
 func (s *server) runControllers(ctx context.Context, ready func()) error {
 	loops, err := all.Loops(all.Config{
 		RootCA: s.pki.CA.CertPEM, IPAM: ipam.Config{ClusterCIDRs: s.cluster}, RESTConfig: s.as,
+		NoLocalStorage: !s.enabled("local-storage"),
 	})
 	if err != nil {
 		return err

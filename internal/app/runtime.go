@@ -9,11 +9,13 @@ import (
 
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 
+	"berth.dev/berth/internal/base/datadir"
 	"berth.dev/berth/internal/image"
 	"berth.dev/berth/internal/network/cni"
 	"berth.dev/berth/internal/node/cri"
 	"berth.dev/berth/internal/node/register"
 	"berth.dev/berth/internal/node/runtime"
+	"berth.dev/berth/internal/preflight"
 )
 
 // runtimeTimeout is how long a runtime may take to say who it is.
@@ -24,7 +26,12 @@ func (a *agent) runRuntime(ctx context.Context, ready func()) error {
 	if err := cni.WriteConfig(a.dir); err != nil {
 		return err
 	}
-	return runtime.New(runtime.Config{Dir: a.dir, BundleDir: a.bundle, RestrictOOMScore: !a.facts.OOMAdjust}, a.log).Run(ctx, ready)
+	return runtime.New(runtimeConfig(a.dir, a.bundle, a.facts), a.log).Run(ctx, ready)
+}
+
+// runtimeConfig is how an instance's containerd is set up on this machine.
+func runtimeConfig(dir datadir.Dir, bundle string, facts preflight.Facts) runtime.Config {
+	return runtime.Config{Dir: dir, BundleDir: bundle, RestrictOOMScore: !facts.OOMAdjust}
 }
 
 // criEndpoint is the runtime's socket: the bundle's containerd or the user's own.

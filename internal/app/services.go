@@ -13,11 +13,18 @@ import (
 	"berth.dev/berth/internal/network/proxy"
 )
 
-// runNetwork sets the node's routes and answers the CNI plugin.
-func (a *agent) runNetwork(ctx context.Context, ready func()) error {
+// runLinks sets the node's routes; they stay in the kernel.
+func (a *agent) runLinks(ctx context.Context, ready func()) error {
 	if err := setUpNetwork(a.dir, link.Node{PodCIDRs: a.cluster, ServiceCIDRs: a.services, Local: a.dns, NodeIPs: a.nodeIPs}); err != nil {
 		return err
 	}
+	ready()
+	<-ctx.Done()
+	return nil
+}
+
+// runNetwork answers the CNI plugin.
+func (a *agent) runNetwork(ctx context.Context, ready func()) error {
 	c, err := cni.New(cni.Config{Client: a.as("system:node:"+a.nodeName, "system:nodes"), NodeName: a.nodeName, NodeIPs: a.nodeIPs, Dir: a.dir, Log: a.log})
 	if err != nil {
 		return err

@@ -81,7 +81,7 @@ func newReal(t *testing.T, bundle string) *real {
 	must(err)
 	must(netlink.LinkSetUp(lo))
 
-	base, err := os.MkdirTemp("/tmp/berth", "nr")
+	base, err := os.MkdirTemp("", "nr")
 	if err != nil {
 		base, err = os.MkdirTemp("", "nr")
 	}

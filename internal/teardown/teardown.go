@@ -22,10 +22,11 @@ import (
 
 // Instance is what is taken down.
 type Instance struct {
-	Dir       datadir.Dir
-	BundleDir string
+	Dir datadir.Dir
 	// Holder is the PID of the running server, or 0.
 	Holder int
+	// Runtime is how the server configures containerd; an equal one is not restarted.
+	Runtime runtime.Config
 	// Network removes addresses, routes and rules.
 	Network func() error
 	Log     func(format string, a ...any)
@@ -40,9 +41,8 @@ func (i Instance) Down(ctx context.Context) error {
 	if err := i.stopPods(ctx); err != nil {
 		return err
 	}
-	cfg := runtime.Config{Dir: i.Dir, BundleDir: i.BundleDir}
 	return errors.Join(
-		runtime.Stop(cfg),
+		runtime.Stop(i.Runtime),
 		i.Network(),
 		unmountBelow(i.Dir.Path()),
 		unmountBelow(i.Dir.Run()),
@@ -98,7 +98,7 @@ func (i Instance) stopPods(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	ready, ended := make(chan struct{}), make(chan error, 1)
-	r := runtime.New(runtime.Config{Dir: i.Dir, BundleDir: i.BundleDir, RestrictOOMScore: true}, slog.New(slog.DiscardHandler))
+	r := runtime.New(i.Runtime, slog.New(slog.DiscardHandler))
 	go func() { ended <- r.Run(ctx, func() { close(ready) }) }()
 	select {
 	case err := <-ended:

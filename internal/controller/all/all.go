@@ -33,6 +33,8 @@ type Config struct {
 	RootCA []byte
 	// IPAM says what the cluster's own address pools are.
 	IPAM ipam.Config
+	// NoLocalStorage leaves out the local provisioner.
+	NoLocalStorage bool
 	// Kinds are the built-in kinds that are served; nil means api.Kinds().
 	Kinds []api.Kind
 	// RESTConfig gives the two loops that must know custom kinds their own
@@ -55,7 +57,6 @@ func Loops(config Config) ([]loop.Loop, error) {
 		scheduler.Loop(),
 		addresses,
 		volumebinder.Loop(),
-		provisioner.Loop(),
 		endpointslice.Loop(),
 		serviceaccount.AccountLoop(),
 		serviceaccount.RootCALoop(config.RootCA),
@@ -63,6 +64,9 @@ func Loops(config Config) ([]loop.Loop, error) {
 		ephemeralvolume.Loop(),
 		nodelife.Loop(),
 		podgc.Loop(),
+	}
+	if !config.NoLocalStorage {
+		loops = append(loops, provisioner.Loop())
 	}
 	collected := collectable(config.Kinds, typed(loops))
 	var watched []client.Object
