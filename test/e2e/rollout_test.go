@@ -1,0 +1,143 @@
+package e2e
+
+import (
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"berth.dev/berth/test/e2e/cluster"
+)
+
+const hash = "[bcdfghjklmnpqrstvwxz2456789]{8,10}"
+
+// demo puts the demo set into the story's namespace.
+func demo(t *testing.T, c *cluster.Cluster) {
+	t.Helper()
+	c.Kubectl("apply", "-f", filepath.Join(repo(t), "examples/demo/web.yaml"))
+	c.Kubectl("rollout", "status", "sts/web", "--timeout=60s")
+}
+
+// A change of the template replaces pods from the last to the first; each keeps
+// its claim, its address and what it had on its disk. Revisions have upstream's names.
+func rollouts(t *testing.T, c *cluster.Cluster) {
+	demo(t, c)
+	kept := `jsonpath={range .items[*]}{.metadata.name} {.status.podIP} {.spec.volumes[0].persistentVolumeClaim.claimName}{"\n"}{end}`
+	volumes := `jsonpath={range .items[*]}{.metadata.name} {.spec.volumeName}{"\n"}{end}`
+	pods, claims := c.Kubectl("get", "pods", "-o", kept), c.Kubectl("get", "pvc", "-o", volumes)
+	matches(t, "revisions", c.Kubectl("get", "controllerrevisions", "-o", "name"), "controllerrevision.apps/web-"+hash)
+	first := c.Kubectl("get", "sts", "web", "-o", "jsonpath={.status.currentRevision}")
+
+	watch := c.Spawn("get", "pods", "--watch", "--output-watch-events", "-o", `jsonpath={.type} {.object.metadata.name}{"\n"}`)
+	c.Eventually(10*time.Second, "3", func() string { return strconv.Itoa(strings.Count(watch.Said(), "ADDED")) })
+	same(t, "set env", c.Kubectl("set", "env", "sts/web", "A=1"), "statefulset.apps/web env updated")
+	status := c.Kubectl("rollout", "status", "sts/web", "--timeout=60s")
+	same(t, "end of rollout status", lastLine(status), "partitioned roll out complete: 3 new pods have been updated...")
+	c.Eventually(10*time.Second, "ADDED web-2 web-1 web-0 DELETED web-2 web-1 web-0", func() string {
+		var added, deleted []string
+		for line := range strings.Lines(watch.Said()) {
+			kind, name, _ := strings.Cut(strings.TrimSpace(line), " ")
+			switch kind {
+			case "ADDED":
+				added = append(added, name)
+			case "DELETED":
+				deleted = append(deleted, name)
+			}
+		}
+		return "ADDED " + strings.Join(added[min(3, len(added)):], " ") + " DELETED " + strings.Join(deleted, " ")
+	})
+	same(t, "what pods keep", c.Kubectl("get", "pods", "-o", kept), pods)
+	same(t, "claims", c.Kubectl("get", "pvc", "-o", volumes), claims)
+	second := c.Kubectl("get", "sts", "web", "-o", "jsonpath={.status.currentRevision}")
+	if second == first {
+		t.Error("the revision did not change")
+	}
+	same(t, "history", c.Kubectl("rollout", "history", "sts/web"), "statefulset.apps/web \nREVISION  CHANGE-CAUSE\n1         <none>\n2         <none>")
+	says(t, "history of one", c.Kubectl("rollout", "history", "sts/web", "--revision=2"), "statefulset.apps/web with revision #2", "A:\t1")
+
+	says(t, "undo", c.Kubectl("rollout", "undo", "sts/web"), "statefulset.apps/web rolled back")
+	c.Kubectl("rollout", "status", "sts/web", "--timeout=60s")
+	same(t, "revision after undo", c.Kubectl("get", "sts", "web", "-o", "jsonpath={.status.currentRevision}"), first)
+	same(t, "history after undo", c.Kubectl("rollout", "history", "sts/web"), "statefulset.apps/web \nREVISION  CHANGE-CAUSE\n2         <none>\n3         <none>")
+	same(t, "restart", c.Kubectl("rollout", "restart", "sts/web"), "statefulset.apps/web restarted")
+	c.Kubectl("rollout", "status", "sts/web", "--timeout=60s")
+	matches(t, "restartedAt", c.Kubectl("get", "pod", "web-0", "-o", `jsonpath={.metadata.annotations.kubectl\.kubernetes\.io/restartedAt}`), "20.+")
+	same(t, "what pods keep in the end", c.Kubectl("get", "pods", "-o", kept), pods)
+	c.Kubectl("delete", "sts,svc", "web")
+}
+
+// partition holds back the lower ordinals; Parallel starts all at once; a set
+// that is scaled to 0 comes back with its claims.
+func partitionAndParallel(t *testing.T, c *cluster.Cluster) {
+	demo(t, c)
+	c.Kubectl("patch", "sts", "web", "-p", `{"spec":{"updateStrategy":{"rollingUpdate":{"partition":2}},"template":{"metadata":{"annotations":{"v":"2"}}}}}`)
+	status := c.Kubectl("rollout", "status", "sts/web", "--timeout=60s")
+	same(t, "rollout status", lastLine(status), "partitioned roll out complete: 1 new pods have been updated...")
+	annotations := `jsonpath={range .items[*]}{.metadata.name}={.metadata.annotations.v} {end}`
+	same(t, "who is new", c.Kubectl("get", "pods", "-o", annotations), "web-0= web-1= web-2=2")
+	c.Kubectl("delete", "pod", "web-0")
+	c.Kubectl("rollout", "status", "sts/web", "--timeout=60s")
+	c.Kubectl("wait", "--for=condition=Ready", "pod/web-0", "--timeout=30s")
+	same(t, "a pod below the partition comes back as it was", c.Kubectl("get", "pods", "-o", annotations), "web-0= web-1= web-2=2")
+	c.Kubectl("patch", "sts", "web", "-p", `{"spec":{"updateStrategy":{"rollingUpdate":{"partition":0}}}}`)
+	c.Kubectl("rollout", "status", "sts/web", "--timeout=60s")
+	same(t, "all are new", c.Kubectl("get", "pods", "-o", annotations), "web-0=2 web-1=2 web-2=2")
+
+	claims := c.Kubectl("get", "pvc", "-o", `jsonpath={range .items[*]}{.metadata.name} {.spec.volumeName}{"\n"}{end}`)
+	c.Kubectl("scale", "sts", "web", "--replicas=0")
+	c.Eventually(30*time.Second, "", func() string { return c.Kubectl("get", "pods", "-o", "name", "--ignore-not-found") })
+	same(t, "status", c.Kubectl("get", "sts", "web", "--no-headers", "-o", "custom-columns=R:.spec.replicas,S:.status.replicas"), "0     0")
+	c.Kubectl("scale", "sts", "web", "--replicas=3")
+	c.Kubectl("rollout", "status", "sts/web", "--timeout=60s")
+	same(t, "claims", c.Kubectl("get", "pvc", "-o", `jsonpath={range .items[*]}{.metadata.name} {.spec.volumeName}{"\n"}{end}`), claims)
+	c.Kubectl("delete", "sts", "web")
+
+	// A readiness that comes late shows that none waits for another.
+	c.Apply(`
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: many}
+spec:
+  serviceName: many
+  podManagementPolicy: Parallel
+  replicas: 4
+  selector: {matchLabels: {app: many}}
+  template:
+    metadata: {labels: {app: many}}
+    spec:
+      terminationGracePeriodSeconds: 0
+      containers: [{name: c, image: "berth.dev/demo:1", readinessProbe: {exec: {command: [/nope]}}}]
+`)
+	c.Eventually(20*time.Second, "many-0 many-1 many-2 many-3", func() string {
+		return c.Kubectl("get", "pods", "-l", "app=many", "--field-selector", "status.phase=Running", "-o", "jsonpath={.items[*].metadata.name}")
+	})
+	same(t, "none is ready", c.Kubectl("get", "sts", "many", "-o", "jsonpath={.status.replicas} {.status.readyReplicas}"), "4")
+	c.Kubectl("scale", "sts", "many", "--replicas=1")
+	c.Eventually(20*time.Second, "many-0", func() string {
+		return c.Kubectl("get", "pods", "-l", "app=many", "-o", "jsonpath={.items[*].metadata.name}")
+	})
+	c.Kubectl("delete", "sts", "many")
+}
+
+// Pods of a set that was deleted without them run on, and a new set of the same
+// name takes them over as they are.
+func orphansAreAdopted(t *testing.T, c *cluster.Cluster) {
+	demo(t, c)
+	pods := func() string {
+		return c.Kubectl("get", "pods", "-o", `jsonpath={range .items[*]}{.metadata.name} {.metadata.uid} {.status.containerStatuses[0].restartCount}{"\n"}{end}`)
+	}
+	before := pods()
+	c.Kubectl("delete", "sts", "web", "--cascade=orphan")
+	same(t, "orphans", pods(), before)
+	c.Eventually(10*time.Second, "", func() string {
+		return strings.TrimSpace(c.Kubectl("get", "pods,controllerrevisions", "-o", "jsonpath={.items[*].metadata.ownerReferences[*].name}"))
+	})
+	demo(t, c)
+	c.Eventually(10*time.Second, "web web web web", func() string {
+		return c.Kubectl("get", "pods,controllerrevisions", "-o", "jsonpath={.items[*].metadata.ownerReferences[*].name}")
+	})
+	same(t, "adopted", pods(), before)
+	c.Kubectl("delete", "sts", "web", "--cascade=foreground", "--timeout=30s")
+	same(t, "pods after a foreground deletion", c.Kubectl("get", "pods", "-o", "name", "--ignore-not-found"), "")
+}
