@@ -15,6 +15,7 @@ import (
 
 func TestMain(m *testing.M) {
 	host.Main()
+	etcdMain()
 	os.Exit(m.Run())
 }
 
