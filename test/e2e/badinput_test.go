@@ -42,7 +42,8 @@ func badInput(t *testing.T, c *cluster.Cluster) {
 			creating + `StatefulSet in version "v1" cannot be handled as a StatefulSet: json: cannot unmarshal string into Go struct field StatefulSetSpec.spec.replicas of type int32`,
 		},
 		"wrong type server side": {
-			set("replicas: 0", "replicas: many"), []string{"--server-side"},
+			set("replicas: 0", "replicas: many"),
+			[]string{"--server-side"},
 			`Error from server: failed to create typed patch object (NAMESPACE/bad; apps/v1, Kind=StatefulSet): .spec.replicas: expected numeric (int or float), got string`,
 		},
 		"unknown field": {
@@ -50,11 +51,13 @@ func badInput(t *testing.T, c *cluster.Cluster) {
 			creating + `StatefulSet in version "v1" cannot be handled as a StatefulSet: strict decoding error: unknown field "spec.foo"`,
 		},
 		"two unknown fields": {
-			set("replicas: 0", "replicas: 0\n  foo: 1", "name: c,", "name: c, imge: x,"), []string{"--validate=strict"},
+			set("replicas: 0", "replicas: 0\n  foo: 1", "name: c,", "name: c, imge: x,"),
+			[]string{"--validate=strict"},
 			creating + `StatefulSet in version "v1" cannot be handled as a StatefulSet: strict decoding error: unknown field "spec.foo", unknown field "spec.template.spec.containers[0].imge"`,
 		},
 		"unknown field server side": {
-			set("replicas: 0", "replicas: 0\n  foo: 1"), []string{"--server-side"},
+			set("replicas: 0", "replicas: 0\n  foo: 1"),
+			[]string{"--server-side"},
 			`Error from server: failed to create typed patch object (NAMESPACE/bad; apps/v1, Kind=StatefulSet): .spec.foo: field not declared in schema`,
 		},
 		"selector does not match": {
