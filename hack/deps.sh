@@ -2,6 +2,8 @@
 # Installs the Debian packages that building and running Berth need and this
 # machine lacks. Prints nothing when all are there.
 set -euo pipefail
+# A bare container root has no /etc/hosts; the container runtime copies it into pods.
+[ -e /etc/hosts ] || printf '127.0.0.1 localhost\n::1 localhost\n' >/etc/hosts
 packages=()
 need() { # need COMMAND-OR-FILE PACKAGE
 	if [[ $1 == /* ]]; then [ -e "$1" ] || packages+=("$2"); else command -v "$1" >/dev/null || packages+=("$2"); fi

@@ -155,6 +155,9 @@ func checkKernel(p Probes, facts Facts, fatal, warn func(check, format string, a
 	if err := p.Forwarding(); err != nil {
 		fatal("ip_forward", "packets cannot be forwarded to pods: net.ipv4.ip_forward cannot be set: %v; run `sysctl -w net.ipv4.ip_forward=1`", err)
 	}
+	if err := p.Hosts(); err != nil {
+		fatal("hosts", "%v: the container runtime gives every pod a copy of it; create it with `echo 127.0.0.1 localhost > /etc/hosts`", err)
+	}
 	if !facts.OOMAdjust {
 		warn("oom", "CAP_SYS_RESOURCE is missing: the kernel will not be told which pods to spare when memory runs out")
 	}

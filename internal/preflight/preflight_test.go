@@ -26,7 +26,7 @@ func fine() Probes {
 		Listen:     func(string, int) error { return nil },
 		Holder:     func(int) string { return "" },
 		Filesystem: func(string) bool { return true },
-		Nftables:   ok, Veth: ok, Openat2: ok, Forwarding: ok,
+		Nftables:   ok, Veth: ok, Openat2: ok, Forwarding: ok, Hosts: ok,
 	}
 }
 
@@ -63,6 +63,9 @@ func TestCheck(t *testing.T) {
 			p.Cgroups = func() (int, []string) { return 0, nil }
 			p.Forwarding = func() error { return unix.EROFS }
 		}, []string{"the kernel has no overlay", "the kernel cannot filter", "the kernel cannot make veth", "the kernel is older", "no cgroups are mounted", "packets cannot be forwarded"}, nil},
+		{"bare container root", func(p *Probes, _ *Config) {
+			p.Hosts = func() error { _, err := os.Stat("/nowhere/hosts"); return err }
+		}, []string{"stat /nowhere/hosts: no such file or directory: the container runtime gives every pod a copy of it; create it with"}, nil},
 		{"few controllers, few rights", func(p *Probes, _ *Config) {
 			p.Cgroups = func() (int, []string) { return 1, []string{"cpu", "pids"} }
 			p.Capability = func(int) bool { return false }

@@ -28,6 +28,7 @@ type Probes struct {
 	Veth       func() error
 	Openat2    func() error
 	Forwarding func() error
+	Hosts      func() error
 }
 
 // Machine asks the real one.
@@ -44,6 +45,7 @@ func Machine() Probes {
 		Veth:       hasVeth,
 		Openat2:    hasOpenat2,
 		Forwarding: func() error { return canForward("/proc/sys/net/ipv4/ip_forward") },
+		Hosts:      func() error { _, err := os.Stat("/etc/hosts"); return err },
 	}
 }
 
