@@ -20,6 +20,8 @@ type Nodes struct {
 	verified http.RoundTripper
 	// unverified is for clients that ask to skip the check of the agent's certificate.
 	unverified http.RoundTripper
+	// streams is verified, for connections that are upgraded.
+	streams http.RoundTripper
 }
 
 // dialWithin bounds how long a dead node keeps a client waiting.
@@ -30,24 +32,28 @@ func NewNodes(get func(ctx context.Context, name string) (*corev1.Node, error), 
 	n := &Nodes{get: get}
 	tls.Insecure = tls.CAFile == ""
 	var err error
-	if n.verified, err = roundTripper(tls); err != nil {
+	dial := (&net.Dialer{Timeout: dialWithin, KeepAlive: dialWithin}).DialContext
+	if n.verified, err = roundTripper(tls, dial); err != nil {
+		return nil, err
+	}
+	if n.streams, err = roundTripper(tls, drain(dial)); err != nil {
 		return nil, err
 	}
 	tls.Insecure, tls.CAFile = true, ""
-	if n.unverified, err = roundTripper(tls); err != nil {
+	if n.unverified, err = roundTripper(tls, dial); err != nil {
 		return nil, err
 	}
 	return n, nil
 }
 
-func roundTripper(tls rest.TLSClientConfig) (http.RoundTripper, error) {
+func roundTripper(tls rest.TLSClientConfig, dial func(context.Context, string, string) (net.Conn, error)) (http.RoundTripper, error) {
 	config, err := rest.TLSConfigFor(&rest.Config{TLSClientConfig: tls})
 	if err != nil {
 		return nil, fmt.Errorf("client certificate for node agents: %w", err)
 	}
 	return utilnet.SetOldTransportDefaults(&http.Transport{
 		TLSClientConfig:     config,
-		DialContext:         (&net.Dialer{Timeout: dialWithin, KeepAlive: dialWithin}).DialContext,
+		DialContext:         dial,
 		MaxIdleConnsPerHost: 4,
 	}), nil
 }

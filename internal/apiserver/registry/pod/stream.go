@@ -78,11 +78,11 @@ func (s *Stream) Connect(ctx context.Context, name string, options runtime.Objec
 		return nil, err
 	}
 	where.Path, where.RawQuery = path, query.Encode()
-	plain := proxy.NewUpgradeAwareHandler(where, s.nodes.verified, false, true, proxy.NewErrorResponder(responder))
+	plain := proxy.NewUpgradeAwareHandler(where, s.nodes.streams, false, true, proxy.NewErrorResponder(responder))
 	if streams == nil {
 		return streamproxy.NewTranslatingHandler(plain, streamproxy.NewTunnelingHandler(plain), wsstream.IsWebSocketRequestWithTunnelingProtocol), nil
 	}
-	translated := streamproxy.NewStreamTranslatorHandler(where, s.nodes.verified, 0, *streams)
+	translated := streamproxy.NewStreamTranslatorHandler(where, s.nodes.streams, 0, *streams)
 	return streamproxy.NewTranslatingHandler(plain, translated, wsstream.IsWebSocketRequestWithStreamCloseProtocol), nil
 }
 
