@@ -259,7 +259,17 @@ func lines(c *cluster.Cluster, command string) string {
 func leftovers(t *testing.T, w *witness) {
 	t.Helper()
 	c := w.c
-	// Sockets of shims that were killed go when containerd starts.
+	c.Eventually(15*time.Second, "", func() string {
+		var of []string
+		for _, p := range c.Host.Processes() {
+			if strings.HasPrefix(p, "/demo") || strings.HasPrefix(p, "/pause") || strings.Contains(p, "containerd-shim") {
+				of = append(of, p)
+			}
+		}
+		return strings.Join(of, "\n")
+	})
+	// Sockets of shims that were killed go when containerd starts; a shim that is
+	// just ending would keep its own.
 	w.kill(t, w.containerd(t))
 	c.Kill()
 	c.Start()
@@ -273,13 +283,4 @@ func leftovers(t *testing.T, w *witness) {
 	} {
 		c.Eventually(15*time.Second, what+": ", func() string { return what + ": " + lines(c, command) })
 	}
-	c.Eventually(15*time.Second, "", func() string {
-		var of []string
-		for _, p := range c.Host.Processes() {
-			if strings.HasPrefix(p, "/demo") || strings.HasPrefix(p, "/pause") || strings.Contains(p, "containerd-shim") {
-				of = append(of, p)
-			}
-		}
-		return strings.Join(of, "\n")
-	})
 }
