@@ -39,6 +39,12 @@ func (s *server) agent() ([]group.Unit, error) {
 	if err != nil {
 		return nil, err
 	}
+	if s.cfg.ContainerRuntimeEndpoint == "" {
+		// Said before anything starts, so that it is the only thing said.
+		if err := runtimeConfig(s.dir, bundle, s.facts).Complete(); err != nil {
+			return nil, err
+		}
+	}
 	a := &agent{server: s, bundle: bundle}
 	units := []group.Unit{
 		{Name: "registration", After: []string{"api server"}, Run: a.runRegistration},

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -19,6 +20,16 @@ type Config struct {
 	// RestrictOOMScore is set where the process may not lower oom_score_adj
 	// (no CAP_SYS_RESOURCE): without it every sandbox would fail to start.
 	RestrictOOMScore bool
+}
+
+// Complete tells whether the bundle holds what a node needs, and what to do if not.
+func (c Config) Complete() error {
+	for _, name := range []string{"containerd", "containerd-shim-runc-v2", "runc", "cni/berth-cni"} {
+		if _, err := os.Stat(filepath.Join(c.BundleDir, name)); err != nil {
+			return fmt.Errorf("the bundle is incomplete: %w; run `make build`, or point --bundle-dir at it", err)
+		}
+	}
+	return nil
 }
 
 func (c Config) root() string      { return filepath.Join(c.Dir.Containerd(), "root") }
