@@ -23,7 +23,7 @@ const (
 	backdate = time.Hour
 )
 
-// Authority is the cluster's certificate authority.
+// Authority is a certificate authority of the cluster.
 type Authority struct {
 	// CertPEM is what clients trust.
 	CertPEM []byte
@@ -89,25 +89,48 @@ func (a *Authority) issueFor(key *ecdsa.PrivateKey, s Subject) (Pair, error) {
 	return Pair{CertPEM: encodeCert(der), KeyPEM: keyPEM}, nil
 }
 
-// ensureAuthority reads ca.crt and ca.key, or makes them. The key is written
-// first and the certificate follows from it, so a crash between the two leaves
-// a key without a certificate, which nobody has trusted yet.
-func ensureAuthority(dir string, c clock.PassiveClock) (*Authority, error) {
-	certPath, keyPath := filepath.Join(dir, "ca.crt"), filepath.Join(dir, "ca.key")
-	const cure = "restore ca.crt and ca.key from a backup; deleting both makes a new authority, and then every kubeconfig and node of this cluster must be given new certificates"
+// authorityFiles says how an authority is kept: in name.crt and name.key.
+type authorityFiles struct {
+	name string
+	// issued matches the certificates that are worthless without this authority;
+	// while one is there, a missing authority is an error and not a first start.
+	issued string
+	// loss is what a new authority costs.
+	loss string
+}
+
+var (
+	clusterAuthority = authorityFiles{
+		name: "ca", issued: "*.crt",
+		loss: "then every kubeconfig and node of this cluster must be given new certificates",
+	}
+	frontProxyAuthority = authorityFiles{
+		name: "front-proxy-ca",
+		loss: "aggregated API servers learn of it by themselves",
+	}
+)
+
+// ensureAuthority reads an authority, or makes it. The key is written first
+// and the certificate follows from it, so a crash between the two leaves a key
+// without a certificate, which nobody has trusted yet.
+func ensureAuthority(dir string, f authorityFiles, c clock.PassiveClock) (*Authority, error) {
+	certPath, keyPath := filepath.Join(dir, f.name+".crt"), filepath.Join(dir, f.name+".key")
+	cure := fmt.Sprintf("restore %[1]s.crt and %[1]s.key from a backup; deleting both makes a new authority, and %[2]s", f.name, f.loss)
 	certPEM, err := readFile(certPath)
 	if err != nil {
 		return nil, err
 	}
-	if issued, _ := filepath.Glob(filepath.Join(dir, "*.crt")); certPEM == nil && len(issued) > 0 {
-		return nil, fmt.Errorf("%s is missing although certificates were issued with it: %s", certPath, cure)
+	if f.issued != "" && certPEM == nil {
+		if issued, _ := filepath.Glob(filepath.Join(dir, f.issued)); len(issued) > 0 {
+			return nil, fmt.Errorf("%s is missing although certificates were issued with it: %s", certPath, cure)
+		}
 	}
 	key, err := ensureKey(keyPath, certPEM == nil, cure)
 	if err != nil {
 		return nil, err
 	}
 	if certPEM == nil {
-		if certPEM, err = selfSign(key, c.Now()); err != nil {
+		if certPEM, err = selfSign(key, "berth-"+f.name, c.Now()); err != nil {
 			return nil, err
 		}
 		if err := writeFile(certPath, certPEM); err != nil {
@@ -125,19 +148,19 @@ func ensureAuthority(dir string, c clock.PassiveClock) (*Authority, error) {
 		return nil, fmt.Errorf("%s is not the certificate of an authority: %s", certPath, cure)
 	}
 	if now := c.Now(); now.After(cert.NotAfter) {
-		return nil, fmt.Errorf("%s ran out on %s: set the clock right, or delete ca.crt and ca.key for a new authority", certPath, cert.NotAfter.Format(time.DateOnly))
+		return nil, fmt.Errorf("%s ran out on %s: set the clock right, or delete %[3]s.crt and %[3]s.key for a new authority", certPath, cert.NotAfter.Format(time.DateOnly), f.name)
 	}
 	return &Authority{CertPEM: certPEM, Cert: cert, key: key, clock: c}, nil
 }
 
-func selfSign(key *ecdsa.PrivateKey, now time.Time) ([]byte, error) {
+func selfSign(key *ecdsa.PrivateKey, name string, now time.Time) ([]byte, error) {
 	serial, err := newSerial()
 	if err != nil {
 		return nil, err
 	}
 	template := &x509.Certificate{
 		SerialNumber:          serial,
-		Subject:               pkix.Name{CommonName: fmt.Sprintf("berth-ca@%d", now.Unix())},
+		Subject:               pkix.Name{CommonName: fmt.Sprintf("%s@%d", name, now.Unix())},
 		NotBefore:             now.Add(-backdate).UTC(),
 		NotAfter:              now.AddDate(authorityYears, 0, 0).UTC(),
 		KeyUsage:              x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign | x509.KeyUsageKeyEncipherment,

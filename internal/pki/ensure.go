@@ -39,9 +39,20 @@ type Set struct {
 	Admin Pair
 	// NodeClient and NodeServing are this machine's node agent's.
 	NodeClient, NodeServing Pair
+	// FrontProxyCA and its file verify those who may speak for others with
+	// X-Remote-User headers. It is an authority of its own, so that no other
+	// client certificate of the cluster gives that power.
+	FrontProxyCA     *Authority
+	FrontProxyCAFile string
+	// FrontProxy is what the API server shows to aggregated API servers. Its
+	// common name is FrontProxyName.
+	FrontProxy Pair
 	// ServiceAccountKey signs service account tokens.
 	ServiceAccountKey *ecdsa.PrivateKey
 }
+
+// FrontProxyName is the only name that request headers are believed from.
+const FrontProxyName = "front-proxy-client"
 
 // Ensure returns the certificates and keys in dir and makes what is missing or
 // no longer fits opts. An unreadable file is an error that names it; it is
@@ -64,14 +75,14 @@ func Ensure(dir string, opts Options) (*Set, error) {
 	}
 	removeLeftovers(dir)
 
-	ca, err := ensureAuthority(dir, opts.Clock)
+	ca, err := ensureAuthority(dir, clusterAuthority, opts.Clock)
 	if err != nil {
 		return nil, err
 	}
 	set := &Set{CA: ca, CAFile: filepath.Join(dir, "ca.crt")}
 	var wait sync.WaitGroup
 	leaves := opts.leaves(set)
-	errs := make([]error, len(leaves)+1)
+	errs := make([]error, len(leaves)+2)
 	// Together, because what takes time is waiting for the disk.
 	for i, leaf := range leaves {
 		wait.Go(func() { *leaf.into, errs[i] = ca.ensurePair(dir, leaf.name, leaf.subject) })
@@ -80,11 +91,21 @@ func Ensure(dir string, opts Options) (*Set, error) {
 		const cure = "restore it from a backup, or delete it: then a new key is made and all service account tokens must be issued again"
 		set.ServiceAccountKey, errs[len(leaves)] = ensureKey(filepath.Join(dir, "sa.key"), true, cure)
 	})
+	wait.Go(func() { errs[len(leaves)+1] = set.ensureFrontProxy(dir, opts.Clock) })
 	wait.Wait()
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
 	return set, syncDir(dir)
+}
+
+func (s *Set) ensureFrontProxy(dir string, c clock.PassiveClock) (err error) {
+	if s.FrontProxyCA, err = ensureAuthority(dir, frontProxyAuthority, c); err != nil {
+		return err
+	}
+	s.FrontProxyCAFile = filepath.Join(dir, frontProxyAuthority.name+".crt")
+	s.FrontProxy, err = s.FrontProxyCA.ensurePair(dir, FrontProxyName, Subject{CommonName: FrontProxyName})
+	return err
 }
 
 type leaf struct {

@@ -120,6 +120,18 @@ func TestCertificates(t *testing.T) {
 			t.Errorf("kept in %s", c.pair.CertFile)
 		}
 	}
+	proxy := certOf(t, set.FrontProxy)
+	verify := x509.VerifyOptions{Roots: set.FrontProxyCA.Pool(), CurrentTime: begin, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}
+	if _, err := proxy.Verify(verify); err != nil || proxy.Subject.CommonName != FrontProxyName {
+		t.Errorf("the front proxy's certificate: %v, %v", proxy.Subject, err)
+	}
+	verify.Roots = set.CA.Pool()
+	if _, err := proxy.Verify(verify); err == nil {
+		t.Error("the front proxy's certificate is good for a client of the cluster")
+	}
+	if err := certOf(t, set.Admin).CheckSignatureFrom(set.FrontProxyCA.Cert); err == nil {
+		t.Error("the administrator may speak for others")
+	}
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -169,14 +181,14 @@ func TestEnsureAgain(t *testing.T) {
 	expect("fewer names", "apiserver.crt")
 	clock.SetTime(begin.Add(276 * 24 * time.Hour))
 	mustEnsure(t, dir, o)
-	expect("less than ninety days left", "admin.crt", "apiserver-kubelet-client.crt", "node-client.crt", "node-serving.crt")
+	expect("less than ninety days left", "admin.crt", "apiserver-kubelet-client.crt", "front-proxy-client.crt", "node-client.crt", "node-serving.crt")
 	// The names stay the same when the service addresses come in another form.
 	o.ServiceIPs[0] = net.ParseIP("10.43.0.1")
 	mustEnsure(t, dir, o)
 	expect("same address in sixteen bytes")
 	clock.SetTime(begin.AddDate(9, 11, 0))
 	mustEnsure(t, dir, o)
-	expect("near the authority's end", "", "", "", "", "")
+	expect("near the authority's end", "", "", "", "", "", "")
 	mustEnsure(t, dir, o)
 	expect("cut short by the authority")
 	clock.SetTime(begin.AddDate(10, 0, 1))
@@ -226,7 +238,7 @@ func TestDamage(t *testing.T) {
 				t.Fatal(err)
 			}
 			set, err := Ensure(dir, o)
-			if strings.HasPrefix(name, "ca.") {
+			if strings.HasPrefix(name, "ca.") || strings.HasPrefix(name, "front-proxy-ca.") {
 				if err == nil || !strings.Contains(err.Error(), "does not belong") {
 					t.Errorf("got %v", err)
 				}
@@ -243,6 +255,9 @@ func TestDamage(t *testing.T) {
 					t.Errorf("%s is not ours", p.CertFile)
 				}
 			}
+			if certOf(t, set.FrontProxy).CheckSignatureFrom(set.FrontProxyCA.Cert) != nil {
+				t.Error("the front proxy's certificate is not ours")
+			}
 		})
 		t.Run(name+" missing", func(t *testing.T) {
 			dir := place(t)
@@ -250,7 +265,7 @@ func TestDamage(t *testing.T) {
 				t.Fatal(err)
 			}
 			_, err := Ensure(dir, o)
-			if strings.HasPrefix(name, "ca.") {
+			if strings.HasPrefix(name, "ca.") || name == "front-proxy-ca.key" {
 				if err == nil || !strings.Contains(err.Error(), filepath.Join(dir, name)+" is missing") {
 					t.Errorf("got %v", err)
 				}
@@ -273,7 +288,7 @@ func TestCrashBetweenWrites(t *testing.T) {
 	for _, l := range leaves {
 		order = append(order, l+".key", l+".crt")
 	}
-	order = append(order, "sa.key")
+	order = append(order, "sa.key", "front-proxy-ca.key", "front-proxy-ca.crt", "front-proxy-client.key", "front-proxy-client.crt")
 	for n := range order {
 		dir := t.TempDir()
 		for _, name := range order[:n] {
