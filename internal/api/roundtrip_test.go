@@ -129,7 +129,7 @@ func call2(f func(context.Context, runtime.Object, runtime.Object), ctx context.
 
 // TestObjectsRoundTrip does the same with objects that are mostly sound.
 func TestObjectsRoundTrip(t *testing.T) {
-	pods, sets := podKind(), statefulSetKind()
+	pods, sets := kindOf(t, corev1.SchemeGroupVersion.WithKind("Pod")), kindOf(t, appsv1.SchemeGroupVersion.WithKind("StatefulSet"))
 	rapid.Check(t, func(t *rapid.T) {
 		template := corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"app": "a"}}, Spec: drawPodSpec(t)}
 		exercise(t, pods, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "a", Namespace: "b"}, Spec: *template.Spec.DeepCopy()})

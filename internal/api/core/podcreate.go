@@ -1,0 +1,56 @@
+package core
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"berth.dev/berth/internal/api/qos"
+)
+
+// newPod gives a pod what it has before anyone has looked at it.
+func newPod(p *corev1.Pod) {
+	p.Status = corev1.PodStatus{Phase: corev1.PodPending, QOSClass: qos.Class(p)}
+	if len(p.Spec.SchedulingGates) > 0 {
+		p.Status.Conditions = []corev1.PodCondition{{
+			Type:    corev1.PodScheduled,
+			Status:  corev1.ConditionFalse,
+			Reason:  corev1.PodReasonSchedulingGated,
+			Message: "Scheduling is blocked due to non-empty scheduling gates",
+		}}
+	}
+	if a := p.Spec.Affinity; a != nil {
+		if x := a.PodAffinity; x != nil {
+			ownLabels(p, x.RequiredDuringSchedulingIgnoredDuringExecution, x.PreferredDuringSchedulingIgnoredDuringExecution)
+		}
+		if x := a.PodAntiAffinity; x != nil {
+			ownLabels(p, x.RequiredDuringSchedulingIgnoredDuringExecution, x.PreferredDuringSchedulingIgnoredDuringExecution)
+		}
+	}
+}
+
+// ownLabels writes the pod's own values of matchLabelKeys and mismatchLabelKeys
+// into the selectors of its affinity terms.
+func ownLabels(p *corev1.Pod, required []corev1.PodAffinityTerm, preferred []corev1.WeightedPodAffinityTerm) {
+	for i := range required {
+		ownLabelsOfTerm(p, &required[i])
+	}
+	for i := range preferred {
+		ownLabelsOfTerm(p, &preferred[i].PodAffinityTerm)
+	}
+}
+
+func ownLabelsOfTerm(p *corev1.Pod, t *corev1.PodAffinityTerm) {
+	if t.LabelSelector == nil {
+		return // validation will say that the keys need one
+	}
+	add := func(keys []string, op metav1.LabelSelectorOperator) {
+		for _, key := range keys {
+			if value, ok := p.Labels[key]; ok {
+				t.LabelSelector.MatchExpressions = append(t.LabelSelector.MatchExpressions,
+					metav1.LabelSelectorRequirement{Key: key, Operator: op, Values: []string{value}})
+			}
+		}
+	}
+	add(t.MatchLabelKeys, metav1.LabelSelectorOpIn)
+	add(t.MismatchLabelKeys, metav1.LabelSelectorOpNotIn)
+}
