@@ -7,8 +7,6 @@ import (
 	"strings"
 	"time"
 
-	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
-
 	"berth.dev/berth/internal/base/datadir"
 	"berth.dev/berth/internal/image"
 	"berth.dev/berth/internal/network/cni"
@@ -67,7 +65,7 @@ func (a *agent) askRuntime(ctx context.Context) error {
 	defer client.Close()
 	ctx, cancel := context.WithTimeout(ctx, runtimeTimeout)
 	defer cancel()
-	v, err := client.Version(ctx, &runtimeapi.VersionRequest{})
+	v, err := client.AwaitVersion(ctx)
 	if err != nil {
 		return fmt.Errorf("the container runtime at %s does not answer: %w; check --container-runtime-endpoint", a.criEndpoint(), err)
 	}

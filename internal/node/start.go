@@ -29,7 +29,11 @@ func (w *worker) startContainer(pod *corev1.Pod, action podsync.Action) {
 	}
 	w.change(func() {
 		w.busy.Start = ""
+		if errors.Is(err, errSandboxEnded) {
+			return // the next sync sees that, and starts the container in a new one
+		}
 		record := w.records[action.Container]
+		record.Crash = action.Crash
 		var why *failed
 		switch {
 		case err == nil:
@@ -48,6 +52,9 @@ func (w *worker) startContainer(pod *corev1.Pod, action podsync.Action) {
 	}
 }
 
+// errSandboxEnded stops a restart: the container ended because its sandbox did.
+var errSandboxEnded = errors.New("the pod's sandbox has ended")
+
 // start pulls, creates, starts and greets one container.
 func (w *worker) start(pod *corev1.Pod, action podsync.Action) error {
 	c := containerNamed(pod, action.Container)
@@ -62,6 +69,10 @@ func (w *worker) start(pod *corev1.Pod, action podsync.Action) error {
 		}
 	}
 	w.mu.Unlock()
+
+	if action.Attempt > 0 && !w.sandboxReady(sandbox.ID) {
+		return errSandboxEnded
+	}
 
 	tell := func(kind, reason, message string) { w.agent.event(pod, c.Name, kind, reason, message) }
 	fail := func(reason string, err error) error {
@@ -114,6 +125,20 @@ func (w *worker) start(pod *corev1.Pod, action podsync.Action) error {
 	tell(corev1.EventTypeNormal, "Started", "Container started")
 	w.agent.refresh(ctx, w, sandbox.ID, created.ContainerId)
 	return w.postStart(pod, c, created.ContainerId)
+}
+
+// sandboxReady asks the runtime: when a sandbox ends, the end of a container in
+// it may be told first.
+func (w *worker) sandboxReady(id string) bool {
+	ctx, cancel := context.WithTimeout(w.going, callTimeout)
+	defer cancel()
+	st, err := w.agent.cri.PodSandboxStatus(ctx, &runtimeapi.PodSandboxStatusRequest{PodSandboxId: id})
+	if err != nil {
+		return true // what is wrong shows when the container is created
+	}
+	sb := cri.DecodeSandbox(st.Status)
+	w.merge([]podsync.Sandbox{sb}, nil)
+	return sb.Ready
 }
 
 // postStart greets the container; one whose hook fails is killed.

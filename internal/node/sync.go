@@ -168,9 +168,6 @@ func (w *worker) begin(a podsync.Action) {
 		w.busy.Sandbox = true
 	case podsync.StartContainer:
 		w.busy.Start = a.Container
-		record := w.records[a.Container]
-		record.Crash = a.Crash
-		w.records[a.Container] = record
 	case podsync.StopContainer:
 		w.busy.Stops[a.ID] = a.Grace
 	case podsync.StopSandbox, podsync.RemoveSandbox, podsync.RemoveContainer:

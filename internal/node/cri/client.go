@@ -8,7 +8,9 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
 
@@ -57,6 +59,22 @@ func New(conn *grpc.ClientConn) *Client {
 
 // Close ends the connection.
 func (c *Client) Close() error { return c.conn.Close() }
+
+// AwaitVersion asks who the runtime is until it has initialized, for as long as
+// ctx lasts: containerd opens its socket a moment earlier and has no event for that.
+func (c *Client) AwaitVersion(ctx context.Context) (*runtimeapi.VersionResponse, error) {
+	for {
+		v, err := c.Version(ctx, &runtimeapi.VersionRequest{})
+		if status.Code(err) != codes.Unavailable {
+			return v, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
 
 // Name is what the runtime calls itself ("containerd"); container IDs in the
 // API carry it as a prefix.

@@ -11,7 +11,15 @@ import (
 )
 
 // Version answers as containerd does.
-func (r *Runtime) Version(context.Context, *runtimeapi.VersionRequest) (*runtimeapi.VersionResponse, error) {
+func (r *Runtime) Version(_ context.Context, q *runtimeapi.VersionRequest) (*runtimeapi.VersionResponse, error) {
+	r.mu.Lock()
+	fail := r.Fail
+	r.mu.Unlock()
+	if fail != nil {
+		if err := fail("Version", q); err != nil {
+			return nil, err
+		}
+	}
 	return &runtimeapi.VersionResponse{RuntimeName: "containerd", RuntimeApiVersion: "v1"}, nil
 }
 
