@@ -8,10 +8,12 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	mdns "github.com/miekg/dns"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 
@@ -46,7 +48,7 @@ func TestGapOfARestart(t *testing.T) {
 	service := sample(t, func(ctx context.Context) error { return connect(ctx, h, from, net.JoinHostPort(vip, "8080")) })
 	for i, step := range []struct{ bin, signal string }{{current, "TERM"}, {previous, "TERM"}, {current, "KILL"}} {
 		before := c.Containers()
-		slices := c.Kubectl("get", "endpointslices,pods", "-n", "default", "-o", "jsonpath={.items[*].metadata.resourceVersion}")
+		slices := c.Kubectl("get", "endpointslices,pods", "-n", "default", "-o", "yaml", "--show-managed-fields")
 		time.Sleep(1500 * time.Millisecond) // some probes and answers before
 		dns.reset()
 		service.reset()
@@ -81,8 +83,8 @@ func TestGapOfARestart(t *testing.T) {
 			t.Errorf("containers changed:\n%s\nnow:\n%s", before, after)
 		}
 		// Nothing was ever told to be not ready.
-		if now := c.Kubectl("get", "endpointslices,pods", "-n", "default", "-o", "jsonpath={.items[*].metadata.resourceVersion}"); now != slices {
-			t.Errorf("pods or endpoints were written: %s, now %s", slices, now)
+		if now := c.Kubectl("get", "endpointslices,pods", "-n", "default", "-o", "yaml", "--show-managed-fields"); now != slices {
+			t.Errorf("pods or endpoints were written:\n%s", cmp.Diff(strings.Split(slices, "\n"), strings.Split(now, "\n")))
 		}
 	}
 	w.verdict(t)

@@ -42,7 +42,7 @@ func DecodeContainer(sandboxID string, s *runtimeapi.ContainerStatus) Record {
 		ID: s.Id, Name: s.Labels[LabelContainerName], SandboxID: sandboxID,
 		Attempt: int32(s.Metadata.GetAttempt()), Hash: s.Annotations[noteHash],
 		CreatedAt: time.Unix(0, s.CreatedAt),
-		Image:     s.Image.GetImage(), ImageID: s.ImageRef,
+		Image:     imageName(s.Image), ImageID: s.ImageRef,
 	}
 	if r.ImageID == "" {
 		r.ImageID = s.ImageId
@@ -75,6 +75,16 @@ func DecodeContainer(sandboxID string, s *runtimeapi.ContainerStatus) Record {
 		r.ExitCode, r.Reason = 137, podsync.ContainerStatusUnknown
 	}
 	return r
+}
+
+// imageName is what a status calls the image. The runtime has only its ID once
+// the tag has moved to another image (a build that brings its own): then it is
+// the name the Pod used, so that nothing about a running Pod changes.
+func imageName(i *runtimeapi.ImageSpec) string {
+	if asked := i.GetUserSpecifiedImage(); asked != "" && strings.HasPrefix(i.GetImage(), "sha256:") {
+		return asked
+	}
+	return i.GetImage()
 }
 
 // brokenOff is true for a container whose start ended with the agent that asked

@@ -27,3 +27,22 @@ func TestBrokenOffStartNeverRan(t *testing.T) {
 		}
 	}
 }
+
+func TestImageKeepsItsNameWhenTheTagMoves(t *testing.T) {
+	const id = "sha256:51beaf7f6d9248a708660af23f2d0f3c04a8780c4d280de6089f08482e201e99"
+	for name, test := range map[string]struct {
+		spec *runtimeapi.ImageSpec
+		want string
+	}{
+		"tagged":           {&runtimeapi.ImageSpec{Image: "demo:1", UserSpecifiedImage: "demo"}, "demo:1"},
+		"tag moved":        {&runtimeapi.ImageSpec{Image: id, UserSpecifiedImage: "demo:1"}, "demo:1"},
+		"started by an ID": {&runtimeapi.ImageSpec{Image: id, UserSpecifiedImage: id}, id},
+		"nothing known":    {&runtimeapi.ImageSpec{Image: id}, id},
+		"no image":         {nil, ""},
+	} {
+		got := DecodeContainer("sandbox", &runtimeapi.ContainerStatus{Image: test.spec}).Image
+		if got != test.want {
+			t.Errorf("%s: image %q, want %q", name, got, test.want)
+		}
+	}
+}
