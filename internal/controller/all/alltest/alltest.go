@@ -1,0 +1,101 @@
+// Package alltest starts the real API server with identity, rights, admission
+// and the control loops in the test's process: a cluster without machines.
+package alltest
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"net/netip"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"berth.dev/berth/internal/apiserver"
+	"berth.dev/berth/internal/apiserver/apitest"
+	"berth.dev/berth/internal/apiserver/secure"
+	"berth.dev/berth/internal/controller/all"
+	"berth.dev/berth/internal/controller/host"
+	"berth.dev/berth/internal/ipam"
+	"berth.dev/berth/internal/pki"
+)
+
+// Options say what differs from a whole cluster.
+type Options struct {
+	// Without names loops that are not started.
+	Without []string
+	// Tune changes the API server's configuration.
+	Tune func(*apiserver.Config)
+}
+
+// Cluster is a running API server with its loops.
+type Cluster struct {
+	*apitest.Env
+	// PKI is what identities are made of.
+	PKI *pki.Set
+}
+
+// Start runs the cluster until the test ends.
+func Start(t testing.TB, o Options) *Cluster {
+	t.Helper()
+	set, err := pki.Ensure(filepath.Join(t.TempDir(), "pki"), pki.Options{NodeName: "n1", ServiceIPs: []net.IP{net.IPv4(10, 43, 0, 1)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	env := apitest.Start(t, func(c *apiserver.Config) {
+		if err := secure.Apply(c, secure.Options{PKI: set}); err != nil {
+			t.Fatal(err)
+		}
+		if o.Tune != nil {
+			o.Tune(c)
+		}
+	})
+	loops, err := all.Loops(all.Config{
+		RootCA: set.CA.CertPEM, RESTConfig: env.As,
+		IPAM: ipam.Config{ClusterCIDRs: []netip.Prefix{netip.MustParsePrefix("10.42.0.0/16")}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept := loops[:0:0]
+	for _, l := range loops {
+		if !slices.Contains(o.Without, l.Name) {
+			kept = append(kept, l)
+		}
+	}
+	ready := make(chan struct{})
+	Run(t, func(ctx context.Context) error {
+		logger := slog.New(slog.NewTextHandler(logs{t}, nil))
+		return host.New(host.Config{RESTConfig: env.As, Logger: logger}, kept...).Run(ctx, func() { close(ready) })
+	})
+	<-ready
+	return &Cluster{Env: env, PKI: set}
+}
+
+// Kubeconfig is an administrator's kubeconfig for the real listener.
+func (c *Cluster) Kubeconfig() pki.Kubeconfig {
+	return pki.Kubeconfig{Server: "https://" + c.Server.Addr().String(), CAPEM: c.PKI.CA.CertPEM, Client: c.PKI.Admin}
+}
+
+// Run runs f beside the test until the test ends.
+func Run(t testing.TB, f func(context.Context) error) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	done := make(chan error, 1)
+	go func() { done <- f(ctx) }()
+	t.Cleanup(func() {
+		stopped := ctx.Err() != nil
+		cancel()
+		if err := <-done; err != nil && !stopped {
+			t.Errorf("ended early: %v", err)
+		}
+	})
+}
+
+// logs shows what the loops say with the test.
+type logs struct{ t testing.TB }
+
+func (w logs) Write(p []byte) (int, error) {
+	w.t.Log(strings.TrimSpace(string(p)))
+	return len(p), nil
+}
