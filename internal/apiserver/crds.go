@@ -8,7 +8,9 @@ import (
 	extensionsapiserver "k8s.io/apiextensions-apiserver/pkg/apiserver"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	genericfilters "k8s.io/apiserver/pkg/endpoints/filters"
 	genericapiserver "k8s.io/apiserver/pkg/server"
+	"k8s.io/apiserver/pkg/util/notfoundhandler"
 	"k8s.io/apiserver/pkg/util/proxy"
 	"k8s.io/apiserver/pkg/util/webhook"
 	corelisters "k8s.io/client-go/listers/core/v1"
@@ -41,7 +43,8 @@ func (s *Server) newCRDs(sec *security) (*extensionsapiserver.CustomResourceDefi
 			AuthResolverWrapper:  webhook.NewDefaultAuthenticationInfoResolverWrapper(nil, nil, s.parts.Config, noop.NewTracerProvider()),
 		},
 	}
-	return c.Complete().New(genericapiserver.NewEmptyDelegate())
+	unknown := notfoundhandler.New(generic.Serializer, genericfilters.NoMuxAndDiscoveryIncompleteKey)
+	return c.Complete().New(genericapiserver.NewEmptyDelegateWithCustomHandler(unknown))
 }
 
 // clusterIPs finds conversion webhooks by their Service's address.

@@ -49,6 +49,7 @@ func (g *groups) build() ([]*genericapiserver.APIGroupInfo, error) {
 		}
 		g.mains[k.GVK.GroupVersion().WithResource(k.Resource).GroupResource().String()] = main
 		g.server.ready = append(g.server.ready, main.ReadinessCheck)
+		g.server.counted = append(g.server.counted, main.Store)
 		g.server.destroy = append(g.server.destroy, main.Destroy)
 		to := at(k.GVK.GroupVersion())
 		to[k.Resource] = main

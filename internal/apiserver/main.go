@@ -35,6 +35,7 @@ func (s *Server) newMain(sec *security) (*genericapiserver.GenericAPIServer, err
 	if err := main.InstallAPIGroups(named(infos)...); err != nil {
 		return nil, err
 	}
+	s.counted.install(main.Handler.NonGoRestfulMux, s.config.Datastore)
 	for path, h := range s.config.Handlers {
 		if h.Prefix {
 			main.Handler.NonGoRestfulMux.HandlePrefix(path, h)
@@ -47,7 +48,9 @@ func (s *Server) newMain(sec *security) (*genericapiserver.GenericAPIServer, err
 		return nil, err
 	}
 	s.openapi = newOpenAPI(main, s.crds)
-	main.Handler.NonGoRestfulMux.HandlePrefix("/openapi/", s.openapi)
+	main.Handler.NonGoRestfulMux.Handle("/openapi/v2", s.openapi)
+	main.Handler.NonGoRestfulMux.Handle("/openapi/v3", s.openapi)
+	main.Handler.NonGoRestfulMux.HandlePrefix("/openapi/v3/", s.openapi)
 	return main, s.addHooks()
 }
 

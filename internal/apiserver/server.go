@@ -38,6 +38,7 @@ type Server struct {
 	ready    []func() error // storage that must be ready before hooks run
 	repair   []func(context.Context) error
 	destroy  []func()
+	counted  counted
 }
 
 // New builds the server. It opens the listening socket, so that a taken port

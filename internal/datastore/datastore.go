@@ -32,6 +32,7 @@ type Store struct {
 	Embedded bool
 
 	ready func(context.Context) error
+	size  func(context.Context) (int64, error)
 	close func() error
 }
 
@@ -67,6 +68,9 @@ func (s *Store) Check(ctx context.Context) error {
 	}
 	return nil
 }
+
+// Size is how many bytes the datastore takes on disk.
+func (s *Store) Size(ctx context.Context) (int64, error) { return s.size(ctx) }
 
 // Close stops the embedded member, with all it has acknowledged on disk, or
 // closes the connections.

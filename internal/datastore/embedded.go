@@ -77,6 +77,7 @@ func embedded(c Config) (*Store, error) {
 			}
 		},
 	}
+	s.size = func(context.Context) (int64, error) { return e.Server.Backend().Size(), nil }
 	s.Client.Kubernetes = s.Client
 	var once sync.Once
 	s.close = func() error {

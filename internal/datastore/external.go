@@ -45,7 +45,14 @@ func connect(ctx context.Context, c Config) (*Store, error) {
 	return &Store{
 		Client: client,
 		ready:  func(context.Context) error { return nil },
-		close:  client.Close,
+		size: func(ctx context.Context) (int64, error) {
+			status, err := client.Status(ctx, client.Endpoints()[0])
+			if err != nil {
+				return 0, err
+			}
+			return status.DbSize, nil
+		},
+		close: client.Close,
 	}, nil
 }
 
