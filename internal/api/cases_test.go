@@ -2,8 +2,13 @@ package api
 
 import (
 	"context"
+	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -12,6 +17,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"sigs.k8s.io/yaml"
+
+	"berth.dev/berth/internal/api/kind"
 )
 
 // apiCase is one entry of testdata/cases/*.yaml: an object that is created, or
@@ -20,7 +27,13 @@ type apiCase struct {
 	Name   string
 	Object map[string]any
 	Old    map[string]any
-	Status bool // through the status subresource
+	// Base names an earlier case of the file. Patch, a JSON merge patch, makes
+	// Object of its object, and Update makes that object Old.
+	Base   string
+	Patch  map[string]any
+	Update bool
+	Status bool   // through the status subresource
+	Part   string // through the subresource of a part
 	Want   []string
 	Warn   []string
 }
@@ -39,7 +52,9 @@ func TestCases(t *testing.T) {
 		if err := yaml.UnmarshalStrict(text, &cases); err != nil {
 			t.Fatalf("%s: %v", file, err)
 		}
+		objects := map[string]map[string]any{}
 		for _, c := range cases {
+			c.build(t, objects)
 			t.Run(filepath.Base(file)+"/"+c.Name, c.run)
 		}
 	}
@@ -62,6 +77,11 @@ func (c apiCase) run(t *testing.T) {
 		}
 		errs = k.Validate(ctx, obj)
 		warn(obj, nil)
+	case c.Part != "":
+		_, old := decodeCase(t, c.Old)
+		i := slices.IndexFunc(k.Parts, func(p kind.Part) bool { return p.Name == c.Part })
+		k.Parts[i].Prepare(ctx, obj, old)
+		errs = k.Parts[i].Validate(ctx, obj, old)
 	case c.Status:
 		_, old := decodeCase(t, c.Old)
 		k.CopySpec(obj, old)
@@ -82,13 +102,60 @@ func (c apiCase) run(t *testing.T) {
 		got = append(got, e.Error())
 	}
 	if diff := cmp.Diff(c.Want, got); diff != "" {
-		t.Errorf("errors (-want +got):\n%s", diff)
+		t.Errorf("errors (-want +got):\n%s\n%s", diff, asCase("want", got))
 	}
 	if c.Warn != nil {
 		if diff := cmp.Diff(c.Warn, warnings); diff != "" {
-			t.Errorf("warnings (-want +got):\n%s", diff)
+			t.Errorf("warnings (-want +got):\n%s\n%s", diff, asCase("warn", warnings))
 		}
 	}
+}
+
+// asCase writes what was said in the way the files have it.
+func asCase(key string, said []string) string {
+	var out strings.Builder
+	fmt.Fprintf(&out, "  %s:\n", key)
+	for _, s := range said {
+		fmt.Fprintf(&out, "  - %s\n", strconv.QuoteToGraphic(s))
+	}
+	return out.String()
+}
+
+// build makes Object and Old of Base and Patch.
+func (c *apiCase) build(t *testing.T, objects map[string]map[string]any) {
+	t.Helper()
+	if c.Base != "" {
+		base := objects[c.Base]
+		if base == nil {
+			t.Fatalf("case %q: no earlier case %q", c.Name, c.Base)
+		}
+		if c.Update {
+			c.Old = base
+		}
+		c.Object = merged(base, c.Patch)
+	}
+	objects[c.Name] = c.Object
+}
+
+// merged applies a JSON merge patch; lists are replaced.
+func merged(to, patch map[string]any) map[string]any {
+	out := maps.Clone(to)
+	if out == nil {
+		out = map[string]any{}
+	}
+	for key, value := range patch {
+		inner, isMap := value.(map[string]any)
+		switch {
+		case value == nil:
+			delete(out, key)
+		case isMap:
+			was, _ := out[key].(map[string]any)
+			out[key] = merged(was, inner)
+		default:
+			out[key] = value
+		}
+	}
+	return out
 }
 
 func decodeCase(t *testing.T, object map[string]any) (Kind, runtime.Object) {

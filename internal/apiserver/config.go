@@ -18,6 +18,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 
 	"berth.dev/berth/internal/api"
+	"berth.dev/berth/internal/apiserver/registry/proxy"
 	"berth.dev/berth/internal/apiserver/registry/serviceaccount"
 	"berth.dev/berth/internal/datastore"
 )
@@ -56,6 +57,8 @@ type Config struct {
 	Tokens serviceaccount.Minter
 	// NodeClient is the TLS identity towards node agents, for logs and exec.
 	NodeClient NodeClient
+	// Dial reaches nodes, pods and services; nil dials as usual.
+	Dial proxy.Dial
 
 	// Hooks run once the server answers requests; it is ready when all are done.
 	// One that fails is tried again.

@@ -59,6 +59,9 @@ func (g *groups) build() ([]*genericapiserver.APIGroupInfo, error) {
 		if k.Scale != nil {
 			to[k.Resource+"/scale"] = registry.NewScale(k, main.Store)
 		}
+		for _, p := range k.Parts {
+			to[k.Resource+"/"+p.Name] = registry.NewPart(k, p, main.Store)
+		}
 	}
 	if err := g.special(at); err != nil {
 		return nil, err

@@ -12,13 +12,11 @@ import (
 	"k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/registry/generic"
 	"k8s.io/apiserver/pkg/registry/rest"
-	restclient "k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
 
 	"berth.dev/berth/internal/api"
 	"berth.dev/berth/internal/apiserver/registry"
 	"berth.dev/berth/internal/apiserver/registry/namespace"
-	"berth.dev/berth/internal/apiserver/registry/pod"
 	"berth.dev/berth/internal/apiserver/registry/service"
 	"berth.dev/berth/internal/apiserver/registry/serviceaccount"
 )
@@ -49,37 +47,6 @@ func (g *groups) special(at func(schema.GroupVersion) endpoints) error {
 		core["serviceaccounts/token"] = serviceaccount.NewToken(
 			serviceaccount.Getters{Accounts: accounts, Pods: pods, Secrets: secrets, Nodes: nodes}, minter)
 	}
-	return nil
-}
-
-func (g *groups) pods(core endpoints) error {
-	m := g.mains["pods"]
-	if m == nil {
-		return nil
-	}
-	binding := pod.NewBinding(m.Store)
-	core["pods/binding"] = binding
-	core["bindings"] = &pod.LegacyBinding{Binding: binding}
-	core["pods/eviction"] = pod.NewEviction(m.Store)
-	nodes := g.mains["nodes"]
-	if nodes == nil {
-		return nil
-	}
-	client := g.server.config.NodeClient
-	agents, err := pod.NewNodes(func(ctx context.Context, name string) (*corev1.Node, error) {
-		obj, err := nodes.Get(ctx, name, &metav1.GetOptions{})
-		if err != nil {
-			return nil, err
-		}
-		return obj.(*corev1.Node), nil
-	}, restclient.TLSClientConfig{CertFile: client.CertFile, KeyFile: client.KeyFile, CAFile: client.CAFile})
-	if err != nil {
-		return fmt.Errorf("apiserver: %w", err)
-	}
-	core["pods/log"] = pod.NewLog(m.Store, agents)
-	core["pods/exec"] = pod.NewExec(m.Store, agents)
-	core["pods/attach"] = pod.NewAttach(m.Store, agents)
-	core["pods/portforward"] = pod.NewPortForward(m.Store, agents)
 	return nil
 }
 

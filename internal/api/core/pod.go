@@ -34,6 +34,7 @@ func podKind() kind.Kind {
 		FieldAliases:             map[string]string{"spec.host": "spec.nodeName"},
 		AllowUnconditionalUpdate: true,
 		Columns:                  columns.Pod,
+		Parts:                    podParts(),
 	}, kind.Rules[*corev1.Pod]{
 		Default:              defaults.Pod,
 		PrepareCreate:        func(_ context.Context, p *corev1.Pod) { newPod(p) },
@@ -74,6 +75,7 @@ func podStatusUpdate(_ context.Context, p, old *corev1.Pod) {
 	if p.Status.QOSClass == "" {
 		p.Status.QOSClass = old.Status.QOSClass
 	}
+	keepObservedGeneration(&p.Status, &old.Status)
 }
 
 // podGracePeriod is the time that a pod gets to end: none where nothing runs.
@@ -93,4 +95,25 @@ func podGracePeriod(p *corev1.Pod, requested *int64) int64 {
 		return 1
 	}
 	return *period
+}
+
+// keepObservedGeneration fills in what a client that does not know the field
+// would take away.
+func keepObservedGeneration(s, old *corev1.PodStatus) {
+	if s.ObservedGeneration == 0 {
+		s.ObservedGeneration = old.ObservedGeneration
+	}
+	seen := map[corev1.PodConditionType][]int64{} // a type may occur more than once
+	for _, c := range old.Conditions {
+		seen[c.Type] = append(seen[c.Type], c.ObservedGeneration)
+	}
+	for i := range s.Conditions {
+		c := &s.Conditions[i]
+		if was := seen[c.Type]; len(was) > 0 {
+			if c.ObservedGeneration == 0 {
+				c.ObservedGeneration = was[0]
+			}
+			seen[c.Type] = was[1:]
+		}
+	}
 }

@@ -66,6 +66,8 @@ type Kind struct {
 
 	// Scale, when set, serves the scale subresource (autoscaling/v1 Scale).
 	Scale *Scale
+	// Parts are the subresources that change one part of the object each.
+	Parts []Part
 
 	// Fields are the selectable fields beyond metadata.name and metadata.namespace.
 	Fields func(obj runtime.Object) fields.Set

@@ -31,6 +31,9 @@ func (m *Main) ShortNames() []string { return m.kind.ShortNames }
 // Categories implements rest.CategoriesProvider.
 func (m *Main) Categories() []string { return m.kind.Categories }
 
+// Kind is the declaration that the endpoint was made from.
+func (m *Main) Kind() api.Kind { return m.kind }
+
 // Tune changes a store before it is completed.
 type Tune func(*genericregistry.Store, *generic.StoreOptions)
 

@@ -141,7 +141,6 @@ func assign(pod *corev1.Pod, binding *corev1.Binding) error {
 // setCondition adds or replaces a condition and keeps its time while its status stays.
 func setCondition(pod *corev1.Pod, c corev1.PodCondition) {
 	c.LastTransitionTime = metav1.Now()
-	c.ObservedGeneration = pod.Generation
 	for i, have := range pod.Status.Conditions {
 		if have.Type != c.Type {
 			continue

@@ -12,6 +12,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/client-go/rest"
+
+	"berth.dev/berth/internal/apiserver/registry/proxy"
 )
 
 // Nodes connects to the agents of nodes.
@@ -27,12 +29,14 @@ type Nodes struct {
 // dialWithin bounds how long a dead node keeps a client waiting.
 const dialWithin = 30 * time.Second
 
-// NewNodes connects with the given client certificate.
-func NewNodes(get func(ctx context.Context, name string) (*corev1.Node, error), tls rest.TLSClientConfig) (*Nodes, error) {
+// NewNodes connects with the given client certificate; a nil dial is a plain one.
+func NewNodes(get func(ctx context.Context, name string) (*corev1.Node, error), tls rest.TLSClientConfig, dial proxy.Dial) (*Nodes, error) {
 	n := &Nodes{get: get}
 	tls.Insecure = tls.CAFile == ""
 	var err error
-	dial := (&net.Dialer{Timeout: dialWithin, KeepAlive: dialWithin}).DialContext
+	if dial == nil {
+		dial = (&net.Dialer{Timeout: dialWithin, KeepAlive: dialWithin}).DialContext
+	}
 	if n.verified, err = roundTripper(tls, dial); err != nil {
 		return nil, err
 	}

@@ -13,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/proxy"
+	"k8s.io/apiserver/pkg/authorization/authorizer"
 	genericregistry "k8s.io/apiserver/pkg/registry/generic/registry"
 	"k8s.io/apiserver/pkg/registry/rest"
 	streamproxy "k8s.io/apiserver/pkg/util/proxy"
@@ -23,9 +24,10 @@ import (
 // and passed on to the node's agent. SPDY goes through as it is; what comes in
 // over WebSockets is translated to SPDY.
 type Stream struct {
-	store   *genericregistry.Store
-	nodes   *Nodes
-	options func() runtime.Object
+	store      *genericregistry.Store
+	nodes      *Nodes
+	authorizer authorizer.Authorizer
+	options    func() runtime.Object
 	// locate returns the path and query at the agent and the streams to translate.
 	locate func(pod *corev1.Pod, options runtime.Object) (path string, query url.Values, streams *streamproxy.Options, err error)
 }
@@ -33,18 +35,18 @@ type Stream struct {
 var _ rest.Connecter = &Stream{}
 
 // NewExec serves pods/exec.
-func NewExec(store *genericregistry.Store, nodes *Nodes) *Stream {
-	return &Stream{store, nodes, func() runtime.Object { return &corev1.PodExecOptions{} }, locateExec}
+func NewExec(store *genericregistry.Store, nodes *Nodes, a authorizer.Authorizer) *Stream {
+	return &Stream{store, nodes, a, func() runtime.Object { return &corev1.PodExecOptions{} }, locateExec}
 }
 
 // NewAttach serves pods/attach.
-func NewAttach(store *genericregistry.Store, nodes *Nodes) *Stream {
-	return &Stream{store, nodes, func() runtime.Object { return &corev1.PodAttachOptions{} }, locateAttach}
+func NewAttach(store *genericregistry.Store, nodes *Nodes, a authorizer.Authorizer) *Stream {
+	return &Stream{store, nodes, a, func() runtime.Object { return &corev1.PodAttachOptions{} }, locateAttach}
 }
 
 // NewPortForward serves pods/portforward.
-func NewPortForward(store *genericregistry.Store, nodes *Nodes) *Stream {
-	return &Stream{store, nodes, func() runtime.Object { return &corev1.PodPortForwardOptions{} }, locatePortForward}
+func NewPortForward(store *genericregistry.Store, nodes *Nodes, a authorizer.Authorizer) *Stream {
+	return &Stream{store, nodes, a, func() runtime.Object { return &corev1.PodPortForwardOptions{} }, locatePortForward}
 }
 
 // New implements rest.Storage.
@@ -61,6 +63,9 @@ func (s *Stream) ConnectMethods() []string { return []string{http.MethodGet, htt
 
 // Connect implements rest.Connecter.
 func (s *Stream) Connect(ctx context.Context, name string, options runtime.Object, responder rest.Responder) (http.Handler, error) {
+	if err := mayCreate(ctx, s.authorizer); err != nil {
+		return nil, err
+	}
 	obj, err := s.store.Get(ctx, name, &metav1.GetOptions{})
 	if err != nil {
 		return nil, err
