@@ -12,7 +12,10 @@ func Group() kind.Group {
 	return kind.Group{
 		Versions: []kind.Version{{GroupVersion: appsv1.SchemeGroupVersion, Add: appsv1.AddToScheme}},
 		Kinds: []kind.Kind{
+			deploymentKind(),
 			statefulSetKind(),
+			daemonSetKind(),
+			replicaSetKind(),
 			controllerRevisionKind(),
 		},
 	}

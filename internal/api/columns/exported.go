@@ -1,6 +1,7 @@
 package columns
 
 import (
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -39,3 +40,14 @@ func Text[T ~string](p *T, instead string) string { return text(p, instead) }
 
 // AtMost joins the first few of a list and says how many more there are.
 func AtMost(list []string, most int, empty string) string { return atMost(list, most, empty) }
+
+// Containers joins the names and the images of a template's containers.
+func Containers(list []corev1.Container) (names, images string) { return containers(list) }
+
+// ContainersWide are the columns of a template's containers.
+func ContainersWide() Definitions {
+	return Definitions{
+		wide("Containers", "Names of each container in the template."),
+		wide("Images", "Images referenced by each container in the template."),
+	}
+}

@@ -16,6 +16,7 @@ func Group() kind.Group {
 			nodeKind(),
 			podKind(),
 			podTemplateKind(),
+			replicationControllerKind(),
 			serviceKind(),
 			endpointsKind(),
 			configMapKind(),

@@ -26,6 +26,7 @@ func podKind() kind.Kind {
 		New:           func() runtime.Object { return &corev1.Pod{} },
 		NewList:       func() runtime.Object { return &corev1.PodList{} },
 		HasStatus:     true,
+		StatusKeeps:   []string{"metadata.deletionTimestamp", "metadata.ownerReferences"},
 		HasGeneration: true,
 		FieldNames: []string{
 			"spec.nodeName", "spec.restartPolicy", "spec.schedulerName", "spec.serviceAccountName", "spec.hostNetwork",

@@ -60,6 +60,9 @@ type Kind struct {
 	PrepareStatusUpdate  func(ctx context.Context, obj, old runtime.Object)
 	CopySpec             func(obj, old runtime.Object)
 	CopyStatus           func(obj, old runtime.Object)
+	// StatusKeeps are further fields that a change of status leaves as they
+	// were, by path ("metadata.labels"). PrepareStatusUpdate sees to it.
+	StatusKeeps []string
 	// HasGeneration: metadata.generation is 1 on create and +1 when CopySpec-ed
 	// content differs semantically.
 	HasGeneration bool
@@ -80,6 +83,10 @@ type Kind struct {
 	Columns []metav1.TableColumnDefinition
 	Row     func(obj runtime.Object) []any
 
+	// OrphansDependents: a deletion that does not say what becomes of the
+	// dependents leaves them. OrphanWarning, if any, answers such a deletion.
+	OrphansDependents bool
+	OrphanWarning     string
 	// AllowCreateOnUpdate and AllowUnconditionalUpdate are the strategy's answers.
 	AllowCreateOnUpdate      bool
 	AllowUnconditionalUpdate bool

@@ -11,5 +11,8 @@ import (
 func Group() kind.Group {
 	return kind.Group{
 		Versions: []kind.Version{{GroupVersion: policyv1.SchemeGroupVersion, Add: policyv1.AddToScheme}},
+		Kinds: []kind.Kind{
+			podDisruptionBudgetKind(),
+		},
 	}
 }

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -37,12 +38,15 @@ func (s statusStrategy) WarningsOnUpdate(context.Context, runtime.Object, runtim
 }
 
 func (s statusStrategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
-	if s.kind.GVK.Kind == "Pod" {
-		return s.resets(fieldpath.MakePathOrDie("spec"),
-			fieldpath.MakePathOrDie("metadata", "deletionTimestamp"),
-			fieldpath.MakePathOrDie("metadata", "ownerReferences"))
+	kept := []fieldpath.Path{fieldpath.MakePathOrDie("spec")}
+	for _, path := range s.kind.StatusKeeps {
+		var parts []any
+		for _, name := range strings.Split(path, ".") {
+			parts = append(parts, name)
+		}
+		kept = append(kept, fieldpath.MakePathOrDie(parts...))
 	}
-	return s.resets(fieldpath.MakePathOrDie("spec"))
+	return s.resets(kept...)
 }
 
 // Status serves a status subresource on the storage of the main endpoint.

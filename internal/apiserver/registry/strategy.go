@@ -137,6 +137,15 @@ func (s strategy) resets(paths ...fieldpath.Path) map[fieldpath.APIVersion]*fiel
 	}
 }
 
+// DefaultGarbageCollectionPolicy says what becomes of the dependents of an
+// object whose deletion leaves that open.
+func (s strategy) DefaultGarbageCollectionPolicy(context.Context) rest.GarbageCollectionPolicy {
+	if s.kind.OrphansDependents {
+		return rest.OrphanDependents
+	}
+	return rest.DeleteDependents
+}
+
 // gracefulStrategy is a strategy whose objects are marked before they go.
 type gracefulStrategy struct{ strategy }
 
