@@ -7,6 +7,7 @@ import (
 	authorizationv1 "k8s.io/api/authorization/v1"
 
 	"berth.dev/berth/internal/api/admissionregistration"
+	"berth.dev/berth/internal/api/apiregistration"
 	"berth.dev/berth/internal/api/apps"
 	"berth.dev/berth/internal/api/autoscaling"
 	"berth.dev/berth/internal/api/batch"
@@ -35,6 +36,7 @@ type Kind = kind.Kind
 // served without being stored, so their groups list no kinds.
 var groups = []kind.Group{
 	core.Group(),
+	apiregistration.Group(),
 	apps.Group(),
 	events.Group(),
 	{Versions: []kind.Version{{GroupVersion: authenticationv1.SchemeGroupVersion, Add: authenticationv1.AddToScheme}}},

@@ -60,6 +60,12 @@ type Config struct {
 	// Dial reaches nodes, pods and services; nil dials as usual.
 	Dial proxy.Dial
 
+	// FrontProxy is the TLS identity towards aggregated API servers.
+	FrontProxy FrontProxy
+	// SpareTime, when not nil, is closed when the machine has time for writes
+	// that nobody waits for.
+	SpareTime <-chan struct{}
+
 	// Hooks run once the server answers requests; it is ready when all are done.
 	// One that fails is tried again.
 	Hooks []Hook
@@ -82,6 +88,10 @@ type NodeClient struct {
 	// CAFile verifies the agents' serving certificates; empty skips that.
 	CAFile string
 }
+
+// FrontProxy are the PEM files by which an aggregated API server knows that
+// what a request says about its user is true.
+type FrontProxy struct{ CertFile, KeyFile string }
 
 // Parts are what authentication, authorization, admission and hooks may use.
 type Parts struct {

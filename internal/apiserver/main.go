@@ -1,6 +1,8 @@
 package apiserver
 
 import (
+	"net/http"
+
 	genericapiserver "k8s.io/apiserver/pkg/server"
 
 	"berth.dev/berth/internal/api"
@@ -19,6 +21,12 @@ func (s *Server) newMain(sec *security) (*genericapiserver.GenericAPIServer, err
 	infos, err := g.build()
 	if err != nil {
 		return nil, err
+	}
+	if s.others, err = s.newAggregator(infos); err != nil {
+		return nil, err
+	}
+	c.BuildHandlerChainFunc = func(handler http.Handler, c *genericapiserver.Config) http.Handler {
+		return genericapiserver.DefaultBuildHandlerChain(s.others.Wrap(handler), c)
 	}
 	main, err := c.Complete().New("berth", s.crds.GenericAPIServer)
 	if err != nil {
@@ -44,10 +52,7 @@ func (s *Server) newMain(sec *security) (*genericapiserver.GenericAPIServer, err
 		}
 	}
 	s.main = main
-	if err := s.publishCRDGroups(); err != nil {
-		return nil, err
-	}
-	s.openapi = newOpenAPI(main, s.crds)
+	s.openapi = newOpenAPI(main, s.crds, s.others)
 	main.Handler.NonGoRestfulMux.Handle("/openapi/v2", s.openapi)
 	main.Handler.NonGoRestfulMux.Handle("/openapi/v3", s.openapi)
 	main.Handler.NonGoRestfulMux.HandlePrefix("/openapi/v3/", s.openapi)

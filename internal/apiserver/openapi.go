@@ -21,6 +21,7 @@ import (
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/apiserver/pkg/server/mux"
 	"k8s.io/apiserver/pkg/server/routes"
+	"k8s.io/kube-openapi/pkg/aggregator"
 	"k8s.io/kube-openapi/pkg/common"
 	"k8s.io/kube-openapi/pkg/handler"
 	"k8s.io/kube-openapi/pkg/handler3"
@@ -28,6 +29,7 @@ import (
 	"k8s.io/kube-openapi/pkg/validation/spec"
 
 	"berth.dev/berth/internal/api"
+	"berth.dev/berth/internal/apiserver/aggregation"
 	generated "berth.dev/berth/internal/openapi"
 )
 
@@ -39,6 +41,8 @@ type openAPI struct {
 	main *genericapiserver.GenericAPIServer
 	ext  *genericapiserver.GenericAPIServer
 	crds listers.CustomResourceDefinitionLister
+	// others are remote servers, whose documents are merged in as well.
+	others interface{ Documents() []aggregation.Document }
 
 	mu     sync.Mutex
 	paths  *mux.PathRecorderMux
@@ -46,14 +50,15 @@ type openAPI struct {
 	v2     *handler.OpenAPIService
 	v3     *handler3.OpenAPIService
 	merged string          // fingerprint of the definitions that are merged in
-	custom map[string]bool // group versions in v3 that come from definitions
+	custom map[string]bool // group versions in v3 that are merged in
 }
 
-func newOpenAPI(main *genericapiserver.GenericAPIServer, crds *extensionsapiserver.CustomResourceDefinitions) *openAPI {
+func newOpenAPI(main *genericapiserver.GenericAPIServer, crds *extensionsapiserver.CustomResourceDefinitions, others *aggregation.Aggregator) *openAPI {
 	return &openAPI{
-		main: main,
-		ext:  crds.GenericAPIServer,
-		crds: crds.Informers.Apiextensions().V1().CustomResourceDefinitions().Lister(),
+		main:   main,
+		ext:    crds.GenericAPIServer,
+		others: others,
+		crds:   crds.Informers.Apiextensions().V1().CustomResourceDefinitions().Lister(),
 	}
 }
 
@@ -75,8 +80,9 @@ func (o *openAPI) refresh() error {
 	if err != nil {
 		return err
 	}
-	if print := fingerprint(crds); print != o.merged {
-		if err := o.merge(crds); err != nil {
+	others := o.others.Documents()
+	if print := fingerprint(crds, others); print != o.merged {
+		if err := o.merge(crds, others); err != nil {
 			return err
 		}
 		o.merged = print
@@ -96,7 +102,7 @@ func (o *openAPI) build() {
 	}
 	o.v2, o.static = routes.OpenAPI{Config: openAPIV2Config()}.InstallV2(all, paths)
 	o.v3 = routes.OpenAPI{V3Config: openAPIV3Config()}.InstallV3(all, paths)
-	o.paths, o.custom, o.merged = paths, map[string]bool{}, fingerprint(nil)
+	o.paths, o.custom, o.merged = paths, map[string]bool{}, fingerprint(nil, nil)
 }
 
 // registered says whether both servers offer the same path, such as /version.
@@ -124,16 +130,20 @@ func (o *openAPI) established() ([]*apiextensionsv1.CustomResourceDefinition, er
 	return out, nil
 }
 
-func fingerprint(crds []*apiextensionsv1.CustomResourceDefinition) string {
+func fingerprint(crds []*apiextensionsv1.CustomResourceDefinition, others []aggregation.Document) string {
 	h := sha256.New()
 	for _, crd := range crds {
 		fmt.Fprintf(h, "%s/%s/%d\n", crd.Name, crd.UID, crd.Generation)
 	}
+	for _, other := range others {
+		fmt.Fprintf(h, "%s %s\n", other.Path, other.Print)
+	}
 	return string(h.Sum(nil))
 }
 
-// merge replaces what definitions contributed before by what they say now.
-func (o *openAPI) merge(crds []*apiextensionsv1.CustomResourceDefinition) error {
+// merge replaces what definitions and remote servers contributed before by
+// what they say now.
+func (o *openAPI) merge(crds []*apiextensionsv1.CustomResourceDefinition, others []aggregation.Document) error {
 	var v2 []*spec.Swagger
 	v3 := map[string][]*spec3.OpenAPI{}
 	for _, crd := range crds {
@@ -158,6 +168,16 @@ func (o *openAPI) merge(crds []*apiextensionsv1.CustomResourceDefinition) error 
 	joined, err := builder.MergeSpecs(o.static, v2...)
 	if err != nil {
 		return err
+	}
+	for _, other := range others {
+		if other.V2 != nil {
+			if err := aggregator.MergeSpecsIgnorePathConflictRenamingDefinitionsAndParameters(joined, other.V2); err != nil {
+				return fmt.Errorf("%s: %w", other.Path, err)
+			}
+		}
+		if other.V3 != nil {
+			v3[other.Path] = []*spec3.OpenAPI{other.V3}
+		}
 	}
 	if err := o.v2.UpdateSpec(joined); err != nil {
 		return err

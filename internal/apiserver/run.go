@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"k8s.io/apimachinery/pkg/util/wait"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/klog/v2"
 )
@@ -21,6 +22,7 @@ func (s *Server) addHooks() error {
 	hooks := append([]Hook{
 		{Name: "storage-readiness", Run: s.waitStorage},
 		{Name: "bootstrap-controller", Run: s.keepKubernetesService},
+		{Name: "apiservice-discovery-controller", Run: s.startAggregation},
 	}, s.config.Hooks...)
 	for _, h := range hooks {
 		run := func(c genericapiserver.PostStartHookContext) error {
@@ -75,6 +77,7 @@ func (s *Server) Run(ctx context.Context, ready func()) error {
 	s.parts.Informers.Start(s.stopped)
 	s.parts.Informers.WaitForCacheSync(inner.Done())
 	s.crds.Informers.WaitForCacheSync(inner.Done())
+	s.others.Start(wait.ContextForChannel(s.stopped))
 
 	failed := make(chan error, 1)
 	go func() { failed <- prepared.RunWithContext(inner) }()

@@ -16,6 +16,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
+	"berth.dev/berth/internal/apiserver/aggregation"
 	"berth.dev/berth/internal/apiserver/inprocess"
 	"berth.dev/berth/internal/apiserver/storage"
 )
@@ -32,6 +33,7 @@ type Server struct {
 	handler  atomic.Pointer[http.Handler]
 	main     *genericapiserver.GenericAPIServer
 	crds     *extensionsapiserver.CustomResourceDefinitions
+	others   *aggregation.Aggregator
 	openapi  *openAPI
 	stopped  chan struct{}
 	stop     func()

@@ -12,6 +12,7 @@ $api/discovery/v1 $api/events/v1 $api/networking/v1 $api/node/v1 $api/policy/v1
 $api/flowcontrol/v1 $api/rbac/v1 $api/resource/v1 $api/scheduling/v1
 $api/storage/v1 $api/storagemigration/v1
 k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1
+k8s.io/kube-aggregator/pkg/apis/apiregistration/v1
 $machinery/api/resource $machinery/apis/meta/v1 $machinery/runtime
 $machinery/util/intstr $machinery/version
 "

@@ -34,6 +34,8 @@ type Env struct {
 	Server *apiserver.Server
 	// Store is the datastore behind the server.
 	Store *datastore.Store
+	// FrontProxyCA verifies who the server says it is to other API servers.
+	FrontProxyCA []byte
 	// Dir holds the datastore; it survives Restart.
 	Dir string
 
@@ -49,6 +51,7 @@ func Start(t testing.TB, tune ...func(*apiserver.Config)) *Env {
 	t.Helper()
 	e := &Env{Dir: t.TempDir(), t: t, tune: tune, stop: func() {}}
 	e.keys = newKeys(t, e.Dir)
+	e.FrontProxyCA = e.keys.proxyCA
 	t.Cleanup(func() { e.stop() })
 	e.start()
 	return e
@@ -83,6 +86,7 @@ func (e *Env) start() {
 		AdvertiseAddress: netip.MustParseAddr("192.0.2.1"),
 		ServiceCIDRs:     []netip.Prefix{netip.MustParsePrefix(ServiceCIDR)},
 		Authenticator:    e.keys.authenticator,
+		FrontProxy:       e.keys.proxy,
 	}
 	for _, f := range e.tune {
 		f(&c)

@@ -25,6 +25,8 @@ import (
 // keys are one authority with a serving and an administrator's certificate.
 type keys struct {
 	serving                    apiserver.TLS
+	proxy                      apiserver.FrontProxy
+	proxyCA                    []byte
 	adminCert, adminKey, caPEM []byte
 	pool                       *x509.CertPool
 }
@@ -43,7 +45,16 @@ func newKeys(t testing.TB, dir string) keys {
 		Subject:     pkix.Name{CommonName: "admin", Organization: []string{user.SystemPrivilegedGroup}},
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	}, caCert, caKey)
+	proxyCAKey, proxyCACert, proxyCADER := makeCert(t, &x509.Certificate{
+		Subject: pkix.Name{CommonName: "test-front-proxy"}, IsCA: true,
+		KeyUsage: x509.KeyUsageCertSign, BasicConstraintsValid: true,
+	}, nil, nil)
+	proxyKey, _, proxyDER := makeCert(t, &x509.Certificate{
+		Subject:     pkix.Name{CommonName: "front-proxy-client"},
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	}, proxyCACert, proxyCAKey)
 	k := keys{
+		proxyCA:   certPEM(proxyCADER),
 		caPEM:     certPEM(caDER),
 		adminCert: certPEM(adminDER),
 		adminKey:  keyPEM(t, adminKey),
@@ -61,6 +72,10 @@ func newKeys(t testing.TB, dir string) keys {
 		CertFile:     write("server.crt", certPEM(serverDER)),
 		KeyFile:      write("server.key", keyPEM(t, serverKey)),
 		ClientCAFile: write("ca.crt", k.caPEM),
+	}
+	k.proxy = apiserver.FrontProxy{
+		CertFile: write("front-proxy-client.crt", certPEM(proxyDER)),
+		KeyFile:  write("front-proxy-client.key", keyPEM(t, proxyKey)),
 	}
 	return k
 }

@@ -60,6 +60,8 @@ func Apply(c *apiserver.Config, o Options) error {
 	}
 	c.TLS = apiserver.TLS{CertFile: o.PKI.APIServer.CertFile, KeyFile: o.PKI.APIServer.KeyFile, ClientCAFile: o.PKI.CAFile}
 	c.NodeClient = apiserver.NodeClient{CertFile: o.PKI.KubeletClient.CertFile, KeyFile: o.PKI.KubeletClient.KeyFile, CAFile: o.PKI.CAFile}
+	c.FrontProxy = apiserver.FrontProxy{CertFile: o.PKI.FrontProxy.CertFile, KeyFile: o.PKI.FrontProxy.KeyFile}
+	c.SpareTime = o.RolesAfter
 	p := &parts{o: o}
 	if err := p.tokens(c); err != nil {
 		return err

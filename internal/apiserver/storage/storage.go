@@ -112,7 +112,8 @@ func keyPrefix(r schema.GroupResource) string {
 		return key
 	}
 	builtIn := !strings.Contains(r.Group, ".") || strings.HasSuffix(r.Group, ".k8s.io")
-	if builtIn && r.Group != "apiextensions.k8s.io" {
+	extension := r.Group == "apiextensions.k8s.io" || r.Group == "apiregistration.k8s.io"
+	if builtIn && !extension {
 		return r.Resource
 	}
 	return r.Group + "/" + r.Resource
