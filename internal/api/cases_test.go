@@ -61,13 +61,26 @@ func TestCases(t *testing.T) {
 }
 
 func (c apiCase) run(t *testing.T) {
+	got, warnings := c.outcome(t)
+	if diff := cmp.Diff(c.Want, got); diff != "" {
+		t.Errorf("errors (-want +got):\n%s\n%s", diff, asCase("want", got))
+	}
+	if c.Warn != nil {
+		if diff := cmp.Diff(c.Warn, warnings); diff != "" {
+			t.Errorf("warnings (-want +got):\n%s\n%s", diff, asCase("warn", warnings))
+		}
+	}
+}
+
+// outcome is what the server would say to the request.
+func (c apiCase) outcome(t *testing.T) (got, warnings []string) {
+	t.Helper()
 	ctx := context.Background()
 	k, obj := decodeCase(t, c.Object)
 	var errs field.ErrorList
-	var warnings []string
-	warn := func(o, old runtime.Object) {
-		if k.Warnings != nil {
-			warnings = k.Warnings(ctx, o, old)
+	warn := func(f func(context.Context, runtime.Object, runtime.Object) []string, o, old runtime.Object) {
+		if f != nil {
+			warnings = f(ctx, o, old)
 		}
 	}
 	switch {
@@ -76,7 +89,7 @@ func (c apiCase) run(t *testing.T) {
 			k.PrepareCreate(ctx, obj)
 		}
 		errs = k.Validate(ctx, obj)
-		warn(obj, nil)
+		warn(k.Warnings, obj, nil)
 	case c.Part != "":
 		_, old := decodeCase(t, c.Old)
 		i := slices.IndexFunc(k.Parts, func(p kind.Part) bool { return p.Name == c.Part })
@@ -89,26 +102,19 @@ func (c apiCase) run(t *testing.T) {
 			k.PrepareStatusUpdate(ctx, obj, old)
 		}
 		errs = k.ValidateStatusUpdate(ctx, obj, old)
+		warn(k.StatusWarnings, obj, old)
 	default:
 		_, old := decodeCase(t, c.Old)
 		if k.CopyStatus != nil {
 			k.CopyStatus(obj, old)
 		}
 		errs = k.ValidateUpdate(ctx, obj, old)
-		warn(obj, old)
+		warn(k.Warnings, obj, old)
 	}
-	var got []string
 	for _, e := range errs {
 		got = append(got, e.Error())
 	}
-	if diff := cmp.Diff(c.Want, got); diff != "" {
-		t.Errorf("errors (-want +got):\n%s\n%s", diff, asCase("want", got))
-	}
-	if c.Warn != nil {
-		if diff := cmp.Diff(c.Warn, warnings); diff != "" {
-			t.Errorf("warnings (-want +got):\n%s\n%s", diff, asCase("warn", warnings))
-		}
-	}
+	return got, warnings
 }
 
 // asCase writes what was said in the way the files have it.

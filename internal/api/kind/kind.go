@@ -61,8 +61,11 @@ type Kind struct {
 	CopySpec             func(obj, old runtime.Object)
 	CopyStatus           func(obj, old runtime.Object)
 	// StatusKeeps are further fields that a change of status leaves as they
-	// were, by path ("metadata.labels"). PrepareStatusUpdate sees to it.
+	// were, by path ("metadata.labels"). PrepareStatusUpdate sees to it, but for
+	// "metadata" as a whole.
 	StatusKeeps []string
+	// StatusWarnings become HTTP Warning headers on a change of status.
+	StatusWarnings func(ctx context.Context, obj, old runtime.Object) []string
 	// HasGeneration: metadata.generation is 1 on create and +1 when CopySpec-ed
 	// content differs semantically.
 	HasGeneration bool
@@ -90,6 +93,8 @@ type Kind struct {
 	// AllowCreateOnUpdate and AllowUnconditionalUpdate are the strategy's answers.
 	AllowCreateOnUpdate      bool
 	AllowUnconditionalUpdate bool
+	// PlainNames: metadata.generateName gets no random end.
+	PlainNames bool
 	// DefaultGracePeriod in seconds makes deletion graceful; nil means at once.
 	// It returns the grace period that applies to this object.
 	DefaultGracePeriod func(obj runtime.Object, requested *int64) int64
@@ -115,6 +120,7 @@ type Rules[T Object] struct {
 	PrepareStatusUpdate  func(ctx context.Context, obj, old T)
 	CopySpec             func(obj, old T)
 	CopyStatus           func(obj, old T)
+	StatusWarnings       func(ctx context.Context, obj, old T) []string
 	Fields               func(T) fields.Set
 	Row                  func(T) []any
 	DefaultGracePeriod   func(obj T, requested *int64) int64
@@ -139,6 +145,9 @@ func Declare[T Object](k Kind, r Rules[T]) Kind {
 			was, _ := old.(T)
 			return f(ctx, o.(T), was)
 		}
+	}
+	if f := r.StatusWarnings; f != nil {
+		k.StatusWarnings = func(ctx context.Context, o, old runtime.Object) []string { return f(ctx, o.(T), old.(T)) }
 	}
 	if f := r.CopySpec; f != nil {
 		k.CopySpec = func(o, old runtime.Object) { f(o.(T), old.(T)) }

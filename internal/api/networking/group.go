@@ -11,5 +11,12 @@ import (
 func Group() kind.Group {
 	return kind.Group{
 		Versions: []kind.Version{{GroupVersion: networkingv1.SchemeGroupVersion, Add: networkingv1.AddToScheme}},
+		Kinds: []kind.Kind{
+			networkPolicyKind(),
+			ingressKind(),
+			ingressClassKind(),
+			ipAddressKind(),
+			serviceCIDRKind(),
+		},
 	}
 }

@@ -1,6 +1,7 @@
 package validation
 
 import (
+	"k8s.io/apimachinery/pkg/api/equality"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -9,8 +10,30 @@ import (
 // Findings gathers the field errors of one object.
 type Findings = findings
 
-// List is what was found.
-func (f *findings) List() field.ErrorList { return f.list }
+// List is what was found. What upstream's types declare of themselves is
+// checked after all else there, so it comes last.
+func (f *findings) List() field.ErrorList {
+	out := f.list.RemoveCoveredByDeclarative()
+	if len(out) == len(f.list) {
+		return f.list
+	}
+	return append(out, f.list.ExtractCoveredByDeclarative()...)
+}
+
+// Fixed refuses any change of a value that upstream's types declare immutable.
+func (f *findings) Fixed(p *field.Path, value, old any) {
+	if !equality.Semantic.DeepEqual(value, old) {
+		f.add(field.Invalid(p, nil, fieldIsImmutable).WithOrigin("immutable").MarkCoveredByDeclarative())
+	}
+}
+
+// Declared requires a text that upstream's types declare required.
+func (f *findings) Declared(p *field.Path, value string) bool {
+	if value == "" {
+		f.add(field.Required(p, "").MarkCoveredByDeclarative())
+	}
+	return value != ""
+}
 
 // Add takes up findings of others.
 func (f *findings) Add(errs ...*field.Error) { f.add(errs...) }

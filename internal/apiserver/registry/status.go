@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -21,6 +22,10 @@ func (s statusStrategy) PrepareForUpdate(ctx context.Context, obj, old runtime.O
 	if s.kind.CopySpec != nil {
 		s.kind.CopySpec(obj, old)
 	}
+	if slices.Contains(s.kind.StatusKeeps, "metadata") {
+		to, from := obj.(metav1.ObjectMetaAccessor).GetObjectMeta(), old.(metav1.ObjectMetaAccessor).GetObjectMeta()
+		metav1.ResetObjectMetaForStatus(to, from)
+	}
 	if s.kind.PrepareStatusUpdate != nil {
 		s.kind.PrepareStatusUpdate(ctx, obj, old)
 	}
@@ -33,8 +38,11 @@ func (s statusStrategy) ValidateUpdate(ctx context.Context, obj, old runtime.Obj
 	return s.kind.ValidateStatusUpdate(ctx, obj, old)
 }
 
-func (s statusStrategy) WarningsOnUpdate(context.Context, runtime.Object, runtime.Object) []string {
-	return nil
+func (s statusStrategy) WarningsOnUpdate(ctx context.Context, obj, old runtime.Object) []string {
+	if s.kind.StatusWarnings == nil {
+		return nil
+	}
+	return s.kind.StatusWarnings(ctx, obj, old)
 }
 
 func (s statusStrategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {

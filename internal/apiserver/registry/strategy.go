@@ -25,8 +25,17 @@ type strategy struct {
 
 // newStrategy returns a strategy, with graceful deletion for the kinds that have it.
 func newStrategy(k api.Kind) strategy {
-	return strategy{ObjectTyper: api.Scheme, NameGenerator: names.SimpleNameGenerator, kind: k}
+	s := strategy{ObjectTyper: api.Scheme, NameGenerator: names.SimpleNameGenerator, kind: k}
+	if k.PlainNames {
+		s.NameGenerator = plainNames{}
+	}
+	return s
 }
+
+// plainNames takes what a name should begin with as the name.
+type plainNames struct{}
+
+func (plainNames) GenerateName(base string) string { return base }
 
 func (s strategy) NamespaceScoped() bool                    { return s.kind.Namespaced }
 func (s strategy) AllowCreateOnUpdate(context.Context) bool { return s.kind.AllowCreateOnUpdate }
