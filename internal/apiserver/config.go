@@ -12,12 +12,14 @@ import (
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 	"k8s.io/apiserver/pkg/registry/rest"
+	"k8s.io/apiserver/pkg/util/webhook"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	restclient "k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
 
 	"berth.dev/berth/internal/api"
+	"berth.dev/berth/internal/apiserver/presence"
 	"berth.dev/berth/internal/apiserver/registry/proxy"
 	"berth.dev/berth/internal/apiserver/registry/serviceaccount"
 	"berth.dev/berth/internal/datastore"
@@ -103,6 +105,11 @@ type Parts struct {
 	// Authorizer and Rules are set for admission, storage and hooks.
 	Authorizer authorizer.Authorizer
 	Rules      authorizer.RuleResolver
+	// Presence tells when a resource gets its first object. Whoever waits for
+	// one must say so while admission is built, before the endpoints are.
+	Presence *presence.Board
+	// Services finds where a Service that is a webhook is reached.
+	Services webhook.ServiceResolver
 	// Stopped is closed when the server stops.
 	Stopped <-chan struct{}
 }

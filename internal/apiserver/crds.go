@@ -37,7 +37,7 @@ func (s *Server) newCRDs(sec *security) (*extensionsapiserver.CustomResourceDefi
 		ExtraConfig: extensionsapiserver.ExtraConfig{
 			CRDRESTOptionsGetter: storage.Custom{Backend: s.backend},
 			MasterCount:          1,
-			ServiceResolver:      clusterIPs{s.parts.Informers.Core().V1().Services().Lister()},
+			ServiceResolver:      s.parts.Services,
 			AuthResolverWrapper:  webhook.NewDefaultAuthenticationInfoResolverWrapper(nil, nil, s.parts.Config, noop.NewTracerProvider()),
 		},
 	}
@@ -45,7 +45,7 @@ func (s *Server) newCRDs(sec *security) (*extensionsapiserver.CustomResourceDefi
 	return c.Complete().New(genericapiserver.NewEmptyDelegateWithCustomHandler(unknown))
 }
 
-// clusterIPs finds conversion webhooks by their Service's address.
+// clusterIPs finds webhooks by their Service's address.
 type clusterIPs struct{ services corelisters.ServiceLister }
 
 // ResolveEndpoint implements webhook.ServiceResolver.

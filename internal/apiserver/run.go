@@ -68,6 +68,7 @@ func (s *Server) Run(ctx context.Context, ready func()) error {
 		}
 	}
 	prepared := s.main.PrepareRun()
+	s.parts.Presence.Open()
 	inner, cancel := context.WithCancel(ctx)
 	defer cancel()
 	context.AfterFunc(inner, s.stop)

@@ -18,6 +18,7 @@ import (
 
 	"berth.dev/berth/internal/apiserver/aggregation"
 	"berth.dev/berth/internal/apiserver/inprocess"
+	"berth.dev/berth/internal/apiserver/presence"
 	"berth.dev/berth/internal/apiserver/storage"
 )
 
@@ -76,7 +77,9 @@ func (s *Server) build() error {
 		Client:    client,
 		Informers: informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithTransform(c.Transform)),
 		Stopped:   s.stopped,
+		Presence:  presence.NewBoard(),
 	}
+	s.parts.Services = clusterIPs{s.parts.Informers.Core().V1().Services().Lister()}
 	security, err := s.secure()
 	if err != nil {
 		return err

@@ -23,6 +23,9 @@ import (
 
 // main builds the main endpoint of k with what no declaration can express.
 func (g *groups) main(k api.Kind, getter generic.RESTOptionsGetter) (*registry.Main, error) {
+	if mark := g.server.parts.Presence.Mark(schema.GroupResource{Group: k.GVK.Group, Resource: k.Resource}); mark != nil {
+		return registry.NewMain(k, getter, registry.Announce(mark))
+	}
 	switch k.GVK.GroupKind().String() {
 	case "Namespace":
 		return registry.NewMain(k, getter, namespace.Tune)

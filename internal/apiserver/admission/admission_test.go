@@ -26,6 +26,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"berth.dev/berth/internal/apiserver/authz/rbac"
+	"berth.dev/berth/internal/apiserver/presence"
 )
 
 // setup starts a chain over objects.
@@ -45,7 +46,7 @@ func newSetup(t *testing.T, objects ...runtime.Object) *setup {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.chain, err = New(Options{Client: s.client, Informers: f, Authorizer: authorizer, RBAC: authorizer, TaintNewNodes: true})
+	s.chain, err = New(Options{Client: s.client, Informers: f, Authorizer: authorizer, RBAC: authorizer, TaintNewNodes: true, Presence: presence.NewBoard()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,11 +5,14 @@ import (
 
 	"k8s.io/apiserver/pkg/admission"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
+	"k8s.io/apiserver/pkg/util/webhook"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
+	restclient "k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
 
 	"berth.dev/berth/internal/apiserver/authz/rbac"
+	"berth.dev/berth/internal/apiserver/presence"
 )
 
 // Options are what the plugins look things up in.
@@ -25,13 +28,21 @@ type Options struct {
 	// TaintNewNodes taints a new node as not ready until a controller removes
 	// that (TaintNodesByCondition).
 	TaintNewNodes bool
-	Clock         clock.Clock // nil: real time
+	// Presence tells when the first webhook, policy, quota and so on exists.
+	Presence *presence.Board
+	// Config makes further clients with the server's own rights.
+	Config *restclient.Config
+	// Services finds webhooks that are Services.
+	Services webhook.ServiceResolver
+	// Stopped is closed when the server stops.
+	Stopped <-chan struct{}
+	Clock   clock.Clock // nil: real time
 }
 
 // New returns the chain of all plugins.
 func New(o Options) (admission.Interface, error) {
-	if o.Client == nil || o.Informers == nil || o.Authorizer == nil || o.RBAC == nil {
-		return nil, errors.New("admission: client, informers, authorizer and RBAC are needed")
+	if o.Client == nil || o.Informers == nil || o.Authorizer == nil || o.RBAC == nil || o.Presence == nil {
+		return nil, errors.New("admission: client, informers, authorizer, RBAC and presence are needed")
 	}
 	if o.Clock == nil {
 		o.Clock = clock.RealClock{}
@@ -54,6 +65,10 @@ func New(o Options) (admission.Interface, error) {
 		newStorageProtection(),
 		newDefaultStorageClass(o),
 		newEscalation(o),
+		newMutatingPolicies(o),
+		newMutatingWebhooks(o),
+		newValidatingPolicies(o),
+		newValidatingWebhooks(o),
 	)
-	return admission.NewChainHandler(chain...), nil
+	return reinvoked{admission.NewChainHandler(chain...)}, nil
 }

@@ -143,5 +143,6 @@ func (p *parts) admission(s apiserver.Parts) (admission.Interface, error) {
 	return berthadmission.New(berthadmission.Options{
 		Client: s.Client, Informers: s.Informers, Authorizer: s.Authorizer, RBAC: p.authorizes.RBAC,
 		TaintNewNodes: p.o.TaintNewNodes, Clock: p.o.Clock,
+		Presence: s.Presence, Config: s.Config, Services: s.Services, Stopped: s.Stopped,
 	})
 }
