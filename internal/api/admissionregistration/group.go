@@ -11,5 +11,13 @@ import (
 func Group() kind.Group {
 	return kind.Group{
 		Versions: []kind.Version{{GroupVersion: admissionregistrationv1.SchemeGroupVersion, Add: admissionregistrationv1.AddToScheme}},
+		Kinds: []kind.Kind{
+			mutatingPolicyKind(),
+			mutatingBindingKind(),
+			mutatingWebhookKind(),
+			validatingPolicyKind(),
+			validatingBindingKind(),
+			validatingWebhookKind(),
+		},
 	}
 }
