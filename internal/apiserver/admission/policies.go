@@ -26,7 +26,9 @@ func newMutatingPolicies(o Options) *deferred {
 				return nil, err
 			}
 			p.SetEnabled(true)
-			return p, initializePolicies(o, p)
+			client, known := newSchemaClient(o.Client)
+			o.Client = client
+			return withSchemas{p, known}, initializePolicies(o, p)
 		})
 }
 
