@@ -50,7 +50,7 @@ func validateIPAddress(a *networkingv1.IPAddress) field.ErrorList {
 	f.Meta(&a.ObjectMeta, false, addressName)
 	p, r := field.NewPath("spec", "parentRef"), a.Spec.ParentRef
 	if r == nil {
-		f.Add(field.Required(p, "").MarkCoveredByDeclarative())
+		f.AddDeclared(field.Required(p, ""))
 		return f.List()
 	}
 	if r.Group != "" {

@@ -13,27 +13,29 @@ type Findings = findings
 // List is what was found. What upstream's types declare of themselves is
 // checked after all else there, so it comes last.
 func (f *findings) List() field.ErrorList {
-	out := f.list.RemoveCoveredByDeclarative()
-	if len(out) == len(f.list) {
+	if len(f.declared) == 0 {
 		return f.list
 	}
-	return append(out, f.list.ExtractCoveredByDeclarative()...)
+	return append(f.list[:len(f.list):len(f.list)], f.declared...)
 }
 
 // Fixed refuses any change of a value that upstream's types declare immutable.
 func (f *findings) Fixed(p *field.Path, value, old any) {
 	if !equality.Semantic.DeepEqual(value, old) {
-		f.add(field.Invalid(p, nil, fieldIsImmutable).WithOrigin("immutable").MarkCoveredByDeclarative())
+		f.AddDeclared(field.Invalid(p, nil, fieldIsImmutable).WithOrigin("immutable"))
 	}
 }
 
 // Declared requires a text that upstream's types declare required.
 func (f *findings) Declared(p *field.Path, value string) bool {
 	if value == "" {
-		f.add(field.Required(p, "").MarkCoveredByDeclarative())
+		f.AddDeclared(field.Required(p, ""))
 	}
 	return value != ""
 }
+
+// AddDeclared takes up findings that upstream's types declare.
+func (f *findings) AddDeclared(errs ...*field.Error) { f.declared = append(f.declared, errs...) }
 
 // Add takes up findings of others.
 func (f *findings) Add(errs ...*field.Error) { f.add(errs...) }

@@ -8,7 +8,8 @@ import (
 
 // findings gathers the field errors of one object.
 type findings struct {
-	list field.ErrorList
+	list     field.ErrorList
+	declared field.ErrorList // comes last, see List
 }
 
 func (f *findings) add(errs ...*field.Error) { f.list = append(f.list, errs...) }
