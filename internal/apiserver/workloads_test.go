@@ -79,6 +79,24 @@ var servedKinds = []servedKind{
 		row:      []any{"x", "1", "N/A", 1.0, "0s"},
 		field:    "metadata.name=x",
 	},
+	{
+		resource: "jobs.v1.batch",
+		manifest: `{apiVersion: batch/v1, kind: Job, metadata: {name: x}, spec: {suspend: true, manualSelector: true, selector: {matchLabels: {app: a}}, ` +
+			`template: {metadata: {labels: {app: a}}, spec: {restartPolicy: Never, containers: [{name: a, image: b}]}}}}`,
+		status:  `{"succeeded": 1, "conditions": [{"type": "Suspended", "status": "True", "lastProbeTime": null, "lastTransitionTime": null}]}`,
+		columns: "Name Status Completions Duration Age Containers Images Selector",
+		row:     []any{"x", "Suspended", "1/1", "", "0s", "a", "b", "app=a"},
+		field:   "status.successful=1",
+	},
+	{
+		resource: "cronjobs.v1.batch",
+		manifest: `{apiVersion: batch/v1, kind: CronJob, metadata: {name: x}, spec: {schedule: "1 2 * * *", jobTemplate: {spec: {` +
+			`template: {spec: {restartPolicy: Never, containers: [{name: a, image: b}]}}}}}}`,
+		status:  `{"active": [{"kind": "Job", "name": "x-1"}]}`,
+		columns: "Name Schedule Timezone Suspend Active Last Schedule Age Containers Images Selector",
+		row:     []any{"x", "1 2 * * *", "<none>", "False", 1.0, "<none>", "0s", "a", "b", "<none>"},
+		field:   "metadata.name=x",
+	},
 }
 
 // TestEachWorkloadKind leads an object of each kind through its life.
@@ -282,5 +300,26 @@ func TestWorkloadRulesOfUpdate(t *testing.T) {
 	}
 	if w := said.take(); len(w) > 0 {
 		t.Errorf("warnings: %v", w)
+	}
+
+	objects, obj = create(servedKind{resource: "jobs.v1.batch", manifest: `{apiVersion: batch/v1, kind: Job, metadata: {name: x}, ` +
+		`spec: {template: {spec: {restartPolicy: Never, containers: [{name: a, image: b}]}}}}`})
+	selector, _, _ := unstructured.NestedStringMap(obj.Object, "spec", "selector", "matchLabels")
+	if diff := cmp.Diff(map[string]string{"batch.kubernetes.io/controller-uid": string(obj.GetUID())}, selector); diff != "" {
+		t.Error(diff)
+	}
+	labels, _, _ := unstructured.NestedStringMap(obj.Object, "spec", "template", "metadata", "labels")
+	if diff := cmp.Diff(map[string]string{
+		"job-name": "x", "batch.kubernetes.io/job-name": "x",
+		"controller-uid": string(obj.GetUID()), "batch.kubernetes.io/controller-uid": string(obj.GetUID()),
+	}, labels); diff != "" {
+		t.Error(diff)
+	}
+	if err := objects.Delete(t.Context(), "x", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"child pods are preserved by default when jobs are deleted; set propagationPolicy=Background " +
+		"to remove them or set propagationPolicy=Orphan to suppress this warning"}, said.take()); diff != "" {
+		t.Error(diff)
 	}
 }

@@ -9,7 +9,7 @@ $api/admissionregistration/v1 $api/apiserverinternal/v1alpha1 $api/apps/v1
 $api/authentication/v1 $api/authorization/v1 $api/autoscaling/v1 $api/autoscaling/v2
 $api/batch/v1 $api/certificates/v1 $api/coordination/v1 $api/core/v1
 $api/discovery/v1 $api/events/v1 $api/networking/v1 $api/node/v1 $api/policy/v1
-$api/flowcontrol/v1 $api/rbac/v1 $api/resource/v1 $api/scheduling/v1
+$api/flowcontrol/v1 $api/rbac/v1 $api/resource/v1 $api/scheduling/v1 $api/scheduling/v1alpha3
 $api/storage/v1 $api/storagemigration/v1
 k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1
 k8s.io/kube-aggregator/pkg/apis/apiregistration/v1

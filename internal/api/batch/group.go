@@ -11,5 +11,9 @@ import (
 func Group() kind.Group {
 	return kind.Group{
 		Versions: []kind.Version{{GroupVersion: batchv1.SchemeGroupVersion, Add: batchv1.AddToScheme}},
+		Kinds: []kind.Kind{
+			cronJobKind(),
+			jobKind(),
+		},
 	}
 }
