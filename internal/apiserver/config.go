@@ -12,6 +12,7 @@ import (
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 	"k8s.io/apiserver/pkg/registry/rest"
+	serveroptions "k8s.io/apiserver/pkg/server/options"
 	"k8s.io/apiserver/pkg/util/webhook"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
@@ -57,6 +58,10 @@ type Config struct {
 	Audiences authenticator.Audiences
 	// Tokens mints service account tokens; nil leaves serviceaccounts/token unserved.
 	Tokens serviceaccount.Minter
+	// Encryption of what is stored.
+	Encryption Encryption
+	// Audit notes requests; nil, or without a policy, notes none.
+	Audit *serveroptions.AuditOptions
 	// NodeClient is the TLS identity towards node agents, for logs and exec.
 	NodeClient NodeClient
 	// Dial reaches nodes, pods and services; nil dials as usual.

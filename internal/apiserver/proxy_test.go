@@ -111,7 +111,7 @@ func TestProxyToPodsAndNodes(t *testing.T) {
 		}
 	}
 	_, err := client.Get().AbsPath("/api/v1/namespaces/default/pods/p/proxy/teapot").DoRaw(t.Context())
-	if status := (apierrors.APIStatus)(nil); !errors.As(err, &status) || status.Status().Code != http.StatusTeapot {
+	if status := apierrors.APIStatus(nil); !errors.As(err, &status) || status.Status().Code != http.StatusTeapot {
 		t.Errorf("the answer's code is lost: %v", err)
 	}
 	if got := upgrade(t, e.TLS, "/api/v1/namespaces/default/pods/p/proxy/ws"); got != "you said hi\n" {

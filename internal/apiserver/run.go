@@ -80,6 +80,9 @@ func (s *Server) Run(ctx context.Context, ready func()) error {
 	s.crds.Informers.WaitForCacheSync(inner.Done())
 	s.others.Start(wait.ContextForChannel(s.stopped))
 
+	if keep := s.encrypted.keep; keep != nil {
+		go keep(inner)
+	}
 	failed := make(chan error, 1)
 	go func() { failed <- prepared.RunWithContext(inner) }()
 	go s.awaitReady(inner, ready)

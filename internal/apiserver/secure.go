@@ -33,6 +33,7 @@ type security struct {
 	authorizer    authorizer.Authorizer
 	rules         authorizer.RuleResolver
 	admission     admission.Interface
+	audit         *auditing
 }
 
 func (s *Server) secure() (*security, error) {
@@ -51,6 +52,9 @@ func (s *Server) secure() (*security, error) {
 		if out.authorizer, out.rules, err = f(s.parts); err != nil {
 			return nil, fmt.Errorf("apiserver: authorization: %w", err)
 		}
+	}
+	if out.audit, err = s.auditing(); err != nil {
+		return nil, err
 	}
 	s.parts.Authorizer, s.parts.Rules = out.authorizer, out.rules
 	if f := s.config.Admission; f != nil {
@@ -85,6 +89,8 @@ func (s *Server) genericConfig(codecs serializer.CodecFactory, sec *security) (*
 	c.Authorization.Authorizer = sec.authorizer
 	c.RuleResolver = sec.rules
 	c.AdmissionControl = sec.admission
+	c.AuditBackend, c.AuditPolicyRuleEvaluator = sec.audit.backend, sec.audit.policy
+	s.encrypted.addTo(&c.Config)
 	c.LongRunningFunc = genericfilters.BasicLongRunningRequestCheck(
 		sets.NewString("watch", "proxy"),
 		sets.NewString("attach", "exec", "proxy", "log", "portforward"),

@@ -27,21 +27,22 @@ const stopWithin = 2 * time.Second
 
 // Server is one API server.
 type Server struct {
-	config   Config
-	parts    Parts
-	backend  *storage.Backend
-	listener net.Listener
-	handler  atomic.Pointer[http.Handler]
-	main     *genericapiserver.GenericAPIServer
-	crds     *extensionsapiserver.CustomResourceDefinitions
-	others   *aggregation.Aggregator
-	openapi  *openAPI
-	stopped  chan struct{}
-	stop     func()
-	ready    []func() error // storage that must be ready before hooks run
-	repair   []func(context.Context) error
-	destroy  []func()
-	counted  counted
+	config    Config
+	parts     Parts
+	backend   *storage.Backend
+	listener  net.Listener
+	handler   atomic.Pointer[http.Handler]
+	main      *genericapiserver.GenericAPIServer
+	crds      *extensionsapiserver.CustomResourceDefinitions
+	others    *aggregation.Aggregator
+	openapi   *openAPI
+	stopped   chan struct{}
+	stop      func()
+	ready     []func() error // storage that must be ready before hooks run
+	repair    []func(context.Context) error
+	destroy   []func()
+	counted   counted
+	encrypted *encryption
 }
 
 // New builds the server. It opens the listening socket, so that a taken port
@@ -53,6 +54,12 @@ func New(c Config) (*Server, error) {
 	s := &Server{config: c, stopped: make(chan struct{})}
 	s.stop = onceClose(s.stopped)
 	s.backend = storage.New(c.Datastore.Client, c.Datastore.Prefix)
+	var err error
+	if s.encrypted, err = s.encryption(); err != nil {
+		s.release()
+		return nil, err
+	}
+	s.backend.Encrypt(s.encrypted.transformers)
 	if err := s.build(); err != nil {
 		s.release()
 		return nil, err

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -165,6 +166,11 @@ func (w *wire) watch(path string, done func([]event) bool, headers ...string) []
 		w.t.Errorf("watch %s ended (%v) after %d events", path, lines.Err(), len(seen))
 	}
 	return seen
+}
+
+// serviceCIDRs are what a second server can be made with.
+func (w *wire) serviceCIDRs() []netip.Prefix {
+	return []netip.Prefix{netip.MustParsePrefix(apitest.ServiceCIDR)}
 }
 
 func count(n int) func([]event) bool { return func(seen []event) bool { return len(seen) >= n } }

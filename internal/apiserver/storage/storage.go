@@ -19,6 +19,8 @@ import (
 	"k8s.io/apiserver/pkg/storage/etcd3"
 	"k8s.io/apiserver/pkg/storage/feature"
 	"k8s.io/apiserver/pkg/storage/storagebackend"
+	"k8s.io/apiserver/pkg/storage/value"
+	"k8s.io/apiserver/pkg/storage/value/encrypt/identity"
 	"k8s.io/utils/clock"
 )
 
@@ -27,6 +29,7 @@ type Backend struct {
 	client    *kubernetes.Client
 	prefix    string
 	compactor compactor
+	encrypted value.ResourceTransformers
 }
 
 type compactor interface {
@@ -47,6 +50,10 @@ func New(client *kubernetes.Client, prefix string) *Backend {
 		compactor: etcd3.NewCompactor(client.Client, storagebackend.DefaultCompactInterval, clock.RealClock{}, nil),
 	}
 }
+
+// Encrypt sets how the resources that are asked for after it are stored; nil is
+// in plain text.
+func (b *Backend) Encrypt(by value.ResourceTransformers) { b.encrypted = by }
 
 // Close stops compaction. The client stays open.
 func (b *Backend) Close() { b.compactor.Stop() }
@@ -83,6 +90,10 @@ func (b *Backend) Options(resource schema.GroupResource, gv schema.GroupVersion,
 func (b *Backend) options(resource schema.GroupResource, codec runtime.Codec, versioner runtime.GroupVersioner, key string) generic.RESTOptions {
 	config := storagebackend.NewDefaultConfig(b.prefix, codec)
 	config.EncodeVersioner = versioner
+	config.Transformer = identity.NewEncryptCheckTransformer()
+	if b.encrypted != nil {
+		config.Transformer = b.encrypted.TransformerForResource(resource)
+	}
 	decorator := b.cached
 	if resource.Resource == "events" {
 		decorator = b.uncached // many, short-lived and rarely watched: a cache would cost more than it saves
