@@ -87,6 +87,8 @@ type TLS struct {
 	CertFile, KeyFile string
 	// ClientCAFile holds the authorities whose client certificates are asked for.
 	ClientCAFile string
+	// FrontProxyCAFile holds those of clients that speak for others.
+	FrontProxyCAFile string
 }
 
 // NodeClient are the PEM files for connections to node agents.

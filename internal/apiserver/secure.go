@@ -119,5 +119,16 @@ func (s *Server) serving() (*genericapiserver.SecureServingInfo, error) {
 		}
 		info.ClientCA = ca
 	}
+	if t.FrontProxyCAFile != "" {
+		ca, err := dynamiccertificates.NewDynamicCAContentFromFile("front-proxy-ca", t.FrontProxyCAFile)
+		if err != nil {
+			return nil, fmt.Errorf("apiserver: front proxy authorities: %w", err)
+		}
+		if info.ClientCA == nil {
+			info.ClientCA = ca
+		} else {
+			info.ClientCA = dynamiccertificates.NewUnionCAContentProvider(info.ClientCA, ca)
+		}
+	}
 	return info, nil
 }

@@ -49,6 +49,8 @@ type Set struct {
 	FrontProxy Pair
 	// ServiceAccountKey signs service account tokens.
 	ServiceAccountKey *ecdsa.PrivateKey
+	// JoinToken lets machines join, in the form of a bootstrap token: id.secret.
+	JoinToken string
 }
 
 // FrontProxyName is the only name that request headers are believed from.
@@ -82,7 +84,7 @@ func Ensure(dir string, opts Options) (*Set, error) {
 	set := &Set{CA: ca, CAFile: filepath.Join(dir, "ca.crt")}
 	var wait sync.WaitGroup
 	leaves := opts.leaves(set)
-	errs := make([]error, len(leaves)+2)
+	errs := make([]error, len(leaves)+3)
 	// Together, because what takes time is waiting for the disk.
 	for i, leaf := range leaves {
 		wait.Go(func() { *leaf.into, errs[i] = ca.ensurePair(dir, leaf.name, leaf.subject) })
@@ -92,6 +94,7 @@ func Ensure(dir string, opts Options) (*Set, error) {
 		set.ServiceAccountKey, errs[len(leaves)] = ensureKey(filepath.Join(dir, "sa.key"), true, cure)
 	})
 	wait.Go(func() { errs[len(leaves)+1] = set.ensureFrontProxy(dir, opts.Clock) })
+	wait.Go(func() { set.JoinToken, errs[len(leaves)+2] = ensureToken(dir) })
 	wait.Wait()
 	if err := errors.Join(errs...); err != nil {
 		return nil, err

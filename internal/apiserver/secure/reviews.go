@@ -16,7 +16,7 @@ func (p *parts) reviews(s apiserver.Parts) (map[schema.GroupVersion]map[string]r
 	return map[schema.GroupVersion]map[string]rest.Storage{
 		authenticationv1.SchemeGroupVersion: {
 			"selfsubjectreviews": authn.NewSelfSubjectReviewREST(),
-			"tokenreviews":       authn.NewTokenReviewREST(p.verifier, p.audiences),
+			"tokenreviews":       authn.NewTokenReviewREST(p.accepted, p.audiences),
 		},
 		authorizationv1.SchemeGroupVersion: {
 			"localsubjectaccessreviews": authz.NewLocalSubjectAccessReviewREST(s.Authorizer),

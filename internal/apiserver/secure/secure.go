@@ -8,8 +8,10 @@ import (
 	"net/http"
 	"time"
 
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apiserver/pkg/admission"
 	"k8s.io/apiserver/pkg/authentication/authenticator"
+	"k8s.io/apiserver/pkg/authentication/token/union"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 	"k8s.io/utils/clock"
 
@@ -26,6 +28,8 @@ import (
 type Options struct {
 	// PKI is what pki.Ensure returned.
 	PKI *pki.Set
+	// Authentication is what the administrator says about it; nil means the defaults.
+	Authentication *authn.Settings
 	// ClusterDomain makes the issuer of service account tokens; "cluster.local" when empty.
 	ClusterDomain string
 	// RolesAfter, when not nil, is closed when the machine has time to write the
@@ -55,10 +59,14 @@ func Apply(c *apiserver.Config, o Options) error {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	if o.Authentication == nil {
+		settings := authn.DefaultSettings()
+		o.Authentication = &settings
+	}
 	if o.RolesAtTheLatest == 0 {
 		o.RolesAtTheLatest = 5 * time.Second
 	}
-	c.TLS = apiserver.TLS{CertFile: o.PKI.APIServer.CertFile, KeyFile: o.PKI.APIServer.KeyFile, ClientCAFile: o.PKI.CAFile}
+	c.TLS = apiserver.TLS{CertFile: o.PKI.APIServer.CertFile, KeyFile: o.PKI.APIServer.KeyFile, ClientCAFile: o.PKI.CAFile, FrontProxyCAFile: o.PKI.FrontProxyCAFile}
 	c.NodeClient = apiserver.NodeClient{CertFile: o.PKI.KubeletClient.CertFile, KeyFile: o.PKI.KubeletClient.KeyFile, CAFile: o.PKI.CAFile}
 	c.FrontProxy = apiserver.FrontProxy{CertFile: o.PKI.FrontProxy.CertFile, KeyFile: o.PKI.FrontProxy.KeyFile}
 	c.SpareTime = o.RolesAfter
@@ -82,9 +90,9 @@ func Apply(c *apiserver.Config, o Options) error {
 // which it asks for them.
 type parts struct {
 	o          Options
-	issuer     string
+	issuers    []string
 	audiences  authenticator.Audiences
-	verifier   *authn.Verifier
+	accepted   authenticator.Token
 	authorizes *authz.Authorizer
 	roles      *bootstrap.Roles
 }
@@ -95,18 +103,23 @@ func (p *parts) keys() []*ecdsa.PublicKey {
 
 // tokens sets what issues and explains service account tokens.
 func (p *parts) tokens(c *apiserver.Config) error {
-	p.issuer = "https://kubernetes.default.svc." + p.o.ClusterDomain
-	p.audiences = authenticator.Audiences{p.issuer}
-	issuer, err := authn.NewIssuer(p.issuer, p.o.PKI.ServiceAccountKey)
+	settings := p.o.Authentication
+	if p.issuers = settings.Issuers; len(p.issuers) == 0 {
+		p.issuers = []string{"https://kubernetes.default.svc." + p.o.ClusterDomain}
+	}
+	if p.audiences = settings.Audiences; len(p.audiences) == 0 {
+		p.audiences = p.issuers
+	}
+	issuer, err := authn.NewIssuer(p.issuers[0], p.o.PKI.ServiceAccountKey)
 	if err != nil {
 		return err
 	}
-	discovery, err := authn.NewDiscovery(p.issuer, p.keys())
+	discovery, err := authn.NewDiscovery(p.issuers[0], p.keys())
 	if err != nil {
 		return err
 	}
 	c.Audiences = p.audiences
-	c.Tokens = &authn.Minter{Issuer: issuer, Audiences: p.audiences, Clock: p.o.Clock}
+	c.Tokens = &authn.Minter{Issuer: issuer, Audiences: p.audiences, MaxSeconds: int64(settings.MaxTokenLife.Seconds()), NoStretch: !settings.ExtendTokens, Clock: p.o.Clock}
 	c.Storage = p.reviews
 	if c.Handlers == nil {
 		c.Handlers = map[string]apiserver.Handler{}
@@ -118,15 +131,25 @@ func (p *parts) tokens(c *apiserver.Config) error {
 }
 
 func (p *parts) authenticator(s apiserver.Parts) (authenticator.Request, error) {
-	var err error
-	p.verifier, err = authn.NewVerifier(authn.VerifierOptions{
-		Issuers: []string{p.issuer}, Keys: p.keys(), Audiences: p.audiences,
-		Live: authn.Live(s.Client), Cached: authn.Cached(s.Informers), Clock: p.o.Clock,
+	live := authn.Live(s.Client)
+	accounts, err := authn.NewVerifier(authn.VerifierOptions{
+		Issuers: p.issuers, Keys: p.keys(), Audiences: p.audiences,
+		Live: live, Cached: authn.Cached(s.Informers), Clock: p.o.Clock,
 	})
 	if err != nil {
 		return nil, err
 	}
-	return authn.New(authn.Options{ClientCA: p.o.PKI.CA.Pool(), Tokens: p.verifier})
+	identity, err := authn.NewIdentity(wait.ContextForChannel(s.Stopped), *p.o.Authentication, p.issuers, p.audiences)
+	if err != nil {
+		return nil, err
+	}
+	joining := &authn.BootstrapTokens{Secrets: live, Join: p.o.PKI.JoinToken, Clock: p.o.Clock}
+	p.accepted = union.New(accounts, authenticator.WrapAudienceAgnosticToken(p.audiences, joining), identity)
+	return authn.New(authn.Options{
+		ClientCA:   p.o.PKI.CA.Pool(),
+		FrontProxy: authn.FrontProxy{CA: p.o.PKI.FrontProxyCA.Pool(), Names: []string{pki.FrontProxyName}},
+		Tokens:     p.accepted, Anonymous: identity.Anonymous,
+	})
 }
 
 func (p *parts) authorizer(s apiserver.Parts) (authorizer.Authorizer, authorizer.RuleResolver, error) {

@@ -1,0 +1,49 @@
+package pki
+
+import (
+	"crypto/rand"
+	"fmt"
+	"path/filepath"
+	"regexp"
+	"strings"
+)
+
+var tokenForm = regexp.MustCompile(`\A[a-z0-9]{6}\.[a-z0-9]{16}\z`)
+
+// ensureToken reads the token that machines join with, or makes it. Deleting
+// the file and starting again makes another.
+func ensureToken(dir string) (string, error) {
+	path := filepath.Join(dir, "join.token")
+	data, err := readFile(path)
+	if err != nil {
+		return "", err
+	}
+	if data != nil {
+		token := strings.TrimSpace(string(data))
+		if !tokenForm.MatchString(token) {
+			return "", fmt.Errorf("%s holds no token of the form abcdef.0123456789abcdef: write one, or delete the file for a new one", path)
+		}
+		return token, nil
+	}
+	text, err := randomText(22)
+	if err != nil {
+		return "", err
+	}
+	token := text[:6] + "." + text[6:]
+	return token, writeFile(path, []byte(token+"\n"))
+}
+
+// randomText draws from the letters of a bootstrap token, all equally likely.
+func randomText(n int) (string, error) {
+	const letters = "abcdefghijklmnopqrstuvwxyz0123456789"
+	out, b := make([]byte, 0, n), make([]byte, 1)
+	for len(out) < n {
+		if _, err := rand.Read(b); err != nil {
+			return "", err
+		}
+		if int(b[0]) < 256/len(letters)*len(letters) {
+			out = append(out, letters[int(b[0])%len(letters)])
+		}
+	}
+	return string(out), nil
+}
