@@ -32,12 +32,18 @@ type cluster struct {
 
 func start(t *testing.T) *cluster {
 	t.Helper()
+	return startWith(t, secure.Options{})
+}
+
+func startWith(t *testing.T, o secure.Options) *cluster {
+	t.Helper()
 	set, err := pki.Ensure(filepath.Join(t.TempDir(), "pki"), pki.Options{NodeName: "n1", ServiceIPs: []net.IP{net.IPv4(10, 43, 0, 1)}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	env := apitest.Start(t, func(c *apiserver.Config) {
-		if err := secure.Apply(c, secure.Options{PKI: set}); err != nil {
+		o.PKI = set
+		if err := secure.Apply(c, o); err != nil {
 			t.Fatal(err)
 		}
 	})
