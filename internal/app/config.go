@@ -49,6 +49,8 @@ type Config struct {
 	KubeReserved   map[string]string
 	EvictionHard   map[string]string // signal to threshold, memory.available: 100Mi
 
+	API API
+
 	// AgentPort is where the node agent serves logs and exec.
 	AgentPort int
 }
@@ -68,6 +70,7 @@ func Defaults() Config {
 		ClusterDomain: "cluster.local",
 		MaxPods:       110,
 		AgentPort:     10250,
+		API:           defaultAPI(),
 	}
 }
 
@@ -127,6 +130,7 @@ func (c Config) Validate() error {
 	if (c.DatastoreCertFile == "") != (c.DatastoreKeyFile == "") {
 		bad("datastore-certfile", "a client certificate needs both --datastore-certfile and --datastore-keyfile")
 	}
+	all = append(all, c.API.check(bad)...)
 	if c.MaxPods < 1 {
 		bad("max-pods", "%d; at least 1", c.MaxPods)
 	}

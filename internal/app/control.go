@@ -56,7 +56,10 @@ func (s *server) runAPI(ctx context.Context, ready func()) (err error) {
 			return provisioner.EnsureClass(ctx, p.Client)
 		}})
 	}
-	err = secure.Apply(&c, secure.Options{PKI: s.pki, ClusterDomain: s.cfg.ClusterDomain, RolesAfter: s.nodeReady, TaintNewNodes: true, Logger: s.log})
+	if err := s.cfg.API.apply(&c, s.dir.PKI()); err != nil {
+		return err
+	}
+	err = secure.Apply(&c, secure.Options{PKI: s.pki, Authentication: &s.cfg.API.Authentication, ClusterDomain: s.cfg.ClusterDomain, RolesAfter: s.nodeReady, TaintNewNodes: true, Logger: s.log})
 	if err != nil {
 		return err
 	}

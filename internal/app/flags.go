@@ -36,6 +36,8 @@ func (c *Config) BindFlags(f *pflag.FlagSet) {
 	f.StringVar(&c.DatastoreCertFile, "datastore-certfile", c.DatastoreCertFile, "client certificate for the etcd cluster")
 	f.StringVar(&c.DatastoreKeyFile, "datastore-keyfile", c.DatastoreKeyFile, "key of that certificate")
 
+	c.API.bindFlags(f)
+
 	f.BoolVar(&c.DisableAgent, "disable-agent", c.DisableAgent, "control plane only: this machine runs no pods")
 	f.StringSliceVar(&c.Disable, "disable", c.Disable, "parts to leave out: "+strings.Join(Parts, ", "))
 

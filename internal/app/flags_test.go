@@ -39,6 +39,9 @@ func TestFlagsAreDocumented(t *testing.T) {
 	table := "| flag | default | meaning |\n|---|---|---|\n"
 	c := Defaults()
 	flags(&c).VisitAll(func(f *pflag.Flag) {
+		if f.Hidden {
+			return
+		}
 		value := strings.Trim(f.DefValue, "[]")
 		if value != "" {
 			value = "`" + value + "`"
@@ -65,19 +68,27 @@ func TestDefaultsAreValid(t *testing.T) {
 
 func TestValidateNamesTheFlag(t *testing.T) {
 	for flag, args := range map[string][]string{
-		"https-port":         {"--https-port=0"},
-		"agent-port":         {"--agent-port=70000"},
-		"bind-address":       {"--bind-address=here"},
-		"advertise-address":  {"--advertise-address=there"},
-		"node-ip":            {"--node-ip=1.2.3"},
-		"node-name":          {"--node-name=Web_0"},
-		"cluster-domain":     {"--cluster-domain=-"},
-		"cluster-cidr":       {"--cluster-cidr=10.42.0.1/16"},
-		"service-cidr":       {"--service-cidr=10.42.128.0/24"},
-		"log-level":          {"--log-level=loud"},
-		"disable":            {"--disable=cake"},
-		"datastore-certfile": {"--datastore-certfile=a.crt"},
-		"max-pods":           {"--max-pods=0"},
+		"https-port":            {"--https-port=0"},
+		"agent-port":            {"--agent-port=70000"},
+		"bind-address":          {"--bind-address=here"},
+		"advertise-address":     {"--advertise-address=there"},
+		"node-ip":               {"--node-ip=1.2.3"},
+		"node-name":             {"--node-name=Web_0"},
+		"cluster-domain":        {"--cluster-domain=-"},
+		"cluster-cidr":          {"--cluster-cidr=10.42.0.1/16"},
+		"service-cidr":          {"--service-cidr=10.42.128.0/24"},
+		"log-level":             {"--log-level=loud"},
+		"disable":               {"--disable=cake"},
+		"datastore-certfile":    {"--datastore-certfile=a.crt"},
+		"max-pods":              {"--max-pods=0"},
+		"feature-gates":         {"--feature-gates=Nonsense=true"},
+		"oidc-issuer-url":       {"--oidc-issuer-url=https://a.example"},
+		"authentication-config": {"--authentication-config=a", "--oidc-issuer-url=https://a.example", "--oidc-client-id=b"},
+		"audit-policy-file":     {"--audit-log-path=/a"},
+		"audit":                 {"--audit-policy-file=/a", "--audit-log-path=/a", "--audit-log-mode=never"},
+		"secrets-encryption":    {"--secrets-encryption", "--encryption-provider-config=/a"},
+		"encryption-provider-config-automatic-reload": {"--encryption-provider-config-automatic-reload"},
+		"service-account-max-token-expiration":        {"--service-account-max-token-expiration=1m"},
 	} {
 		c := Defaults()
 		if err := flags(&c).Parse(args); err != nil {
