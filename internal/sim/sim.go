@@ -20,6 +20,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	"k8s.io/client-go/kubernetes/scheme"
+	apiregistrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"berth.dev/berth/internal/controller/loop"
@@ -68,6 +69,7 @@ func New(config Config) *Sim {
 	if config.Scheme == nil {
 		config.Scheme = runtime.NewScheme()
 		utilruntime.Must(scheme.AddToScheme(config.Scheme))
+		utilruntime.Must(apiregistrationv1.AddToScheme(config.Scheme))
 		utilruntime.Must(spiderpoolv2beta1.AddToScheme(config.Scheme))
 	}
 	if config.Nodes == 0 {
