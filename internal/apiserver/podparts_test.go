@@ -17,10 +17,10 @@ import (
 func TestEphemeralContainers(t *testing.T) {
 	e := apitest.Start(t)
 	pods := e.Client.CoreV1().Pods(namespace)
-	pod := must[*corev1.Pod](t)(pods.Create(t.Context(), newPod("p"), metav1.CreateOptions{}))
+	must[*corev1.Pod](t)(pods.Create(t.Context(), newPod("p"), metav1.CreateOptions{}))
 	// What kubectl debug sends.
 	patch := `{"spec":{"ephemeralContainers":[{"name":"debugger","image":"shell","stdin":true,"tty":true,"targetContainerName":"c"}]}}`
-	pod = must[*corev1.Pod](t)(pods.Patch(t.Context(), "p", types.StrategicMergePatchType, []byte(patch), metav1.PatchOptions{}, "ephemeralcontainers"))
+	pod := must[*corev1.Pod](t)(pods.Patch(t.Context(), "p", types.StrategicMergePatchType, []byte(patch), metav1.PatchOptions{}, "ephemeralcontainers"))
 	if len(pod.Spec.EphemeralContainers) != 1 || pod.Generation != 2 || pod.Spec.EphemeralContainers[0].TerminationMessagePath == "" {
 		t.Errorf("generation %d, %+v", pod.Generation, pod.Spec.EphemeralContainers)
 	}

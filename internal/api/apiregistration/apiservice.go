@@ -82,4 +82,3 @@ func validateUpdate(check func(ctx context.Context, s, old *apiregistration.APIS
 		return check(ctx, in, was)
 	}
 }
-

@@ -220,13 +220,13 @@ func TestUnavailable(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.Spec.Service.Name, s.Spec.Service.Port = "local", &m.port
-	if s, err = apiServices(t, e).Update(t.Context(), s, metav1.UpdateOptions{}); err != nil {
+	if _, err = apiServices(t, e).Update(t.Context(), s, metav1.UpdateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	awaitCondition(t, e, name, "True Passed: all checks passed")
 	s, _ = apiServices(t, e).Get(t.Context(), name, metav1.GetOptions{})
 	s.Spec.InsecureSkipTLSVerify, s.Spec.CABundle = false, m.caBundle()
-	if s, err = apiServices(t, e).Update(t.Context(), s, metav1.UpdateOptions{}); err != nil {
+	if _, err = apiServices(t, e).Update(t.Context(), s, metav1.UpdateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	url := fmt.Sprintf("https://localhost:%d/apis/metrics.k8s.io/v1beta1", m.port)

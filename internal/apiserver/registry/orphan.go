@@ -26,7 +26,7 @@ func (m *Main) DeleteCollection(ctx context.Context, validate rest.ValidateObjec
 // dependents that they stay.
 func (m *Main) warnOfOrphans(ctx context.Context, options *metav1.DeleteOptions) {
 	if m.kind.OrphanWarning != "" && options != nil && options.PropagationPolicy == nil &&
-		options.OrphanDependents == nil { //nolint:staticcheck // clients may still send it
+		options.OrphanDependents == nil {
 		warning.AddWarning(ctx, "", m.kind.OrphanWarning)
 	}
 }
