@@ -38,12 +38,12 @@ func podKind() kind.Kind {
 		Parts:                    podParts(),
 	}, kind.Rules[*corev1.Pod]{
 		Default:              defaults.Pod,
-		PrepareCreate:        func(_ context.Context, p *corev1.Pod) { newPod(p) },
+		PrepareCreate:        newPod,
 		PrepareStatusUpdate:  podStatusUpdate,
 		Validate:             kind.Check(validation.Pod),
 		ValidateUpdate:       kind.CheckUpdate(validation.PodUpdate),
 		ValidateStatusUpdate: kind.CheckUpdate(validation.PodStatusUpdate),
-		Warnings:             kind.Warnings(warning.Pod),
+		Warnings:             podWarnings,
 		CopySpec:             func(p, old *corev1.Pod) { p.Spec = old.Spec },
 		CopyStatus:           func(p, old *corev1.Pod) { p.Status = old.Status },
 		Fields:               podFields,
@@ -67,6 +67,13 @@ func podFields(p *corev1.Pod) fields.Set {
 		"status.podIP":             ip,
 		"status.nominatedNodeName": p.Status.NominatedNodeName,
 	}
+}
+
+func podWarnings(_ context.Context, p, old *corev1.Pod) []string {
+	if old != nil {
+		return nil
+	}
+	return warning.Pod(p)
 }
 
 // podStatusUpdate keeps what a node agent may not change.

@@ -1,6 +1,8 @@
 package core
 
 import (
+	"context"
+
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -8,7 +10,8 @@ import (
 )
 
 // newPod gives a pod what it has before anyone has looked at it.
-func newPod(p *corev1.Pod) {
+func newPod(ctx context.Context, p *corev1.Pod) {
+	p.Spec.SchedulingGroup = nil // group scheduling is an upstream alpha, off by default
 	p.Status = corev1.PodStatus{Phase: corev1.PodPending, QOSClass: qos.Class(p)}
 	if len(p.Spec.SchedulingGates) > 0 {
 		p.Status.Conditions = []corev1.PodCondition{{
@@ -16,8 +19,16 @@ func newPod(p *corev1.Pod) {
 			Status:  corev1.ConditionFalse,
 			Reason:  corev1.PodReasonSchedulingGated,
 			Message: "Scheduling is blocked due to non-empty scheduling gates",
+
+			LastTransitionTime: metav1.Now(),
 		}}
 	}
+	for i := range p.Spec.TopologySpreadConstraints {
+		if t := &p.Spec.TopologySpreadConstraints[i]; t.LabelSelector != nil {
+			addOwnLabels(p, t.LabelSelector, t.MatchLabelKeys, metav1.LabelSelectorOpIn)
+		}
+	}
+	appArmorFields(ctx, p)
 	if a := p.Spec.Affinity; a != nil {
 		if x := a.PodAffinity; x != nil {
 			ownLabels(p, x.RequiredDuringSchedulingIgnoredDuringExecution, x.PreferredDuringSchedulingIgnoredDuringExecution)
@@ -43,14 +54,14 @@ func ownLabelsOfTerm(p *corev1.Pod, t *corev1.PodAffinityTerm) {
 	if t.LabelSelector == nil {
 		return // validation will say that the keys need one
 	}
-	add := func(keys []string, op metav1.LabelSelectorOperator) {
-		for _, key := range keys {
-			if value, ok := p.Labels[key]; ok {
-				t.LabelSelector.MatchExpressions = append(t.LabelSelector.MatchExpressions,
-					metav1.LabelSelectorRequirement{Key: key, Operator: op, Values: []string{value}})
-			}
+	addOwnLabels(p, t.LabelSelector, t.MatchLabelKeys, metav1.LabelSelectorOpIn)
+	addOwnLabels(p, t.LabelSelector, t.MismatchLabelKeys, metav1.LabelSelectorOpNotIn)
+}
+
+func addOwnLabels(p *corev1.Pod, s *metav1.LabelSelector, keys []string, op metav1.LabelSelectorOperator) {
+	for _, key := range keys {
+		if value, ok := p.Labels[key]; ok {
+			s.MatchExpressions = append(s.MatchExpressions, metav1.LabelSelectorRequirement{Key: key, Operator: op, Values: []string{value}})
 		}
 	}
-	add(t.MatchLabelKeys, metav1.LabelSelectorOpIn)
-	add(t.MismatchLabelKeys, metav1.LabelSelectorOpNotIn)
 }

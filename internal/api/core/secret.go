@@ -9,6 +9,7 @@ import (
 	"berth.dev/berth/internal/api/defaults"
 	"berth.dev/berth/internal/api/kind"
 	"berth.dev/berth/internal/api/validation"
+	"berth.dev/berth/internal/api/warning"
 )
 
 func secretKind() kind.Kind {
@@ -26,6 +27,7 @@ func secretKind() kind.Kind {
 		Default:        defaults.Secret,
 		Validate:       kind.Check(validation.Secret),
 		ValidateUpdate: kind.CheckUpdate(validation.SecretUpdate),
+		Warnings:       kind.Warnings(warning.Secret),
 		Fields:         func(s *corev1.Secret) fields.Set { return fields.Set{"type": string(s.Type)} },
 		Row:            columns.SecretRow,
 	})

@@ -25,6 +25,9 @@ func Pod(p *corev1.Pod) {
 		p.Status.PodIP = p.Status.PodIPs[0].IP
 	}
 	PodSpec(&p.Spec)
+	if g := p.Spec.TerminationGracePeriodSeconds; *g < 0 {
+		p.Spec.TerminationGracePeriodSeconds = new(int64(1))
+	}
 }
 
 // PodTemplateSpec fills the template of a workload.

@@ -69,7 +69,11 @@ func (c *podCheck) initContainers(p *field.Path, list, regular []corev1.Containe
 	for i := range list {
 		ctr, at := &list[i], p.Index(i)
 		c.container(at, ctr)
-		c.restartPolicyOf(at, ctr)
+		if ctr.RestartPolicy != nil {
+			c.restartPolicyOf(at, ctr)
+		} else if len(ctr.RestartPolicyRules) > 0 {
+			c.required(at.Child("restartPolicy"), restartRulesNeedPolicy)
+		}
 		if ctr.Name != "" && !used.use(ctr.Name) {
 			c.add(field.Duplicate(at.Child("name"), ctr.Name))
 		}
@@ -97,8 +101,16 @@ func (c *podCheck) initContainers(p *field.Path, list, regular []corev1.Containe
 		if ctr.StartupProbe != nil {
 			c.forbidden(at.Child("startupProbe"), onlySidecars)
 		}
+		for j, r := range ctr.ResizePolicy {
+			if r.RestartPolicy == corev1.RestartContainer && !c.restartsOnResize {
+				c.invalid(at.Child("resizePolicy").Index(j).Child("restartPolicy"), r.RestartPolicy,
+					"must not be set to 'RestartContainer' for non-sidecar initContainers")
+			}
+		}
 	}
 }
+
+const restartRulesNeedPolicy = "must specify restartPolicy when restart rules are used"
 
 func (c *podCheck) restartPolicyOf(p *field.Path, ctr *corev1.Container) {
 	rules := p.Child("restartPolicyRules")
@@ -106,7 +118,7 @@ func (c *podCheck) restartPolicyOf(p *field.Path, ctr *corev1.Container) {
 		among(&c.findings, p.Child("restartPolicy"), *ctr.RestartPolicy,
 			corev1.ContainerRestartPolicyAlways, corev1.ContainerRestartPolicyNever, corev1.ContainerRestartPolicyOnFailure)
 	} else if len(ctr.RestartPolicyRules) > 0 {
-		c.required(p.Child("restartPolicy"), "must specify restartPolicy when restart rules are used")
+		c.required(p.Child("restartPolicy"), restartRulesNeedPolicy)
 	}
 	if n := len(ctr.RestartPolicyRules); n > 20 {
 		c.add(field.TooMany(rules, n, 20))

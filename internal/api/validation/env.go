@@ -96,15 +96,34 @@ func (c *podCheck) fileKeyRef(p *field.Path, r *corev1.FileKeySelector) {
 		c.messages(p.Child("key"), r.Key, validation.IsRelaxedEnvVarName(r.Key))
 	}
 	if c.notEmpty(p.Child("volumeName"), r.VolumeName) {
-		if v, ok := c.volumes[r.VolumeName]; !ok {
-			c.add(field.NotFound(p.Child("volumeName"), r.VolumeName))
-		} else if v.EmptyDir == nil {
-			c.invalid(p.Child("volumeName"), r.VolumeName, "referenced volume must be of type emptyDir")
-		}
+		c.dnsLabel(p.Child("volumeName"), r.VolumeName)
 	}
 	if c.notEmpty(p.Child("path"), r.Path) {
-		c.fileName(p.Child("path"), r.Path)
+		c.noBacksteps(p.Child("path"), r.Path)
 	}
+}
+
+// variableFiles checks that the files that hold variables are in volumes that
+// containers can write.
+func (c *podCheck) variableFiles(p *field.Path, s *corev1.PodSpec) {
+	volumes := map[string]*corev1.Volume{}
+	for i := range s.Volumes {
+		volumes[s.Volumes[i].Name] = &s.Volumes[i]
+	}
+	eachContainer(s, p, func(ctr *corev1.Container, p *field.Path) {
+		for i := range ctr.Env {
+			from := ctr.Env[i].ValueFrom
+			if from == nil || from.FileKeyRef == nil {
+				continue
+			}
+			name, at := from.FileKeyRef.VolumeName, p.Child("env").Index(i).Child("valueFrom", "fileKeyRef", "volumeName")
+			if v, ok := volumes[name]; !ok {
+				c.add(field.NotFound(at, name))
+			} else if v.EmptyDir == nil {
+				c.invalid(at, name, "referenced volume must be of type emptyDir")
+			}
+		}
+	})
 }
 
 // What a pod may learn about itself, by variable and by file.

@@ -15,7 +15,7 @@ func PodEphemeralContainersUpdate(pod, old *corev1.Pod) field.ErrorList {
 	if _, static := old.Annotations[corev1.MirrorPodAnnotationKey]; static {
 		return field.ErrorList{field.Forbidden(field.NewPath(""), "static pods do not support ephemeral containers")}
 	}
-	c := podCheck{isPod: true, podName: pod.Name}
+	c := podCheck{isPod: true, podName: pod.Name, restartsOnResize: restartsOnResize(&old.Spec)}
 	c.metaUpdate(&pod.ObjectMeta, &old.ObjectMeta)
 	c.pod(pod)
 	c.fixedAnnotations(pod, old)

@@ -21,7 +21,7 @@ func PodResize(pod, old *corev1.Pod) field.ErrorList {
 	if old.Spec.OS != nil && old.Spec.OS.Name == corev1.Windows {
 		return field.ErrorList{field.Forbidden(root, "windows pods cannot be resized")}
 	}
-	c := podCheck{isPod: true, podName: pod.Name}
+	c := podCheck{isPod: true, podName: pod.Name, restartsOnResize: restartsOnResize(&old.Spec)}
 	c.metaUpdate(&pod.ObjectMeta, &old.ObjectMeta)
 	c.pod(pod)
 	if qosOf(old) != qos.Class(pod) {
@@ -197,4 +197,21 @@ func computeOf(list, was corev1.ResourceList) corev1.ResourceList {
 		}
 	}
 	return out
+}
+
+// restartsOnResize says whether an init container that ends is to be restarted
+// when it is resized.
+func restartsOnResize(s *corev1.PodSpec) bool {
+	for i := range s.InitContainers {
+		ctr := &s.InitContainers[i]
+		if ctr.RestartPolicy != nil && *ctr.RestartPolicy == corev1.ContainerRestartPolicyAlways {
+			continue
+		}
+		for _, r := range ctr.ResizePolicy {
+			if r.RestartPolicy == corev1.RestartContainer {
+				return true
+			}
+		}
+	}
+	return false
 }

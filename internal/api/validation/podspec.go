@@ -18,6 +18,9 @@ type podCheck struct {
 	findings
 	isPod   bool   // a pod, not a template
 	podName string // empty in a template
+	// restartsOnResize: an init container of the old pod is to be restarted
+	// when it is resized, which new ones may not ask for.
+	restartsOnResize bool
 
 	volumes   map[string]*corev1.Volume // the sound ones, by name
 	claims    names                     // device claims
@@ -70,6 +73,7 @@ func (c *podCheck) spec(p *field.Path, s *corev1.PodSpec) {
 	c.hostAliases(p.Child("hostAliases"), s.HostAliases)
 	c.class(p, s)
 	c.operatingSystem(p, s)
+	c.variableFiles(p, s)
 }
 
 // identity checks the names that a pod has or belongs to.
@@ -99,10 +103,10 @@ const longestHostname = 64
 
 func (c *podCheck) hostnameOverride(p *field.Path, s *corev1.PodSpec, name string) {
 	at := p.Child("hostnameOverride")
-	c.dnsSubdomain(at, name)
 	if len(name) > longestHostname {
 		c.add(field.TooLong(at, name, longestHostname))
 	}
+	c.dnsSubdomain(at, name)
 	if s.HostNetwork {
 		c.forbidden(at, "may not be specified when hostNetwork is true")
 	}
@@ -171,9 +175,10 @@ func (c *podCheck) podResources(p *field.Path, s *corev1.PodSpec) {
 		return
 	}
 	if r.Claims != nil {
-		c.forbidden(p.Child("claims"), "claims cannot be set for Resources at pod-level")
+		c.forbidden(p.Child("claims"), "claims may not be set for Resources at pod-level")
 	}
 	c.requirements(p, r, c.podResourceName)
+	c.claimRefs(p.Child("claims"), r.Claims)
 	sum := podresource.AggregateContainerRequests(&corev1.Pod{Spec: *s}, podresource.PodResourcesOptions{})
 	for _, name := range sortedNames(sum) {
 		want, have := sum[name], r.Requests[name]

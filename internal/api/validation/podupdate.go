@@ -21,7 +21,7 @@ const changeable = "`spec.containers[*].image`," +
 
 // PodUpdate checks a change of a pod through its main resource.
 func PodUpdate(pod, old *corev1.Pod) field.ErrorList {
-	c := podCheck{isPod: true, podName: pod.Name}
+	c := podCheck{isPod: true, podName: pod.Name, restartsOnResize: restartsOnResize(&old.Spec)}
 	c.metaUpdate(&pod.ObjectMeta, &old.ObjectMeta)
 	c.pod(pod)
 	c.fixedAnnotations(pod, old)

@@ -55,12 +55,12 @@ func (c *podCheck) securityContext(p *field.Path, s *corev1.SecurityContext) {
 	c.seccomp(p.Child("seccompProfile"), s.SeccompProfile)
 	if s.AllowPrivilegeEscalation != nil && !*s.AllowPrivilegeEscalation {
 		if s.Privileged != nil && *s.Privileged {
-			c.invalid(p, s, "cannot set `allowPrivilegeEscalation` to false and `privileged` to true")
+			c.invalid(p, untagged(*s), "cannot set `allowPrivilegeEscalation` to false and `privileged` to true")
 		}
 		if s.Capabilities != nil {
 			for _, capability := range s.Capabilities.Add {
 				if capability == "CAP_SYS_ADMIN" {
-					c.invalid(p, s, "cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN")
+					c.invalid(p, untagged(*s), "cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN")
 				}
 			}
 		}
@@ -98,12 +98,19 @@ func (c *podCheck) seccomp(p *field.Path, s *corev1.SeccompProfile) {
 	case local:
 		c.below(p.Child("localhostProfile"), *s.LocalhostProfile)
 	case s.LocalhostProfile != nil:
-		c.invalid(p.Child("localhostProfile"), s, "can only be set when seccomp type is Localhost")
+		c.invalid(p.Child("localhostProfile"), untagged(*s), "can only be set when seccomp type is Localhost")
 	}
 }
 
 // longestProfile is one less than the longest path of the kernel.
 const longestProfile = 4095
+
+// AppArmorProfile checks a profile by itself; none is a sound one.
+func AppArmorProfile(a *corev1.AppArmorProfile) field.ErrorList {
+	var c podCheck
+	c.appArmor(field.NewPath(""), a)
+	return c.list
+}
 
 func (c *podCheck) appArmor(p *field.Path, a *corev1.AppArmorProfile) {
 	if a == nil {

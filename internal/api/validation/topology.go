@@ -55,6 +55,7 @@ func (c *podCheck) spreadKeys(p *field.Path, t *corev1.TopologySpreadConstraint)
 	selected := names{}
 	if s := t.LabelSelector; s == nil {
 		c.forbidden(p, "must not be specified when labelSelector is not set")
+		return
 	} else {
 		for key := range s.MatchLabels {
 			selected.use(key)

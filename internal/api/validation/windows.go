@@ -129,7 +129,7 @@ func (c *podCheck) operatingSystem(p *field.Path, s *corev1.PodSpec) {
 	}
 	switch s.OS.Name {
 	case "":
-		c.required(p.Child("os", "name"), "cannot be empty")
+		c.required(p.Child("os", "name"), "")
 	case corev1.Linux:
 		c.onlyLinux(p, s)
 	case corev1.Windows:

@@ -70,32 +70,58 @@ func alignAddresses(svc, old *corev1.Service) {
 // it to something else in the same request, which validation then refuses.
 func dropForType(svc, old *corev1.Service) {
 	s, was := &svc.Spec, &old.Spec
-	if s.Type == corev1.ServiceTypeExternalName && was.Type != corev1.ServiceTypeExternalName &&
-		s.ClusterIP == was.ClusterIP && slices.Equal(s.ClusterIPs, was.ClusterIPs) {
-		s.ClusterIP, s.ClusterIPs, s.IPFamilies, s.IPFamilyPolicy = "", nil, nil, nil
-		s.InternalTrafficPolicy = nil
+	if s.Type == corev1.ServiceTypeExternalName && was.Type != corev1.ServiceTypeExternalName {
+		if s.ClusterIP == was.ClusterIP && slices.Equal(s.ClusterIPs, was.ClusterIPs) {
+			s.ClusterIP, s.ClusterIPs = "", nil
+		}
+		if slices.Equal(s.IPFamilies, was.IPFamilies) {
+			s.IPFamilies = nil
+		}
+		if same(s.IPFamilyPolicy, was.IPFamilyPolicy) {
+			s.IPFamilyPolicy = nil
+		}
 	}
-	if usesNodePorts(old) && !usesNodePorts(svc) {
-		had := map[int32]bool{}
-		for _, port := range heldPorts(old) {
-			had[port] = true
-		}
+	if usesNodePorts(old) && !usesNodePorts(svc) && onlyPortsOf(svc, old) {
 		for i := range s.Ports {
-			if had[s.Ports[i].NodePort] {
-				s.Ports[i].NodePort = 0
-			}
-		}
-		if s.ExternalTrafficPolicy == was.ExternalTrafficPolicy {
-			s.ExternalTrafficPolicy = ""
+			s.Ports[i].NodePort = 0
 		}
 	}
 	if wantsHealthPort(old) && !wantsHealthPort(svc) && s.HealthCheckNodePort == was.HealthCheckNodePort {
 		s.HealthCheckNodePort = 0
 	}
 	if was.Type == corev1.ServiceTypeLoadBalancer && s.Type != corev1.ServiceTypeLoadBalancer {
-		s.AllocateLoadBalancerNodePorts = nil
-		if s.LoadBalancerClass != nil && was.LoadBalancerClass != nil && *s.LoadBalancerClass == *was.LoadBalancerClass {
+		if same(s.AllocateLoadBalancerNodePorts, was.AllocateLoadBalancerNodePorts) {
+			s.AllocateLoadBalancerNodePorts = nil
+		}
+		if same(s.LoadBalancerClass, was.LoadBalancerClass) {
 			s.LoadBalancerClass = nil
 		}
 	}
+	if reachable(old) && !reachable(svc) && s.ExternalTrafficPolicy == was.ExternalTrafficPolicy {
+		s.ExternalTrafficPolicy = ""
+	}
+	if s.Type != corev1.ServiceTypeLoadBalancer {
+		svc.Status.LoadBalancer = corev1.LoadBalancerStatus{}
+	}
+}
+
+func same[T comparable](a, b *T) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return *a == *b
+}
+
+// reachable says whether svc can be reached from outside of the cluster.
+func reachable(svc *corev1.Service) bool {
+	return usesNodePorts(svc) || svc.Spec.Type == corev1.ServiceTypeClusterIP && len(svc.Spec.ExternalIPs) > 0
+}
+
+// onlyPortsOf says that svc names no node port that old has not.
+func onlyPortsOf(svc, old *corev1.Service) bool {
+	had := map[int32]bool{0: true}
+	for _, p := range old.Spec.Ports {
+		had[p.NodePort] = true
+	}
+	return !slices.ContainsFunc(svc.Spec.Ports, func(p corev1.ServicePort) bool { return !had[p.NodePort] })
 }
