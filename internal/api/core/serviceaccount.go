@@ -9,6 +9,7 @@ import (
 	"berth.dev/berth/internal/api/columns"
 	"berth.dev/berth/internal/api/kind"
 	"berth.dev/berth/internal/api/validation"
+	"berth.dev/berth/internal/api/warning"
 )
 
 func serviceAccountKind() kind.Kind {
@@ -27,6 +28,7 @@ func serviceAccountKind() kind.Kind {
 		PrepareUpdate:  func(_ context.Context, a, _ *corev1.ServiceAccount) { onlyNames(a.Secrets) },
 		Validate:       kind.Check(validation.ServiceAccount),
 		ValidateUpdate: kind.CheckUpdate(validation.ServiceAccountUpdate),
+		Warnings:       func(_ context.Context, a, old *corev1.ServiceAccount) []string { return warning.ServiceAccount(a, old) },
 		Row:            columns.ServiceAccountRow,
 	})
 }
