@@ -10,6 +10,7 @@ import (
 	"k8s.io/client-go/kubernetes/scheme"
 	apiregistrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
 
+	"berth.dev/berth/internal/api"
 	spiderpoolv2beta1 "berth.dev/berth/spiderpool/v2beta1"
 )
 
@@ -37,8 +38,8 @@ var clusterScoped = sets.New(
 	"SpiderIPPool", "SpiderSubnet",
 )
 
-// staticMapper answers from the scheme alone, so that a loop can start before
-// discovery is served.
+// staticMapper answers from the scheme and the declared kinds alone, so that a
+// loop can start before discovery is served.
 func staticMapper(scheme *runtime.Scheme) meta.RESTMapper {
 	mapper := meta.NewDefaultRESTMapper(scheme.PrioritizedVersionsAllGroups())
 	for gvk := range scheme.AllKnownTypes() {
@@ -50,6 +51,13 @@ func staticMapper(scheme *runtime.Scheme) meta.RESTMapper {
 			scope = meta.RESTScopeRoot
 		}
 		mapper.Add(gvk, scope)
+	}
+	for _, k := range api.Kinds() { // of groups that client-go does not know, too
+		scope := meta.RESTScopeNamespace
+		if !k.Namespaced {
+			scope = meta.RESTScopeRoot
+		}
+		mapper.AddSpecific(k.GVK, k.GVK.GroupVersion().WithResource(k.Resource), k.GVK.GroupVersion().WithResource(k.Singular), scope)
 	}
 	return mapper
 }
