@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	resourceapi "k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 )
@@ -18,7 +19,9 @@ func (s *server) makePod(t *testing.T, name string) {
 		ObjectMeta: metav1.ObjectMeta{Name: name},
 		Spec: corev1.PodSpec{
 			NodeSelector: map[string]string{"is": "nowhere"},
-			Containers:   []corev1.Container{{Name: "c", Image: "nginx"}},
+			Containers: []corev1.Container{{Name: "c", Image: "nginx", Resources: corev1.ResourceRequirements{
+				Requests: corev1.ResourceList{corev1.ResourceCPU: resourceapi.MustParse("5m")},
+			}}},
 		},
 	}, metav1.CreateOptions{})
 	must(t, err)
@@ -27,12 +30,15 @@ func (s *server) makePod(t *testing.T, name string) {
 // send makes a request on a subresource and wants success, or an error with the words.
 func (s *server) send(t *testing.T, r resource, method, name, sub, body, words string) {
 	t.Helper()
-	request := s.rest.Verb(method).AbsPath(r.path(name, sub)...).SetHeader("Content-Type", "application/json")
+	request := s.rest.Verb(method).AbsPath(r.path(name, sub)...).SetHeader("Content-Type", "application/json").SetHeader("Accept", "application/json, */*")
 	if method == http.MethodPatch {
 		request.SetHeader("Content-Type", string(types.StrategicMergePatchType))
 	}
-	if sub == "exec" {
-		request.Param("command", "ls")
+	switch sub {
+	case "exec":
+		request.Param("container", "c").Param("command", "ls")
+	case "attach", "log":
+		request.Param("container", "c")
 	}
 	if body != "" {
 		request.Body([]byte(body))
