@@ -1,6 +1,7 @@
 package compat
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"os"
@@ -8,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
@@ -73,7 +74,7 @@ func compare(t *testing.T, served []resource, upstream []known) {
 			}
 			continue
 		}
-		if d := cmp.Diff(facts(upstream[i].resource), facts(r)); d != "" {
+		if d := gocmp.Diff(facts(upstream[i].resource), facts(r)); d != "" {
 			t.Errorf("%s: upstream (-), here (+):\n%s", r, d)
 		}
 		for sub := range r.sub {
@@ -108,6 +109,16 @@ func readReasons(t *testing.T) map[string]string {
 // writeTables compares docs/compatibility.md with what was found, or rewrites it.
 func writeTables(t *testing.T, served []resource, upstream []known) {
 	reasons := readReasons(t)
+	place := func(r resource) int {
+		i := slices.IndexFunc(upstream, func(k known) bool { return k.GroupVersionResource == r.GroupVersionResource })
+		if i < 0 {
+			return len(upstream)
+		}
+		return i
+	}
+	slices.SortStableFunc(served, func(a, b resource) int {
+		return cmp.Or(place(a)-place(b), strings.Compare(a.String(), b.String()))
+	})
 	kinds := "| group and version | resource | verbs | subresources |\n|---|---|---|---|\n"
 	have := map[string]bool{}
 	for _, r := range served {
@@ -195,7 +206,7 @@ func put(t *testing.T, name, table string) {
 	want := before + from + table + to + after
 	if *update {
 		must(t, os.WriteFile(file, []byte(want), 0o644))
-	} else if d := cmp.Diff(strings.Split(string(text), "\n"), strings.Split(want, "\n")); d != "" {
+	} else if d := gocmp.Diff(strings.Split(string(text), "\n"), strings.Split(want, "\n")); d != "" {
 		t.Errorf("%s is not up to date; run go test ./test/compat -update\n%s", file, d)
 	}
 }
