@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"berth.dev/berth/internal/apiserver"
 	"berth.dev/berth/internal/apiserver/apitest"
@@ -20,6 +21,9 @@ import (
 	"berth.dev/berth/internal/ipam"
 	"berth.dev/berth/internal/pki"
 )
+
+// readyWithin bounds the wait for the loops' caches.
+const readyWithin = 8*time.Second
 
 // Options say what differs from a whole cluster.
 type Options struct {
@@ -66,10 +70,14 @@ func Start(t testing.TB, o Options) *Cluster {
 	}
 	ready := make(chan struct{})
 	Run(t, func(ctx context.Context) error {
-		logger := slog.New(slog.NewTextHandler(logs{t}, nil))
+		logger := slog.New(slog.NewTextHandler(logs{t}, &slog.HandlerOptions{Level: slog.LevelDebug}))
 		return host.New(host.Config{RESTConfig: env.As, Logger: logger}, kept...).Run(ctx, func() { close(ready) })
 	})
-	<-ready
+	select {
+	case <-ready:
+	case <-time.After(readyWithin):
+		t.Fatalf("the loops do not listen after %s: one of the kinds that they watch cannot be listed", readyWithin)
+	}
 	return &Cluster{Env: env, PKI: set}
 }
 
