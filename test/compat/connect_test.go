@@ -46,7 +46,7 @@ func (s *server) send(t *testing.T, r resource, method, name, sub, body, words s
 	answer, err := request.Do(t.Context()).Raw()
 	switch {
 	case words == "" && err != nil:
-		t.Fatalf("%s %s/%s: %v", method, name, sub, err)
+		t.Fatalf("%s %s/%s: %v %s", method, name, sub, err, answer)
 	case words != "" && (err == nil || !strings.Contains(err.Error()+string(answer), words)):
 		t.Errorf("%s %s/%s: %v %s, want %q", method, name, sub, err, answer, words)
 	}
