@@ -24,6 +24,8 @@ func Group() kind.Group {
 			serviceAccountKind(),
 			persistentVolumeKind(),
 			persistentVolumeClaimKind(),
+			limitRangeKind(),
+			resourceQuotaKind(),
 			eventKind(),
 		},
 	}
