@@ -25,7 +25,6 @@ func Group() kind.Group {
 			persistentVolumeKind(),
 			persistentVolumeClaimKind(),
 			limitRangeKind(),
-			resourceQuotaKind(),
 			eventKind(),
 		},
 	}

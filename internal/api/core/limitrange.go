@@ -7,6 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/uuid"
 
+	"berth.dev/berth/internal/api/columns"
 	"berth.dev/berth/internal/api/defaults"
 	"berth.dev/berth/internal/api/kind"
 	"berth.dev/berth/internal/api/validation"
@@ -19,6 +20,7 @@ func limitRangeKind() kind.Kind {
 		Singular:                 "limitrange",
 		ShortNames:               []string{"limits"},
 		Namespaced:               true,
+		Columns:                  columns.LimitRange,
 		New:                      func() runtime.Object { return &corev1.LimitRange{} },
 		NewList:                  func() runtime.Object { return &corev1.LimitRangeList{} },
 		AllowCreateOnUpdate:      true,
@@ -32,5 +34,6 @@ func limitRangeKind() kind.Kind {
 		},
 		Validate:       kind.Check(validation.LimitRange),
 		ValidateUpdate: kind.CheckUpdate(validation.LimitRangeUpdate),
+		Row:            columns.LimitRangeRow,
 	})
 }

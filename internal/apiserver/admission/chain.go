@@ -55,7 +55,7 @@ func New(o Options) (admission.Interface, error) {
 	if err != nil {
 		return nil, err
 	}
-	chain := []admission.Interface{lifecycle, accounts, newNodeRestriction(o)}
+	chain := []admission.Interface{lifecycle, newLimitRanger(o), accounts, newNodeRestriction(o)}
 	if o.TaintNewNodes {
 		chain = append(chain, newTaintNodes())
 	}
