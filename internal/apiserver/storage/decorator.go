@@ -29,7 +29,7 @@ func (b *Backend) uncached(
 	return s, sync.OnceFunc(s.Close), nil
 }
 
-// cached stores a resource in etcd and serves lists and watches from memory.
+// cached stores a resource in etcd and serves it from memory once it is watched.
 func (b *Backend) cached(
 	config *storagebackend.ConfigForResource, resourcePrefix string,
 	key func(runtime.Object) (string, error),
@@ -40,7 +40,7 @@ func (b *Backend) cached(
 	if err != nil {
 		return nil, nil, err
 	}
-	c, err := cacher.NewCacherFromConfig(cacher.Config{
+	o := &onDemand{Interface: raw, config: cacher.Config{
 		Storage:             raw,
 		Versioner:           storage.APIObjectVersioner{},
 		GroupResource:       config.GroupResource,
@@ -54,15 +54,9 @@ func (b *Backend) cached(
 		Indexers:            indexers,
 		Codec:               config.Codec,
 		Clock:               promptClock{},
-	})
-	if err != nil {
-		destroy()
-		return nil, nil, err
-	}
-	d := cacher.NewCacheDelegator(c, raw)
-	return d, sync.OnceFunc(func() {
-		d.Stop()
-		c.Stop()
+	}}
+	return o, sync.OnceFunc(func() {
+		o.stop()
 		destroy()
 	}), nil
 }

@@ -1,5 +1,5 @@
 // Package storage puts each served resource on the shared etcd client, with a
-// watch cache in front. Keys and encoding are upstream's, so that a datastore
+// watch cache in front once it is watched. Keys and encoding are upstream's, so that a datastore
 // can move between Berth and another Kubernetes.
 package storage
 
