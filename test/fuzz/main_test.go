@@ -1,0 +1,35 @@
+package fuzz
+
+import (
+	"flag"
+	"io"
+	"math/rand"
+	"os"
+	"testing"
+	"time"
+
+	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
+	"k8s.io/klog/v2"
+)
+
+var (
+	seed = flag.Int64("seed", time.Now().UnixNano(), "what random runs start from")
+	span = flag.Duration("for", 4*time.Second, "how long each random run takes")
+)
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	klog.LogToStderr(false)
+	klog.SetOutput(io.Discard)
+	// A panic in the server becomes a failure of the test that caused it.
+	utilruntime.ReallyCrash = false
+	utilruntime.PanicHandlers = append(utilruntime.PanicHandlers, noticed.add)
+	os.Exit(m.Run())
+}
+
+// source starts a random run and says how to repeat it.
+func source(t *testing.T) *rand.Rand {
+	t.Helper()
+	t.Logf("repeat with -seed %d", *seed)
+	return rand.New(rand.NewSource(*seed))
+}

@@ -1,0 +1,135 @@
+package fuzz
+
+import (
+	"math/rand"
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+)
+
+// allowed are answers above 499 that upstream gives as well.
+var allowed = []struct {
+	code    int
+	message *regexp.Regexp
+}{}
+
+// TestRandomRequests asks a running server for nonsense, in memory and through
+// TLS, and looks after each request whether it has taken harm.
+func TestRandomRequests(t *testing.T) {
+	w := newWorld(t)
+	c := chooser{source(t), w.seeds}
+	noticed.take()
+	codes, differ := map[int]int{}, differences{}
+	other, compare := upstream(t)
+	if compare {
+		w.plant(t, other)
+	}
+	for end := time.Now().Add(*span); time.Now().Before(end) && (compare || !t.Failed()); {
+		r := c.request()
+		if endless.Match(r.Body) {
+			continue
+		}
+		d := w.memory
+		if c.chance(4) {
+			d = w.tls
+		}
+		a := w.ask(t, d, r)
+		codes[a.Code]++
+		if compare && r.Method != "HEAD" && !strings.Contains(r.Path, "spiderpool") {
+			differ.add(r, a, other.send(t, r))
+		}
+		if c.chance(200) {
+			w.plant(t, w.memory)
+			if compare {
+				w.plant(t, other)
+			}
+		}
+	}
+	t.Log(codes)
+	if compare {
+		t.Logf("%d kinds of differences\n%s", len(differ), differ)
+	}
+}
+
+// ask does r and checks what must hold after any request.
+func (w *world) ask(t testing.TB, d door, r request) answer {
+	t.Helper()
+	before := w.revision(t)
+	began := time.Now()
+	var a answer
+	within(t, r.String, func() { a = d.send(t, r) })
+	if took := time.Since(began); took > patience/2 {
+		t.Errorf("this took %s: %s", took, r)
+	}
+	for _, p := range noticed.take() {
+		if !compared() {
+			t.Errorf("the server panicked: %s\n%s", p, r)
+		} else if a.Code < 500 {
+			t.Errorf("answered %d but panicked: %s\n%s", a.Code, p, r)
+		}
+	}
+	reason, message, ok := a.status()
+	switch {
+	case a.Err != nil:
+		if !refusedByClient(a.Err, r) {
+			t.Errorf("no answer: %v\n%s", a.Err, r)
+		}
+	case a.Code >= 500 && !permitted(a.Code, string(a.Body)) && !compared():
+		t.Errorf("answer %d %s %q to %s", a.Code, reason, a.Body, r)
+	case ok && a.Code >= 400 && reason == "" && message == "":
+		t.Errorf("%d without a reason to %s", a.Code, r)
+	}
+	if mayChange(r, a) {
+		return a
+	}
+	if after := w.revision(t); after != before {
+		if keys := w.changed(t, before); len(keys) > 0 {
+			t.Errorf("answer %d, and yet %v changed after %s", a.Code, keys, r)
+		}
+	}
+	return a
+}
+
+func permitted(code int, message string) bool {
+	for _, a := range allowed {
+		if a.code == code && a.message.MatchString(message) {
+			return true
+		}
+	}
+	return false
+}
+
+// refusedByClient are requests that the client's side does not send.
+func refusedByClient(err error, r request) bool {
+	text := err.Error()
+	return strings.Contains(text, "net/http: invalid") || strings.Contains(text, "invalid method") || strings.Contains(text, "invalid header") ||
+		strings.Contains(text, "http2: ") || r.Method == "CONNECT" || r.Header.Get("Upgrade") != ""
+}
+
+// mayChange says whether something may be stored differently after r was answered with a.
+func mayChange(r request, a answer) bool {
+	switch strings.ToUpper(r.Method) {
+	case http.MethodGet, http.MethodHead, http.MethodOptions:
+		return false
+	}
+	return a.Code < 300 && !strings.Contains(r.Query, "dryRun=All")
+}
+
+// FuzzRequest lets the fuzzer choose.
+func FuzzRequest(f *testing.F) {
+	w := newWorld(f)
+	for i := range int64(20) {
+		f.Add(i)
+	}
+	f.Fuzz(func(t *testing.T, choices int64) {
+		c := chooser{rand.New(rand.NewSource(choices)), w.seeds}
+		if r := c.request(); !endless.Match(r.Body) {
+			w.ask(t, w.memory, r)
+		}
+	})
+}
+
+// compared says whether answers are held against upstream's own.
+func compared() bool { return *upstreamURL != "" }
