@@ -135,15 +135,7 @@ func (f *findings) subjects(subjects []rbacv1.Subject, namespaced bool) {
 			if !namespaced {
 				f.notEmpty(p.Child("namespace"), s.Namespace)
 			}
-		case rbacv1.UserKind:
-			if s.Name == "" {
-				f.invalid(p.Child("name"), s.Name, "user name cannot be empty")
-			}
-			among(f, p.Child("apiGroup"), s.APIGroup, rbacv1.GroupName)
-		case rbacv1.GroupKind:
-			if s.Name == "" {
-				f.invalid(p.Child("name"), s.Name, "group name cannot be empty")
-			}
+		case rbacv1.UserKind, rbacv1.GroupKind:
 			among(f, p.Child("apiGroup"), s.APIGroup, rbacv1.GroupName)
 		default:
 			among(f, p.Child("kind"), s.Kind, rbacv1.ServiceAccountKind, rbacv1.UserKind, rbacv1.GroupKind)

@@ -9,6 +9,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
@@ -64,8 +65,7 @@ func (r *ReviewREST) Create(ctx context.Context, obj runtime.Object, validate re
 	}
 	errs := append(q.errs, validateQuestion(q)...)
 	if len(errs) > 0 {
-		gk := authorizationv1.SchemeGroupVersion.WithKind(r.kind()).GroupKind()
-		return nil, apierrors.NewInvalid(gk, "", errs)
+		return nil, apierrors.NewInvalid(schema.GroupKind{Group: authorizationv1.GroupName}, "", errs)
 	}
 	if validate != nil {
 		if err := validate(ctx, obj.DeepCopyObject()); err != nil {
@@ -82,17 +82,6 @@ func (r *ReviewREST) Create(ctx context.Context, obj runtime.Object, validate re
 		q.status.EvaluationError = err.Error()
 	}
 	return obj, nil
-}
-
-func (r *ReviewREST) kind() string {
-	switch r.make().(type) {
-	case *authorizationv1.SelfSubjectAccessReview:
-		return "SelfSubjectAccessReview"
-	case *authorizationv1.LocalSubjectAccessReview:
-		return "LocalSubjectAccessReview"
-	default:
-		return "SubjectAccessReview"
-	}
 }
 
 func wrongType(want string, obj runtime.Object) error {
@@ -182,8 +171,11 @@ func about(meta *metav1.ObjectMeta, spec *authorizationv1.SubjectAccessReviewSpe
 func validateQuestion(q question) field.ErrorList {
 	var errs field.ErrorList
 	spec := field.NewPath("spec")
-	if (q.resource == nil) == (q.path == nil) {
-		errs = append(errs, field.Invalid(spec, q.path, "exactly one of nonResourceAttributes or resourceAttributes must be specified"))
+	if q.resource != nil && q.path != nil {
+		errs = append(errs, field.Invalid(spec.Child("nonResourceAttributes"), q.path, "cannot be specified in combination with resourceAttributes"))
+	}
+	if q.resource == nil && q.path == nil {
+		errs = append(errs, field.Invalid(spec.Child("resourceAttributes"), q.path, "exactly one of nonResourceAttributes or resourceAttributes must be specified"))
 	}
 	if q.specified != nil && q.specified.User == "" && len(q.specified.Groups) == 0 {
 		errs = append(errs, field.Invalid(spec.Child("user"), q.specified.User, "at least one of user or group must be specified"))

@@ -71,7 +71,6 @@ var (
 func NewStatus(k api.Kind, main *genericregistry.Store) *Status {
 	store := *main
 	s := statusStrategy{newStrategy(k)}
-	store.CreateStrategy, store.DeleteStrategy = nil, nil
 	store.UpdateStrategy, store.ResetFieldsStrategy = s, s
 	return &Status{store: &store}
 }
