@@ -2,7 +2,7 @@ package fuzz
 
 import (
 	"flag"
-	"io"
+	"log/slog"
 	"math/rand"
 	"os"
 	"testing"
@@ -13,14 +13,14 @@ import (
 )
 
 var (
-	seed = flag.Int64("seed", time.Now().UnixNano(), "what random runs start from")
-	span = flag.Duration("for", 4*time.Second, "how long each random run takes")
+	seed      = flag.Int64("seed", time.Now().UnixNano(), "what random runs start from")
+	keepGoing = flag.Bool("keep-going", false, "do not stop at the first request that fails")
+	span      = flag.Duration("for", 4*time.Second, "how long each random run takes")
 )
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	klog.LogToStderr(false)
-	klog.SetOutput(io.Discard)
+	klog.SetSlogLogger(slog.New(slog.DiscardHandler))
 	// A panic in the server becomes a failure of the test that caused it.
 	utilruntime.ReallyCrash = false
 	utilruntime.PanicHandlers = append(utilruntime.PanicHandlers, noticed.add)

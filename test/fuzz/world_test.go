@@ -155,7 +155,7 @@ func (w *world) changed(t testing.TB, revision int64) []string {
 	}
 	var out []string
 	for _, kv := range r.Kvs {
-		if key := string(kv.Key); !strings.Contains(key, "/masterleases/") && !strings.Contains(key, "/leases/kube-system/") && !strings.HasPrefix(key, "compact_rev_key") {
+		if key := string(kv.Key); !strings.Contains(key, "/masterleases/") && !strings.Contains(key, "/leases/kube-system/") && !strings.HasPrefix(key, "compact_rev_key") && !strings.Contains(key, "/clusterroles/") && !strings.Contains(key, "/apiregistration.k8s.io/") {
 			out = append(out, key)
 		}
 	}
@@ -222,6 +222,7 @@ func (r request) build(ctx context.Context, d door) *http.Request {
 	}
 	req.Method = r.Method
 	req.URL.Path, req.URL.RawQuery = r.Path, r.Query
+	req.Header.Set("User-Agent", "fuzz/1")
 	for name, values := range d.header {
 		req.Header[name] = values
 	}
