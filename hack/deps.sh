@@ -12,6 +12,8 @@ need gcc gcc
 need pkg-config pkg-config
 need mount mount
 need git git
+need curl curl
+need /usr/bin/kill procps
 pkg-config --exists libseccomp 2>/dev/null || packages+=(libseccomp-dev)
 [ -e /usr/include/stdio.h ] || packages+=(libc6-dev)
 [ ${#packages[@]} -eq 0 ] && exit 0
