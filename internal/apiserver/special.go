@@ -15,6 +15,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"berth.dev/berth/internal/api"
+	"berth.dev/berth/internal/apiserver/presence"
 	"berth.dev/berth/internal/apiserver/registry"
 	"berth.dev/berth/internal/apiserver/registry/namespace"
 	"berth.dev/berth/internal/apiserver/registry/service"
@@ -24,7 +25,7 @@ import (
 // main builds the main endpoint of k with what no declaration can express.
 func (g *groups) main(k api.Kind, getter generic.RESTOptionsGetter) (*registry.Main, error) {
 	if mark := g.server.parts.Presence.Mark(schema.GroupResource{Group: k.GVK.Group, Resource: k.Resource}); mark != nil {
-		return registry.NewMain(k, getter, registry.Announce(mark))
+		return g.announced(k, getter, mark)
 	}
 	switch k.GVK.GroupKind().String() {
 	case "Namespace":
@@ -33,6 +34,25 @@ func (g *groups) main(k api.Kind, getter generic.RESTOptionsGetter) (*registry.M
 		return g.services(k, getter)
 	}
 	return registry.NewMain(k, getter)
+}
+
+// announced serves a kind whose first object somebody waits for. It is watched
+// from the start: objects that were stored before raise the mark now, those
+// that another server makes raise it later.
+func (g *groups) announced(k api.Kind, getter generic.RESTOptionsGetter, mark *presence.Mark) (*registry.Main, error) {
+	m, err := registry.NewMain(k, getter, registry.Announce(mark))
+	if err != nil {
+		return nil, err
+	}
+	g.server.repair = append(g.server.repair, func(ctx context.Context) error {
+		w, err := m.Watch(request.WithNamespace(ctx, metav1.NamespaceAll), &metainternalversion.ListOptions{})
+		if err != nil {
+			return fmt.Errorf("looking for %s: %w", k.Resource, err)
+		}
+		w.Stop()
+		return nil
+	})
+	return m, nil
 }
 
 // special adds the endpoints that belong to no declared kind alone.

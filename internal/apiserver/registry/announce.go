@@ -14,8 +14,8 @@ import (
 // Announce raises mark as soon as an object of the kind exists. One that is
 // made here raises it before its maker hears so. One that was stored before
 // the start, or by another server, raises it on its way into the watch cache,
-// which asks for the fields of every object that enters it and is filled
-// before the server is ready.
+// which asks for the fields of every object that enters it. So the kind must be
+// watched before the server is ready.
 func Announce(mark *presence.Mark) Tune {
 	return func(s *genericregistry.Store, o *generic.StoreOptions) {
 		attrs := o.AttrFunc

@@ -124,8 +124,13 @@ const (
 func (o *onDemand) replay(ctx context.Context, key string, opts storage.ListOptions) (watch.Interface, error) {
 	opts.ProgressNotify = opts.Predicate.AllowWatchBookmarks
 	w, err := o.Interface.Watch(ctx, key, opts)
-	if err != nil || !opts.ProgressNotify {
-		return w, err
+	if err != nil {
+		return nil, err
+	}
+	if !opts.ProgressNotify {
+		// A progress report that somebody else asked for goes to all watches of a
+		// connection, also to those that want no bookmarks.
+		return watch.Filter(w, func(e watch.Event) (watch.Event, bool) { return e, e.Type != watch.Bookmark }), nil
 	}
 	go func() {
 		for {
