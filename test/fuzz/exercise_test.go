@@ -11,7 +11,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/types"
 	apirequest "k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/registry/rest"
 
@@ -82,7 +81,6 @@ func (s subject) update(t testing.TB, ctx context.Context, obj runtime.Object) {
 	t.Helper()
 	old := obj.DeepCopyObject()
 	old.(metav1.Object).SetResourceVersion("7")
-	old.(metav1.Object).SetUID(types.UID("u"))
 	same := old.DeepCopyObject()
 	if err := rest.BeforeUpdate(s.UpdateStrategy, s.within(ctx), same, old); err != nil {
 		if said := createOnly[s.GVK.Kind]; said != "" && strings.Contains(err.Error(), said) {
