@@ -70,7 +70,7 @@ func TestFieldValidation(t *testing.T) {
 			http.MethodPatch, pods + "/have?fieldManager=a", pod("have", ``), applyPatch, nil,
 		},
 		"apply with a field twice": {
-			http.MethodPatch, pods + "/have?fieldManager=a", "apiVersion: v1\nkind: Pod\nmetadata:\n  name: have\n  labels: {a: b}\n  labels: {a: c}\n", applyPatch,
+			http.MethodPatch, pods + "/have?fieldManager=a&force=true", "apiVersion: v1\nkind: Pod\nmetadata:\n  name: have\n  labels: {a: b}\n  labels: {a: c}\n", applyPatch,
 			[]string{`line 6: key "labels" already set in map`},
 		},
 	} {

@@ -41,7 +41,7 @@ func (b *Backend) cached(
 		return nil, nil, err
 	}
 	o := &onDemand{Interface: raw, config: cacher.Config{
-		Storage:             raw,
+		Storage:             early{raw},
 		Versioner:           storage.APIObjectVersioner{},
 		GroupResource:       config.GroupResource,
 		EventsHistoryWindow: config.EventsHistoryWindow,

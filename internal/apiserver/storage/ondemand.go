@@ -130,7 +130,7 @@ func (o *onDemand) replay(ctx context.Context, key string, opts storage.ListOpti
 	if !opts.ProgressNotify {
 		// A progress report that somebody else asked for goes to all watches of a
 		// connection, also to those that want no bookmarks.
-		return watch.Filter(w, func(e watch.Event) (watch.Event, bool) { return e, e.Type != watch.Bookmark }), nil
+		return newSieve(w, func(e watch.Event) bool { return e.Type != watch.Bookmark }), nil
 	}
 	go func() {
 		for {
