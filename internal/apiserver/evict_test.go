@@ -85,8 +85,8 @@ func TestDeprecatedKindsAreNamed(t *testing.T) {
 	config, heard := restclient.CopyConfig(e.Config), &warnings{}
 	config.WarningHandler = heard
 	client := must[*kubernetes.Clientset](t)(kubernetes.NewForConfig(config))
-	must[*corev1.Endpoints](t)(client.CoreV1().Endpoints(namespace).Create(t.Context(), &corev1.Endpoints{ObjectMeta: metav1.ObjectMeta{Name: "x"}}, metav1.CreateOptions{})) //nolint:staticcheck // the deprecation is the point
-	must[*corev1.EndpointsList](t)(client.CoreV1().Endpoints(namespace).List(t.Context(), metav1.ListOptions{}))                                                              //nolint:staticcheck // see above
+	must[*corev1.Endpoints](t)(client.CoreV1().Endpoints(namespace).Create(t.Context(), &corev1.Endpoints{ObjectMeta: metav1.ObjectMeta{Name: "x"}}, metav1.CreateOptions{}))
+	must[*corev1.EndpointsList](t)(client.CoreV1().Endpoints(namespace).List(t.Context(), metav1.ListOptions{}))
 	const want = "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"
 	if len(heard.all) != 2 || heard.all[0] != want || heard.all[1] != want {
 		t.Errorf("heard %q", heard.all)

@@ -13,9 +13,16 @@ import (
 // odd are values that some rule may not expect.
 func odd(r *rand.Rand) any {
 	values := []any{
-		nil, true, false, "", []any{}, map[string]any{}, []any{nil}, map[string]any{"": nil},
+		nil, true, false, "",
+		[]any{},
+		map[string]any{},
+		[]any{nil},
+		map[string]any{"": nil},
 		int64(0), int64(-1), int64(1), int64(65536), int64(math.MaxInt32) + 1, int64(math.MinInt64), int64(math.MaxInt64), 1e300, -0.5,
-		[]any{map[string]any{}, map[string]any{}}, map[string]any{"a": "b"}, []any{"a", "a"}, []any{[]any{}},
+		[]any{map[string]any{}, map[string]any{}},
+		map[string]any{"a": "b"},
+		[]any{"a", "a"},
+		[]any{[]any{}},
 	}
 	if r.Intn(2) == 0 {
 		return words[r.Intn(len(words))]
