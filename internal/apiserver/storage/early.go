@@ -17,6 +17,10 @@ import (
 // to date would then hang until somebody writes.
 type early struct{ storage.Interface }
 
+// IsWatchListSemanticsUnSupported has the cache list first, and then watch from
+// a version that is known.
+func (early) IsWatchListSemanticsUnSupported() bool { return true }
+
 // Watch implements storage.Interface.
 func (e early) Watch(ctx context.Context, key string, opts storage.ListOptions) (watch.Interface, error) {
 	from, err := e.Versioner().ParseResourceVersion(opts.ResourceVersion)
