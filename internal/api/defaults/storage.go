@@ -34,22 +34,27 @@ func PersistentVolume(v *corev1.PersistentVolume) {
 	if v.Spec.VolumeMode == nil {
 		v.Spec.VolumeMode = new(corev1.PersistentVolumeFilesystem)
 	}
-	resourceList(v.Spec.Capacity)
-	if s := v.Spec.HostPath; s != nil {
+	PersistentVolumeSpec(&v.Spec)
+}
+
+// PersistentVolumeSpec fills what an attached volume has too.
+func PersistentVolumeSpec(spec *corev1.PersistentVolumeSpec) {
+	resourceList(spec.Capacity)
+	if s := spec.HostPath; s != nil {
 		hostPath(s)
 	}
-	if s := v.Spec.ISCSI; s != nil {
+	if s := spec.ISCSI; s != nil {
 		text(&s.ISCSIInterface, "default")
 	}
-	if s := v.Spec.RBD; s != nil {
+	if s := spec.RBD; s != nil {
 		text(&s.RBDPool, "rbd")
 		text(&s.RadosUser, "admin")
 		text(&s.Keyring, "/etc/ceph/keyring")
 	}
-	if s := v.Spec.AzureDisk; s != nil {
+	if s := spec.AzureDisk; s != nil {
 		azureDisk(s)
 	}
-	if s := v.Spec.ScaleIO; s != nil {
+	if s := spec.ScaleIO; s != nil {
 		text(&s.StorageMode, "ThinProvisioned")
 		text(&s.FSType, "xfs")
 	}

@@ -12,7 +12,12 @@ func Group() kind.Group {
 	return kind.Group{
 		Versions: []kind.Version{{GroupVersion: storagev1.SchemeGroupVersion, Add: storagev1.AddToScheme}},
 		Kinds: []kind.Kind{
+			csiDriverKind(),
+			csiNodeKind(),
+			csiStorageCapacityKind(),
 			storageClassKind(),
+			volumeAttachmentKind(),
+			volumeAttributesClassKind(),
 		},
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"berth.dev/berth/internal/api/defaults"
 	"berth.dev/berth/internal/api/kind"
 	"berth.dev/berth/internal/api/validation"
+	"berth.dev/berth/internal/api/warning"
 )
 
 func storageClassKind() kind.Kind {
@@ -24,6 +25,7 @@ func storageClassKind() kind.Kind {
 		Default:        defaults.StorageClass,
 		Validate:       kind.Check(validation.StorageClass),
 		ValidateUpdate: kind.CheckUpdate(validation.StorageClassUpdate),
+		Warnings:       kind.Warnings(warning.StorageClass),
 		Row:            columns.StorageClassRow,
 	})
 }

@@ -25,7 +25,7 @@ const (
 func StorageClass(c *storagev1.StorageClass) field.ErrorList {
 	var f findings
 	f.meta(&c.ObjectMeta, false, apivalidation.NameIsDNSSubdomain)
-	if f.notEmpty(field.NewPath("provisioner"), c.Provisioner) {
+	if f.Declared(field.NewPath("provisioner"), c.Provisioner) {
 		f.messages(field.NewPath("provisioner"), c.Provisioner, validation.IsQualifiedName(strings.ToLower(c.Provisioner)))
 	}
 	f.parameters(field.NewPath("parameters"), c.Parameters)
@@ -38,7 +38,7 @@ func StorageClass(c *storagev1.StorageClass) field.ErrorList {
 		among(&f, field.NewPath("volumeBindingMode"), *m, storagev1.VolumeBindingImmediate, storagev1.VolumeBindingWaitForFirstConsumer)
 	}
 	f.allowedTopologies(field.NewPath("allowedTopologies"), c.AllowedTopologies)
-	return f.list
+	return f.List()
 }
 
 func (f *findings) parameters(p *field.Path, parameters map[string]string) {
@@ -90,15 +90,12 @@ func (f *findings) allowedTopologies(p *field.Path, terms []corev1.TopologySelec
 func StorageClassUpdate(c, old *storagev1.StorageClass) field.ErrorList {
 	var f findings
 	f.metaUpdate(&c.ObjectMeta, &old.ObjectMeta)
-	if !equality.Semantic.DeepEqual(c.Parameters, old.Parameters) {
-		f.forbidden(field.NewPath("parameters"), "updates to parameters are forbidden.")
-	}
-	if c.Provisioner != old.Provisioner {
-		f.forbidden(field.NewPath("provisioner"), "updates to provisioner are forbidden.")
-	}
-	f.immutable(field.NewPath("reclaimPolicy"), c.ReclaimPolicy, old.ReclaimPolicy)
-	f.immutable(field.NewPath("volumeBindingMode"), c.VolumeBindingMode, old.VolumeBindingMode)
-	return f.list
+	f.Declared(field.NewPath("provisioner"), c.Provisioner)
+	f.Fixed(field.NewPath("provisioner"), c.Provisioner, old.Provisioner)
+	f.Fixed(field.NewPath("parameters"), c.Parameters, old.Parameters)
+	f.Fixed(field.NewPath("reclaimPolicy"), c.ReclaimPolicy, old.ReclaimPolicy)
+	f.Fixed(field.NewPath("volumeBindingMode"), c.VolumeBindingMode, old.VolumeBindingMode)
+	return f.List()
 }
 
 // systemClasses are the priorities that the system keeps for itself.

@@ -101,3 +101,11 @@ type Names = names
 
 // Use says whether name is new.
 func (n names) Use(name string) bool { return n.use(name) }
+
+// CSIDriver checks the name of a driver.
+func (f *findings) CSIDriver(p *field.Path, name string) { f.csiDriver(p, name) }
+
+// Parameters checks what is handed to a driver.
+func (f *findings) Parameters(p *field.Path, parameters map[string]string) {
+	f.parameters(p, parameters)
+}

@@ -38,11 +38,19 @@ func (f *findings) persistentVolume(v *corev1.PersistentVolume) {
 		}
 	}
 	f.volumeSource(p, v)
+	f.recycledRoot(p, s)
+	f.className(p.Child("storageClassName"), &s.StorageClassName)
+	f.volumeMode(p.Child("volumeMode"), s.VolumeMode)
+	f.attributesClass(p, s)
+}
+
+func (f *findings) recycledRoot(p *field.Path, s *corev1.PersistentVolumeSpec) {
 	if s.HostPath != nil && path.Clean(s.HostPath.Path) == "/" && s.PersistentVolumeReclaimPolicy == corev1.PersistentVolumeReclaimRecycle {
 		f.forbidden(p.Child("persistentVolumeReclaimPolicy"), "may not be 'recycle' for a hostPath mount of '/'")
 	}
-	f.className(p.Child("storageClassName"), &s.StorageClassName)
-	f.volumeMode(p.Child("volumeMode"), s.VolumeMode)
+}
+
+func (f *findings) attributesClass(p *field.Path, s *corev1.PersistentVolumeSpec) {
 	if n := s.VolumeAttributesClassName; n != nil {
 		if *n == "" {
 			f.required(p.Child("volumeAttributesClassName"), "an empty string is disallowed")
@@ -78,7 +86,7 @@ func (f *findings) volumeSource(p *field.Path, v *corev1.PersistentVolume) {
 			f.noBacksteps(p.Child("local", "path"), x.Path)
 		}
 		if s.NodeAffinity == nil {
-			f.required(p.Child("local", "nodeAffinity"), "Local volume requires node affinity")
+			f.required(p.Child("nodeAffinity"), "Local volume requires node affinity")
 		}
 	}
 	if x := s.CSI; x != nil && one.take("csi") {

@@ -2,6 +2,8 @@ package warning
 
 import (
 	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
@@ -52,4 +54,37 @@ func has[T any](is bool) *T {
 		return nil
 	}
 	return new(T)
+}
+
+// StorageClass warns about a storage class.
+func StorageClass(c *storagev1.StorageClass) []string {
+	var w list
+	for i, t := range c.AllowedTopologies {
+		p := field.NewPath("allowedTopologies").Index(i).Child("matchLabelExpressions")
+		for j, e := range t.MatchLabelExpressions {
+			if hint, ok := oldNodeLabels[e.Key]; ok {
+				w.say("%s: %s", p.Index(j).Child("key"), hint)
+			}
+		}
+	}
+	return w
+}
+
+// NodeLabels warns about labels of nodes that a selector should no longer name.
+func NodeLabels(s *metav1.LabelSelector, p *field.Path) []string {
+	var w list
+	if s == nil {
+		return nil
+	}
+	for i, e := range s.MatchExpressions {
+		if hint, ok := oldNodeLabels[e.Key]; ok {
+			w.say("%s: %s is %s", p.Child("matchExpressions").Index(i).Child("key"), e.Key, hint)
+		}
+	}
+	for _, key := range sortedKeys(s.MatchLabels) {
+		if hint, ok := oldNodeLabels[key]; ok {
+			w.say("%s: %s", p.Child("matchLabels").Child(key), hint)
+		}
+	}
+	return w
 }
