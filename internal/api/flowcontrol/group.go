@@ -11,5 +11,9 @@ import (
 func Group() kind.Group {
 	return kind.Group{
 		Versions: []kind.Version{{GroupVersion: flowcontrolv1.SchemeGroupVersion, Add: flowcontrolv1.AddToScheme}},
+		Kinds: []kind.Kind{
+			flowSchemaKind(),
+			priorityLevelKind(),
+		},
 	}
 }

@@ -85,6 +85,8 @@ type Kind struct {
 	// Columns and Row print kubectl's table; Name, and Age if HasAge, are not implied.
 	Columns []metav1.TableColumnDefinition
 	Row     func(obj runtime.Object) []any
+	// Order sorts the rows of a list that is not shown by name.
+	Order func(a, b runtime.Object) int
 
 	// OrphansDependents: a deletion that does not say what becomes of the
 	// dependents leaves them. OrphanWarning, if any, answers such a deletion.
@@ -123,6 +125,7 @@ type Rules[T Object] struct {
 	StatusWarnings       func(ctx context.Context, obj, old T) []string
 	Fields               func(T) fields.Set
 	Row                  func(T) []any
+	Order                func(a, b T) int
 	DefaultGracePeriod   func(obj T, requested *int64) int64
 	ScaleGet             func(T) (specReplicas, statusReplicas int32, selector string)
 	ScaleSet             func(T, int32)
@@ -160,6 +163,9 @@ func Declare[T Object](k Kind, r Rules[T]) Kind {
 	}
 	if f := r.Row; f != nil {
 		k.Row = func(o runtime.Object) []any { return f(o.(T)) }
+	}
+	if f := r.Order; f != nil {
+		k.Order = func(a, b runtime.Object) int { return f(a.(T), b.(T)) }
 	}
 	if f := r.DefaultGracePeriod; f != nil {
 		k.DefaultGracePeriod = func(o runtime.Object, s *int64) int64 { return f(o.(T), s) }

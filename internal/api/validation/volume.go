@@ -152,7 +152,9 @@ func (c *podCheck) downwardFile(p *field.Path, d *corev1.DownwardAPIVolumeFile) 
 }
 
 func (f *findings) csiDriver(p *field.Path, name string) {
-	f.notEmpty(p, name)
+	if !f.notEmpty(p, name) {
+		return
+	}
 	if len(name) > 63 {
 		f.add(field.TooLong(p, "", 63))
 	}

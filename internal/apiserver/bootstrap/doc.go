@@ -1,5 +1,6 @@
 // Package bootstrap writes what every cluster has from the start: the system
-// namespaces and the default roles and bindings (package policy).
+// namespaces, the default roles and bindings (package policy), the priority
+// classes of the system and upstream's flow schemas and priority levels.
 //
 // Namespaces is quick and belongs before readiness. Roles may take its time
 // after that, because until it has ended the roles compiled into the binary

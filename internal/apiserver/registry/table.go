@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -32,8 +33,12 @@ func (t table) ConvertToTable(_ context.Context, obj, options runtime.Object) (*
 		out.Rows = append(out.Rows, metav1.TableRow{Cells: t.kind.Row(o), Object: runtime.RawExtension{Object: o}})
 		return nil
 	}
-	if meta.IsListType(obj) {
-		return out, meta.EachListItem(obj, add)
+	if !meta.IsListType(obj) {
+		return out, add(obj)
 	}
-	return out, add(obj)
+	err := meta.EachListItem(obj, add)
+	if order := t.kind.Order; order != nil {
+		slices.SortStableFunc(out.Rows, func(a, b metav1.TableRow) int { return order(a.Object.Object, b.Object.Object) })
+	}
+	return out, err
 }

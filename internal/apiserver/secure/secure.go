@@ -82,6 +82,8 @@ func Apply(c *apiserver.Config, o Options) error {
 			return bootstrap.Namespaces(ctx, s.Client, s.Informers)
 		}},
 		apiserver.Hook{Name: "rbac/bootstrap-roles", Run: p.startRoles},
+		apiserver.Hook{Name: "scheduling/bootstrap-system-priority-classes", Run: p.startPriorityClasses},
+		apiserver.Hook{Name: "priority-and-fairness-config-producer", Run: p.startFlowControl},
 	)
 	return nil
 }

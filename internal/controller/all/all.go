@@ -10,6 +10,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"berth.dev/berth/internal/api"
+	"berth.dev/berth/internal/controller/attributesclass"
 	"berth.dev/berth/internal/controller/endpointslice"
 	"berth.dev/berth/internal/controller/ephemeralvolume"
 	"berth.dev/berth/internal/controller/loop"
@@ -61,6 +62,7 @@ func Loops(config Config) ([]loop.Loop, error) {
 		serviceaccount.AccountLoop(),
 		serviceaccount.RootCALoop(config.RootCA),
 		protection.Loop(),
+		attributesclass.Loop(),
 		ephemeralvolume.Loop(),
 		nodelife.Loop(),
 		podgc.Loop(),
