@@ -17,6 +17,7 @@ import (
 	"berth.dev/berth/internal/api"
 	"berth.dev/berth/internal/apiserver/presence"
 	"berth.dev/berth/internal/apiserver/registry"
+	"berth.dev/berth/internal/apiserver/registry/componentstatus"
 	"berth.dev/berth/internal/apiserver/registry/namespace"
 	"berth.dev/berth/internal/apiserver/registry/service"
 	"berth.dev/berth/internal/apiserver/registry/serviceaccount"
@@ -62,6 +63,7 @@ func (g *groups) special(at func(schema.GroupVersion) endpoints) error {
 		core["namespaces"] = namespace.New(m)
 		core["namespaces/finalize"] = namespace.NewFinalize(m)
 	}
+	core["componentstatuses"] = g.components()
 	if err := g.pods(core); err != nil {
 		return err
 	}
@@ -71,6 +73,17 @@ func (g *groups) special(at func(schema.GroupVersion) endpoints) error {
 			serviceaccount.Getters{Accounts: accounts, Pods: pods, Secrets: secrets, Nodes: nodes}, minter)
 	}
 	return nil
+}
+
+// components are the parts of the control plane as kubectl get componentstatuses
+// names them. The scheduler and the controllers live and die with this process.
+func (g *groups) components() *componentstatus.REST {
+	here := func(context.Context) error { return nil }
+	return componentstatus.New(
+		componentstatus.Component{Name: "scheduler", Check: here},
+		componentstatus.Component{Name: "controller-manager", Check: here},
+		componentstatus.Component{Name: "etcd-0", Check: g.server.config.Datastore.Check},
+	)
 }
 
 // services serves Services, whose addresses and ports are read back before

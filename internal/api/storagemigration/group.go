@@ -11,5 +11,8 @@ import (
 func Group() kind.Group {
 	return kind.Group{
 		Versions: []kind.Version{{GroupVersion: storagemigrationv1.SchemeGroupVersion, Add: storagemigrationv1.AddToScheme}},
+		Kinds: []kind.Kind{
+			storageVersionMigrationKind(),
+		},
 	}
 }
