@@ -1,4 +1,5 @@
-// Package resource declares the kinds of resource.k8s.io, one file each.
+// Package resource declares the kinds of resource.k8s.io, one file each. What
+// only fields behind gates that are off in Kubernetes 1.37 say is dropped.
 package resource
 
 import (
@@ -11,5 +12,12 @@ import (
 func Group() kind.Group {
 	return kind.Group{
 		Versions: []kind.Version{{GroupVersion: resourcev1.SchemeGroupVersion, Add: resourcev1.AddToScheme}},
+		Kinds: []kind.Kind{
+			deviceClassKind(),
+			deviceTaintRuleKind(),
+			resourceClaimKind(),
+			resourceClaimTemplateKind(),
+			resourceSliceKind(),
+		},
 	}
 }

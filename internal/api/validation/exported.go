@@ -1,6 +1,7 @@
 package validation
 
 import (
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -109,3 +110,6 @@ func (f *findings) CSIDriver(p *field.Path, name string) { f.csiDriver(p, name) 
 func (f *findings) Parameters(p *field.Path, parameters map[string]string) {
 	f.parameters(p, parameters)
 }
+
+// NodeSelector checks which nodes are meant.
+func (f *findings) NodeSelector(p *field.Path, s *corev1.NodeSelector) { f.nodeSelector(p, s) }
