@@ -11,6 +11,7 @@ import (
 
 	"berth.dev/berth/internal/api/columns"
 	"berth.dev/berth/internal/api/kind"
+	"berth.dev/berth/internal/api/validation"
 )
 
 func resourceClaimKind() kind.Kind {
@@ -39,13 +40,7 @@ func resourceClaimKind() kind.Kind {
 			c.claim(specPath.Child("devices"), &r.Spec.Devices)
 			return c.List()
 		},
-		ValidateUpdate: func(ctx context.Context, r, old *resourcev1.ResourceClaim) field.ErrorList {
-			c := &check{ctx: ctx}
-			c.Meta(&r.ObjectMeta, true, apivalidation.NameIsDNSSubdomain)
-			c.MetaUpdate(&r.ObjectMeta, &old.ObjectMeta)
-			c.Fixed(specPath, r.Spec, old.Spec)
-			return c.List()
-		},
+		ValidateUpdate: kind.CheckUpdate(validateClaimUpdate),
 		ValidateStatusUpdate: func(ctx context.Context, r, old *resourcev1.ResourceClaim) field.ErrorList {
 			c := &check{ctx: ctx}
 			c.MetaUpdate(&r.ObjectMeta, &old.ObjectMeta)
@@ -58,6 +53,14 @@ func resourceClaimKind() kind.Kind {
 			return []any{r.Name, state(r), columns.Since(r.CreationTimestamp)}
 		},
 	})
+}
+
+func validateClaimUpdate(r, old *resourcev1.ResourceClaim) field.ErrorList {
+	var f validation.Findings
+	f.Meta(&r.ObjectMeta, true, apivalidation.NameIsDNSSubdomain)
+	f.MetaUpdate(&r.ObjectMeta, &old.ObjectMeta)
+	f.Fixed(specPath, r.Spec, old.Spec)
+	return f.List()
 }
 
 func state(r *resourcev1.ResourceClaim) string {

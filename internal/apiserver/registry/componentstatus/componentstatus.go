@@ -83,7 +83,7 @@ func (r *REST) List(ctx context.Context, options *metainternalversion.ListOption
 func (r *REST) Get(ctx context.Context, name string, _ *metav1.GetOptions) (runtime.Object, error) {
 	i := slices.IndexFunc(r.components, func(c Component) bool { return c.Name == name })
 	if i < 0 {
-		return nil, fmt.Errorf("Component not found: %s", name) //nolint:staticcheck,revive // upstream's text
+		return nil, fmt.Errorf("Component not found: %s", name) // upstream's text
 	}
 	status := r.components[i].status(ctx)
 	return &status, nil
