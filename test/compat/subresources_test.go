@@ -187,6 +187,7 @@ var specials = map[string]special{
 		if len(pod.Spec.EphemeralContainers) != 1 {
 			t.Errorf("%d ephemeral containers", len(pod.Spec.EphemeralContainers))
 		}
+		pod.ResourceVersion = "" // the scheduler writes too
 		_, err = s.Client.CoreV1().Pods(namespace).UpdateEphemeralContainers(t.Context(), name, pod, metav1.UpdateOptions{})
 		must(t, err)
 		s.send(t, r, http.MethodGet, name, "ephemeralcontainers", "", "")
@@ -199,6 +200,7 @@ var specials = map[string]special{
 		if got := pod.Spec.Containers[0].Resources.Requests.Cpu().String(); got != "7m" {
 			t.Errorf("resized to %s", got)
 		}
+		pod.ResourceVersion = "" // the scheduler writes too
 		_, err = s.Client.CoreV1().Pods(namespace).UpdateResize(t.Context(), "resized", pod, metav1.UpdateOptions{})
 		must(t, err)
 		s.send(t, r, http.MethodGet, "resized", "resize", "", "")
