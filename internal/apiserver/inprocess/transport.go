@@ -27,7 +27,7 @@ func ClientConfig(handler http.Handler, name string, groups ...string) *rest.Con
 		Host:      Host,
 		Transport: &transport{handler: handler, identity: identity},
 		QPS:       -1,
-		UserAgent: "berth/" + name,
+		UserAgent: userAgent(name),
 		ContentConfig: rest.ContentConfig{
 			AcceptContentTypes: "application/vnd.kubernetes.protobuf,application/json",
 			ContentType:        "application/vnd.kubernetes.protobuf",

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	toolscache "k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/util/workqueue"
@@ -72,7 +73,8 @@ func (r *reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	result, err := r.next.Reconcile(ctx, req)
 	switch {
 	case err == nil:
-	case ctx.Err() != nil, apierrors.IsConflict(err), errors.Is(err, context.Canceled):
+	case ctx.Err() != nil, apierrors.IsConflict(err), errors.Is(err, context.Canceled),
+		apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause): // what the loop works for is about to go
 		r.logger.Debug("trying again", "key", req.String(), "error", err)
 	default:
 		r.logger.Warn("failed, trying again", "key", req.String(), "error", err)

@@ -6,6 +6,7 @@ package namespace
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -66,13 +67,13 @@ func (c *controller) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	if !slices.Contains(namespace.Spec.Finalizers, corev1.FinalizerKubernetes) {
 		return reconcile.Result{}, nil
 	}
-	found := sweep(ctx, c.content, namespace.Name)
+	found := sweep(ctx, c.content, namespace, c.env.Clock.Now())
 	if err := c.say(ctx, namespace, found); err != nil {
 		return reconcile.Result{}, err
 	}
 	if !found.Done() {
 		if len(found.Failures) > 0 {
-			return reconcile.Result{}, fmt.Errorf("empty namespace %s: %w", namespace.Name, found.Failures[0])
+			return reconcile.Result{}, fmt.Errorf("empty namespace %s: %w", namespace.Name, errors.Join(found.Failures...))
 		}
 		return reconcile.Result{RequeueAfter: again}, nil
 	}
@@ -86,9 +87,9 @@ func (c *controller) Reconcile(ctx context.Context, req reconcile.Request) (reco
 }
 
 // say writes what keeps the namespace; nothing is said about one that is empty
-// at the first look.
+// at the first look and that nobody else holds, as it is gone at once.
 func (c *controller) say(ctx context.Context, namespace *corev1.Namespace, found emptying.Found) error {
-	if found.Done() && len(namespace.Status.Conditions) == 0 {
+	if found.Done() && len(namespace.Status.Conditions) == 0 && len(namespace.Spec.Finalizers)+len(namespace.Finalizers) == 1 {
 		return nil
 	}
 	conditions, changed := emptying.Conditions(namespace.Status.Conditions, found, metav1.NewTime(c.env.Clock.Now()))

@@ -2,14 +2,19 @@ package namespace
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/discovery"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"berth.dev/berth/internal/controller/loop"
@@ -27,38 +32,58 @@ type Content interface {
 	Delete(ctx context.Context, kind metav1.APIResource, namespace, name string, uid types.UID) error
 }
 
-// sweep deletes everything in the namespace, pods with their grace period, and
-// says what is still there.
-func sweep(ctx context.Context, content Content, namespace string) emptying.Found {
+// sweep deletes everything in the namespace and says what is still there. Pods
+// go first, with their grace period: while one runs, nothing that it may need
+// (its network policy, its secrets) goes.
+func sweep(ctx context.Context, content Content, namespace *corev1.Namespace, now time.Time) emptying.Found {
 	found := emptying.Found{Remaining: map[string]int{}, Finalizers: map[string]int{}}
 	kinds, err := content.Kinds(ctx)
-	found.Discovery = err
-	// Workloads before what they own, so that nothing is made anew meanwhile.
+	if err != nil {
+		found.Discovery = discoveryFailure(err)
+	}
+	kinds = slices.DeleteFunc(slices.Clone(kinds), func(kind metav1.APIResource) bool {
+		return !kind.Namespaced || strings.Contains(kind.Name, "/") ||
+			!slices.Contains(kind.Verbs, "list") || !slices.Contains(kind.Verbs, "delete")
+	})
+	// Then workloads before what they own, so that nothing is made anew meanwhile.
 	slices.SortStableFunc(kinds, func(a, b metav1.APIResource) int { return order(a) - order(b) })
 	for _, kind := range kinds {
-		if !kind.Namespaced || strings.Contains(kind.Name, "/") ||
-			!slices.Contains(kind.Verbs, "list") || !slices.Contains(kind.Verbs, "delete") {
-			continue
-		}
-		if err := sweepKind(ctx, content, namespace, kind, &found); err != nil {
+		if err := sweepKind(ctx, content, namespace, kind, now, &found); err != nil {
 			found.Failures = append(found.Failures, err)
+		}
+		if order(kind) == podsFirst && len(found.Remaining) > 0 {
+			return found
 		}
 	}
 	return found
 }
 
+const (
+	podsFirst = iota
+	workloads
+	rest
+)
+
 func order(kind metav1.APIResource) int {
 	switch {
-	case kind.Name == "pods":
-		return 1
+	case kind.Group == "" && kind.Name == "pods":
+		return podsFirst
 	case kind.Group == "":
-		return 2
+		return rest
 	}
-	return 0
+	return workloads
 }
 
-func sweepKind(ctx context.Context, content Content, namespace string, kind metav1.APIResource, found *emptying.Found) error {
-	objects, err := list(ctx, content, namespace, kind)
+// discoveryFailure words what could not be found out as upstream does.
+func discoveryFailure(err error) error {
+	if failed, ok := errors.AsType[*discovery.ErrGroupDiscoveryFailed](err); ok {
+		return fmt.Errorf("Discovery failed for some groups, %d failing: %w", len(failed.Groups), err) //nolint:staticcheck // upstream's message
+	}
+	return err
+}
+
+func sweepKind(ctx context.Context, content Content, namespace *corev1.Namespace, kind metav1.APIResource, now time.Time, found *emptying.Found) error {
+	objects, err := list(ctx, content, namespace.Name, kind)
 	if err != nil || len(objects) == 0 {
 		return err
 	}
@@ -66,21 +91,32 @@ func sweepKind(ctx context.Context, content Content, namespace string, kind meta
 		if objects[i].DeletionTimestamp != nil {
 			continue
 		}
-		err := content.Delete(ctx, kind, namespace, objects[i].Name, objects[i].UID)
+		err := content.Delete(ctx, kind, namespace.Name, objects[i].Name, objects[i].UID)
 		if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
-			return fmt.Errorf("delete %s %s: %w", kind.Name, objects[i].Name, err)
+			return err
 		}
 	}
-	if objects, err = list(ctx, content, namespace, kind); err != nil {
+	if objects, err = list(ctx, content, namespace.Name, kind); err != nil || len(objects) == 0 {
 		return err
 	}
+	var grace time.Duration
+	held := false
 	for i := range objects {
 		found.Remaining[kind.Name+"."+kind.Group]++
 		for _, f := range objects[i].Finalizers {
 			found.Finalizers[f]++
+			held = true
+		}
+		if seconds := objects[i].DeletionGracePeriodSeconds; seconds != nil {
+			grace = max(grace, time.Duration(*seconds)*time.Second)
 		}
 	}
-	return nil
+	if held || now.Before(namespace.DeletionTimestamp.Add(grace)) {
+		return nil
+	}
+	// Nothing holds them and their time is over.
+	gvr := schema.GroupVersionResource{Group: kind.Group, Version: kind.Version, Resource: kind.Name}
+	return fmt.Errorf("unexpected items still remain in namespace: %s for gvr: %v", namespace.Name, gvr)
 }
 
 func list(ctx context.Context, content Content, namespace string, kind metav1.APIResource) ([]metav1.PartialObjectMetadata, error) {
@@ -88,10 +124,7 @@ func list(ctx context.Context, content Content, namespace string, kind metav1.AP
 	if apierrors.IsNotFound(err) || apierrors.IsMethodNotSupported(err) {
 		return nil, nil // the kind has just gone
 	}
-	if err != nil {
-		return nil, fmt.Errorf("list %s: %w", kind.Name, err)
-	}
-	return objects, nil
+	return objects, err
 }
 
 // Fixed returns the content of namespaces where exactly these kinds are served.

@@ -23,7 +23,7 @@ import (
 )
 
 // readyWithin bounds the wait for the loops' caches.
-const readyWithin = 8 * time.Second
+const readyWithin = 30 * time.Second
 
 // Options say what differs from a whole cluster.
 type Options struct {
