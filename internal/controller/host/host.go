@@ -15,6 +15,7 @@ import (
 	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/rest"
 	toolscache "k8s.io/client-go/tools/cache"
 	"k8s.io/utils/clock"
@@ -53,6 +54,7 @@ type Config struct {
 type Host struct {
 	config Config
 	loops  []loop.Loop
+	mapper *growingMapper
 }
 
 // New returns a host for these loops. Nothing runs before Run.
@@ -72,7 +74,8 @@ func New(config Config, loops ...loop.Loop) *Host {
 	if config.Clock == nil {
 		config.Clock = clock.RealClock{}
 	}
-	return &Host{config: config, loops: loops}
+	mapper := &growingMapper{RESTMapper: config.Mapper, grown: map[schema.GroupVersionKind]*meta.RESTMapping{}}
+	return &Host{config: config, loops: loops, mapper: mapper}
 }
 
 // Run fills the cache, starts every loop, calls ready (may be nil) when all of
@@ -148,7 +151,7 @@ func (h *Host) newCache() (cache.Cache, error) {
 	config := unlimited(h.config.RESTConfig(h.config.CacheUser, groupsOf(h.config.CacheUser)...))
 	return cache.New(config, cache.Options{
 		Scheme:                       h.config.Scheme,
-		Mapper:                       h.config.Mapper,
+		Mapper:                       h.mapper,
 		SyncPeriod:                   ptr.To(time.Duration(0)),
 		ReaderFailOnMissingInformer:  true,
 		DefaultTransform:             cache.TransformStripManagedFields(),
@@ -199,7 +202,7 @@ func (h *Host) newEnv(l loop.Loop, shared cache.Cache, informers informerSet, ev
 		return loop.Env{}, err
 	}
 	live, err := client.New(config, client.Options{
-		HTTPClient: httpClient, Scheme: h.config.Scheme, Mapper: h.config.Mapper,
+		HTTPClient: httpClient, Scheme: h.config.Scheme, Mapper: h.mapper,
 	})
 	if err != nil {
 		return loop.Env{}, err

@@ -38,6 +38,8 @@ func (h *Host) newRunner(l loop.Loop, shared cache.Cache, informers informerSet,
 	if err != nil {
 		return nil, err
 	}
+	s := &source{watches: l.Watches, informers: informers, read: shared, listening: make(chan struct{})}
+	env.Kinds = &follower{shared: shared, mapper: h.mapper, source: s, followed: map[loop.KindKey]toolscache.SharedIndexInformer{}}
 	workers := max(l.Workers, 1)
 	logger := h.config.Logger.With("loop", l.Name)
 	c, err := controller.NewUnmanaged(l.Name, controller.Options{
@@ -55,7 +57,6 @@ func (h *Host) newRunner(l loop.Loop, shared cache.Cache, informers informerSet,
 	if err != nil {
 		return nil, err
 	}
-	s := &source{watches: l.Watches, informers: informers, read: shared, listening: make(chan struct{})}
 	return &runner{loop: l, controller: c, source: s}, c.Watch(s)
 }
 
@@ -88,22 +89,32 @@ type source struct {
 	informers informerSet
 	read      client.Reader
 	listening chan struct{}
+
+	// Both are set when the controller starts.
+	ctx   context.Context //nolint:containedctx // the handlers live as long as the source's context
+	queue workqueue.TypedRateLimitingInterface[reconcile.Request]
 }
 
 // Start implements controller-runtime's source.Source. The informers are filled
 // already, so there is nothing to wait for.
 func (s *source) Start(ctx context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
 	defer close(s.listening)
+	s.ctx, s.queue = ctx, queue
 	for _, w := range s.watches {
 		if w.Map == nil {
 			continue
 		}
-		h := &handler{ctx: ctx, watch: w, read: s.read, queue: queue}
-		if _, err := s.informers[loop.KeyOf(w.Kind)].AddEventHandler(h); err != nil {
+		if err := s.listen(s.informers[loop.KeyOf(w.Kind)], w); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// listen sends one informer's events through a watch to the queue.
+func (s *source) listen(informer toolscache.SharedIndexInformer, w loop.Watch) error {
+	_, err := informer.AddEventHandler(&handler{ctx: s.ctx, watch: w, read: s.read, queue: s.queue})
+	return err
 }
 
 func (s *source) String() string { return "shared cache" }

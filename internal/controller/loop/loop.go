@@ -81,6 +81,8 @@ type Env struct {
 	// Events records events; it never blocks and never fails the caller.
 	Events Recorder
 	Clock  clock.PassiveClock
+	// Kinds follows kinds that appear at run time; nil where none can.
+	Kinds Kinds
 	// Parallel is how many writes a loop may make at once within one reconcile
 	// (see SlowStart); the simulator allows 1.
 	Parallel int

@@ -26,9 +26,12 @@ func (c *collector) collect(ctx context.Context, kind Kind, o client.Object, dep
 	needsDependents := o.GetDeletionTimestamp() != nil
 	if !needsDependents {
 		for _, ref := range refs {
-			standing, err := c.owner(ctx, o, ref)
+			standing, elsewhere, err := c.owner(ctx, o, ref)
 			if err != nil {
 				return wrap("ask for the owners of", kind, o, err)
+			}
+			if elsewhere {
+				c.report(kind, o, ref)
 			}
 			state.Owners[ref.UID] = standing
 			needsDependents = needsDependents || standing == plan.Waiting

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 
+	apiextensionsclient "k8s.io/apiextensions-apiserver/pkg/client/clientset/clientset/typed/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -78,8 +79,9 @@ func gvr(kind metav1.APIResource) schema.GroupVersionResource {
 
 // Owners asks for owners of any kind.
 type Owners struct {
-	mapper   *restmapper.DeferredDiscoveryRESTMapper
-	metadata metadata.Interface
+	mapper      *restmapper.DeferredDiscoveryRESTMapper
+	metadata    metadata.Interface
+	definitions apiextensionsclient.CustomResourceDefinitionsGetter
 }
 
 // NewOwners returns the owners as the identity in config sees them.
@@ -92,7 +94,12 @@ func NewOwners(config *rest.Config) (*Owners, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Owners{mapper: restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(d)), metadata: m}, nil
+	c, err := apiextensionsclient.NewForConfig(config)
+	if err != nil {
+		return nil, err
+	}
+	mapper := restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(d))
+	return &Owners{mapper: mapper, metadata: m, definitions: c}, nil
 }
 
 // Owner implements reap.Foreign.

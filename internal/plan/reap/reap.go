@@ -11,7 +11,8 @@ import (
 type Owner int
 
 const (
-	// Unknown means that it could not be asked; it counts as Present.
+	// Unknown means that it cannot be asked: its kind is not served, or a
+	// cluster-scoped object names an owner in a namespace. Nothing is decided.
 	Unknown Owner = iota
 	// Present owners want their dependents.
 	Present
@@ -57,6 +58,8 @@ func Decide(s State) Plan {
 	var solid, waiting, absent []metav1.OwnerReference
 	for _, ref := range refs {
 		switch s.Owners[ref.UID] {
+		case Unknown:
+			return Plan{}
 		case Absent:
 			absent = append(absent, ref)
 		case Waiting:

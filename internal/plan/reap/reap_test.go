@@ -50,7 +50,7 @@ func TestDecide(t *testing.T) {
 		"owner gone, told to orphan":      {object: object(ownedBy(true, "a"), finalizer("orphan")), owners: map[types.UID]Owner{"a": Absent}, want: "delete Orphan"},
 		"owner gone, told to wait":        {object: object(ownedBy(true, "a"), finalizer("foregroundDeletion")), owners: map[types.UID]Owner{"a": Absent}, want: "delete Foreground"},
 		"one of two gone":                 {object: object(ownedBy(true, "a", "b")), owners: map[types.UID]Owner{"a": Absent, "b": Present}, want: "owners b"},
-		"gone and unknown":                {object: object(ownedBy(true, "a", "b")), owners: map[types.UID]Owner{"a": Absent, "b": Unknown}, want: "owners b"},
+		"gone and unknown":                {object: object(ownedBy(true, "a", "b")), owners: map[types.UID]Owner{"a": Absent, "b": Unknown}, want: "rest"},
 		"owner waits, another wants it":   {object: object(ownedBy(true, "a", "b")), owners: map[types.UID]Owner{"a": Waiting, "b": Present}, want: "owners b"},
 		"owner waits":                     {object: object(ownedBy(true, "a")), owners: map[types.UID]Owner{"a": Waiting}, want: "delete Background"},
 		"owner waits, has dependents":     {object: object(ownedBy(true, "a")), owners: map[types.UID]Owner{"a": Waiting}, dependents: []metav1.Object{dependent}, want: "delete Foreground"},
