@@ -88,9 +88,17 @@ func Loops(config Config) ([]loop.Loop, error) {
 		if foreign, err = served.NewOwners(config.RESTConfig(reap.User, serviceAccountGroups...)); err != nil {
 			return nil, fmt.Errorf("garbage collector: %w", err)
 		}
+		collected = append(collected, reap.Kind{
+			GVK:     definition,
+			New:     func() client.Object { return metadataOnly(definition) },
+			NewList: func() client.ObjectList { return metadataList(definition) },
+		})
 	}
 	return append(loops, namespace.Loop(content, watched), reap.Loop(collected, foreign)), nil
 }
+
+// definition is the kind that defines custom ones; a library serves it.
+var definition = schema.GroupVersionKind{Group: "apiextensions.k8s.io", Version: "v1", Kind: "CustomResourceDefinition"}
 
 var serviceAccountGroups = []string{"system:serviceaccounts", "system:serviceaccounts:kube-system", "system:authenticated"}
 

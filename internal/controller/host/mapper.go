@@ -5,6 +5,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/client-go/kubernetes/scheme"
@@ -59,5 +60,9 @@ func staticMapper(scheme *runtime.Scheme) meta.RESTMapper {
 		}
 		mapper.AddSpecific(k.GVK, k.GVK.GroupVersion().WithResource(k.Resource), k.GVK.GroupVersion().WithResource(k.Singular), scope)
 	}
+	// Served by a library of its own, which brings its own scheme.
+	crd := schema.GroupVersion{Group: "apiextensions.k8s.io", Version: "v1"}
+	mapper.AddSpecific(crd.WithKind("CustomResourceDefinition"), crd.WithResource("customresourcedefinitions"),
+		crd.WithResource("customresourcedefinition"), meta.RESTScopeRoot)
 	return mapper
 }
