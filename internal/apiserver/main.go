@@ -26,7 +26,7 @@ func (s *Server) newMain(sec *security) (*genericapiserver.GenericAPIServer, err
 		return nil, err
 	}
 	c.BuildHandlerChainFunc = func(handler http.Handler, c *genericapiserver.Config) http.Handler {
-		return genericapiserver.DefaultBuildHandlerChain(recovered(s.others.Wrap(handler)), c)
+		return genericapiserver.DefaultBuildHandlerChain(recovered(guarded(s.others.Wrap(handler), s.config.Kinds, c.MaxRequestBodyBytes)), c)
 	}
 	main, err := c.Complete().New("berth", s.crds.GenericAPIServer)
 	if err != nil {

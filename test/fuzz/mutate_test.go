@@ -33,10 +33,10 @@ func odd(r *rand.Rand) any {
 // words are strings at the edge of some format.
 var words = []string{
 	"", " ", "a", "A", "a.b", "-", "a-", ".", "..", "../..", "/", "//", "/a/../b", "a/b", "a/b/c", "a:b", "*", "*.a", "a*", "$(A)", "$$(A", "\x00", "a\nb", "é", "\u2028", "\ufffd",
-	"0", "1", "-1", "1.5", "1Gi", "100m", "1e3", "0.1n", "-1Gi", "1e-9", "9223372036854775807", "99999999999999999999999", "50%", "101%", "-5%", "%",
+	"0", "1", "-1", "1.5", "1Gi", "100m", "1e3", "0.1n", "-1Gi", "1e-9", "1e-2147483647", "1e2147483646", "9223372036854775807", "99999999999999999999999", "50%", "101%", "-5%", "%",
 	"10.0.0.1", "010.0.0.1", "10.0.0.0/8", "10.0.0.1/8", "::1", "::ffff:10.0.0.1", "fd00::/8", "fe80::1%eth0", "0.0.0.0", "255.255.255.255", "999.1.1.1", "10.0.0.1-10.0.0.9", "example.com", "example.com.", "https://u:p@h/x?y#z", "http://[::1",
 	"2026-01-02T03:04:05Z", "2026-01-02T03:04:05.678901Z", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59+14:00", "yesterday",
-	"default", "kube-system", "web-0", "cpu", "requests.cpu", "limits.memory", "hugepages-2Mi", "pods", "count/pods", "example.com/x", "kubernetes.io/x", "metadata.name", "metadata.labels['a']", "metadata.annotations['", "status.podIP", "spec.nodeName",
+	"default", "kube-system", "web-0", "cpu", "requests.cpu", "limits.memory", "hugepages-2Mi", "hugepages-1e-2147483647", "pods", "count/pods", "example.com/x", "kubernetes.io/x", "metadata.name", "metadata.labels['a']", "metadata.annotations['", "status.podIP", "spec.nodeName",
 	"Always", "Never", "OnFailure", "None", "Local", "Cluster", "Delete", "Retain", "RollingUpdate", "OnDelete", "Recreate", "True", "Exists", "In", "NotIn", "DoesNotExist", "Gt", "Equal", "NoSchedule", "NoExecute", "TCP", "UDP", "SCTP", "ClusterIP", "NodePort", "LoadBalancer", "ExternalName", "IPv4", "IPv6", "FQDN", "Opaque", "kubernetes.io/tls", "kubernetes.io/dockerconfigjson", "Utilization", "AverageValue", "Pods", "Resource",
 	"object.x", "true", "1/0", "'a' + 1", "[1,2].map(x, x)", "* * * * *", "@every 1s", "TZ=UTC * * * * *", "61 * * * *",
 	strings.Repeat("a", 63), strings.Repeat("a", 64), strings.Repeat("a", 253), strings.Repeat("a", 254), strings.Repeat("a.", 127), strings.Repeat("é", 100),

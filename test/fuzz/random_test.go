@@ -47,8 +47,8 @@ func TestRandomRequests(t *testing.T) {
 	}
 	for end := time.Now().Add(*span); time.Now().Before(end) && (*keepGoing || !t.Failed()); {
 		r := c.request()
-		if endless.Match(r.Body) {
-			continue
+		if compare && endless(r.Body) {
+			continue // upstream would never answer
 		}
 		d := w.memory
 		if c.chance(4) {
@@ -143,8 +143,6 @@ func FuzzRequest(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, choices int64) {
 		c := chooser{rand.New(rand.NewSource(choices)), w.seeds}
-		if r := c.request(); !endless.Match(r.Body) {
-			w.ask(t, w.memory, r)
-		}
+		w.ask(t, w.memory, c.request())
 	})
 }

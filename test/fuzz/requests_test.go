@@ -179,7 +179,10 @@ func (c chooser) object(r *request, s seeded) {
 			r.Header.Set("Content-Type", "application/yaml")
 		}
 	case 1:
-		if obj, _, err := decode(text); err == nil && !endless.Match(text) {
+		if endless(text) {
+			break
+		}
+		if obj, _, err := decode(text); err == nil {
 			c.protobuf(r, s.kind, obj)
 		}
 	case 2:

@@ -6,6 +6,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/validation"
+
+	"berth.dev/berth/internal/api/quantity"
 )
 
 func hugePage(n corev1.ResourceName) bool {
@@ -60,7 +62,11 @@ func standardResource(n corev1.ResourceName) bool {
 
 // divisible says whether q is a whole number of pages of the size in n.
 func divisible(n corev1.ResourceName, q resource.Quantity) bool {
-	size, err := resource.ParseQuantity(strings.TrimPrefix(string(n), corev1.ResourceHugePagesPrefix))
+	text := strings.TrimPrefix(string(n), corev1.ResourceHugePagesPrefix)
+	if quantity.Endless(text) {
+		return false
+	}
+	size, err := resource.ParseQuantity(text)
 	if err != nil || size.Sign() <= 0 || size.MilliValue()%1000 != 0 {
 		return false
 	}

@@ -8,6 +8,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
+
+	"berth.dev/berth/internal/api/quantity"
 )
 
 const emptyDirPlugin = "empty-dir"
@@ -51,6 +53,9 @@ func (v *Volumes) mountMedium(pod *corev1.Pod, vol corev1.Volume, path string) e
 		if page, err = onlyPageSize(pod); err != nil {
 			return err
 		}
+	}
+	if quantity.Endless(page) {
+		return fmt.Errorf("storage medium %q: no such page size", medium)
 	}
 	size, err := resource.ParseQuantity(page)
 	if err != nil {
