@@ -182,8 +182,6 @@ func TestHelm(t *testing.T) {
 	const chart = "testdata/fleet"
 	const watchman = "sea-night-watch"
 	t.Run("install", func(t *testing.T) {
-		p.run(t, "install", "sea", chart, "--dry-run=server")
-		p.expectWork(t)
 		out := p.run(t, "install", "sea", chart, "--wait", "--timeout", "50s")
 		if !strings.Contains(out, "STATUS: deployed") || !strings.Contains(out, "REVISION: 1") {
 			t.Errorf("got %s", out)
@@ -202,10 +200,8 @@ func TestHelm(t *testing.T) {
 		if again, err := p.try(t, "install", "sea", chart); err == nil || !strings.Contains(again, "cannot reuse a name that is still in use") {
 			t.Errorf("a second one: %v %s", err, again)
 		}
-		if other, err := p.try(t, "install", "lake", chart, "--set", "nameOverride=x", "--dry-run=server", "--skip-crds"); err != nil {
-			t.Errorf("beside it: %v %s", err, other)
-		}
-		p.worked()
+		p.run(t, "install", "lake", chart, "--dry-run=server")
+		p.expectWork(t)
 	})
 	t.Run("upgrade", func(t *testing.T) {
 		before := p.log(t)
