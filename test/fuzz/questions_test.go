@@ -224,7 +224,7 @@ func objects() []question {
 		post("too much data", maps, "", "", dataMap("x", `},"data":{"a":"`+strings.Repeat("x", 1<<20)+`y"},"x":{`)),
 		post("pod without containers", pods, "", "", []byte(`{"metadata":{"name":"x"},"spec":{"containers":[]}}`)),
 		post("pod with a bad quantity", pods, "", "", []byte(`{"metadata":{"name":"x"},"spec":{"containers":[{"name":"c","image":"i","resources":{"limits":{"cpu":"lots"}}}]}}`)),
-		post("pod with a huge quantity", pods, "dryRun=All", "", []byte(`{"metadata":{"name":"x"},"spec":{"containers":[{"name":"c","image":"i","resources":{"limits":{"cpu":"1e30"}}}]}}`)),
+		post("pod with a huge quantity", pods, "dryRun=All", "", []byte(`{"metadata":{"name":"x"},"spec":{"containers":[{"name":"c","image":"i","resources":{"limits":{"ephemeral-storage":"1e30"}}}]}}`)),
 		post("pod with a negative quantity", pods, "", "", []byte(`{"metadata":{"name":"x"},"spec":{"containers":[{"name":"c","image":"i","resources":{"limits":{"cpu":"-1"}}}]}}`)),
 		put("update under another name", oneMap, dataMap("b", "")),
 		put("update in another namespace", oneMap, dataMap("a", `,"namespace":"other"`)),
