@@ -5,6 +5,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apiserver/pkg/registry/generic"
 	"k8s.io/apiserver/pkg/registry/rest"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 
@@ -43,14 +44,10 @@ func (g *groups) build() ([]*genericapiserver.APIGroupInfo, error) {
 		return all[gv]
 	}
 	for _, k := range kinds {
-		main, err := g.main(k, getter)
+		main, err := g.endpoint(k, getter)
 		if err != nil {
 			return nil, fmt.Errorf("apiserver: %s: %w", k.Resource, err)
 		}
-		g.mains[k.GVK.GroupVersion().WithResource(k.Resource).GroupResource().String()] = main
-		g.server.ready = append(g.server.ready, main.ReadinessCheck)
-		g.server.counted = append(g.server.counted, main.Store)
-		g.server.destroy = append(g.server.destroy, main.Destroy)
 		to := at(k.GVK.GroupVersion())
 		to[k.Resource] = main
 		if k.HasStatus {
@@ -76,6 +73,23 @@ func (g *groups) build() ([]*genericapiserver.APIGroupInfo, error) {
 		}
 	}
 	return g.infos(order, all), nil
+}
+
+// endpoint is the main endpoint of k: its own, or that of another version.
+func (g *groups) endpoint(k api.Kind, getter generic.RESTOptionsGetter) (*registry.Main, error) {
+	resource := k.GVK.GroupVersion().WithResource(k.Resource).GroupResource().String()
+	if k.Repeated() && g.mains[resource] != nil {
+		return g.mains[resource], nil
+	}
+	main, err := g.main(k, getter)
+	if err != nil {
+		return nil, err
+	}
+	g.mains[resource] = main
+	g.server.ready = append(g.server.ready, main.ReadinessCheck)
+	g.server.counted = append(g.server.counted, main.Store)
+	g.server.destroy = append(g.server.destroy, main.Destroy)
+	return main, nil
 }
 
 // infos joins the versions of a group.

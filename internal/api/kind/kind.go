@@ -23,12 +23,16 @@ type Object interface {
 // Kind is one served kind, type-erased so that the server can loop over all.
 // Build it with Declare; optional functions may be nil.
 type Kind struct {
-	GVK        schema.GroupVersionKind
-	StoredAs   schema.GroupVersion // empty: as served; else the group that shares its objects
-	Resource   string              // plural path name, "statefulsets"
-	Singular   string              // "statefulset"
-	ShortNames []string            // "sts"
-	Categories []string            // "all"
+	GVK      schema.GroupVersionKind
+	StoredAs schema.GroupVersion // empty: as served; else the group that shares its objects
+	// OtherVersions of the group serve the same objects. Each has a declaration of
+	// its own, with its GVK and StoredAs.
+	OtherVersions []schema.GroupVersion
+
+	Resource   string   // plural path name, "statefulsets"
+	Singular   string   // "statefulset"
+	ShortNames []string // "sts"
+	Categories []string // "all"
 	Namespaced bool
 
 	New     func() runtime.Object
@@ -101,6 +105,10 @@ type Kind struct {
 	// It returns the grace period that applies to this object.
 	DefaultGracePeriod func(obj runtime.Object, requested *int64) int64
 }
+
+// Repeated says whether another version of the group has the same objects and
+// the endpoint that stores them.
+func (k Kind) Repeated() bool { return !k.StoredAs.Empty() && k.StoredAs.Group == k.GVK.Group }
 
 // Scale maps a kind to the scale subresource. Spec.Replicas and Status.Replicas
 // are counts, Selector is the string form of the pod selector.

@@ -73,6 +73,11 @@ func (f *findings) DNSSubdomain(p *field.Path, value string) { f.dnsSubdomain(p,
 // QualifiedName requires a name as labels have them.
 func (f *findings) QualifiedName(p *field.Path, value string) { f.qualifiedName(p, value) }
 
+// ContainerResourceName requires the name of a resource that containers use.
+func (f *findings) ContainerResourceName(p *field.Path, name corev1.ResourceName) {
+	f.containerResourceName(p, name)
+}
+
 // Selector checks a label selector.
 func (f *findings) Selector(s *metav1.LabelSelector, p *field.Path) { f.selector(s, p) }
 

@@ -4,6 +4,7 @@ package registry
 
 import (
 	"context"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -141,9 +142,11 @@ func (s strategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
 }
 
 func (s strategy) resets(paths ...fieldpath.Path) map[fieldpath.APIVersion]*fieldpath.Set {
-	return map[fieldpath.APIVersion]*fieldpath.Set{
-		fieldpath.APIVersion(s.kind.GVK.GroupVersion().String()): fieldpath.NewSet(paths...),
+	out := map[fieldpath.APIVersion]*fieldpath.Set{}
+	for _, gv := range append(slices.Clone(s.kind.OtherVersions), s.kind.GVK.GroupVersion()) {
+		out[fieldpath.APIVersion(gv.String())] = fieldpath.NewSet(paths...)
 	}
+	return out
 }
 
 // DefaultGarbageCollectionPolicy says what becomes of the dependents of an

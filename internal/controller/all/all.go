@@ -118,7 +118,7 @@ func typed(loops []loop.Loop) map[loop.KindKey]bool {
 func collectable(kinds []api.Kind, typed map[loop.KindKey]bool) []reap.Kind {
 	var out []reap.Kind
 	for _, k := range kinds {
-		if k.GVK.Kind == "Event" {
+		if k.GVK.Kind == "Event" || k.Repeated() {
 			continue
 		}
 		r := reap.Kind{GVK: k.GVK, Namespaced: k.Namespaced}
@@ -149,6 +149,9 @@ func metadataList(gvk schema.GroupVersionKind) client.ObjectList {
 func resources(kinds []api.Kind) []metav1.APIResource {
 	var out []metav1.APIResource
 	for _, k := range kinds {
+		if k.Repeated() {
+			continue
+		}
 		out = append(out, metav1.APIResource{
 			Name: k.Resource, Kind: k.GVK.Kind, Group: k.GVK.Group, Version: k.GVK.Version,
 			Namespaced: k.Namespaced, Verbs: metav1.Verbs{"list", "delete"},
