@@ -11,5 +11,10 @@ import (
 func Group() kind.Group {
 	return kind.Group{
 		Versions: []kind.Version{{GroupVersion: certificatesv1.SchemeGroupVersion, Add: certificatesv1.AddToScheme}},
+		Kinds: []kind.Kind{
+			signingRequestKind(),
+			trustBundleKind(),
+			podRequestKind(),
+		},
 	}
 }

@@ -64,6 +64,9 @@ type Kind struct {
 	PrepareStatusUpdate  func(ctx context.Context, obj, old runtime.Object)
 	CopySpec             func(obj, old runtime.Object)
 	CopyStatus           func(obj, old runtime.Object)
+	// Keeps are further fields, by path, that the main endpoint never changes.
+	// PrepareUpdate sees to it.
+	Keeps []string
 	// StatusKeeps are further fields that a change of status leaves as they
 	// were, by path ("metadata.labels"). PrepareStatusUpdate sees to it, but for
 	// "metadata" as a whole.

@@ -13,6 +13,8 @@ type Part struct {
 	Name string // "resize"
 	// Prepare undoes in obj what this subresource may not change.
 	Prepare func(ctx context.Context, obj, old runtime.Object)
+	// Keeps are fields that Prepare leaves as they were, by path.
+	Keeps []string
 	// Validate checks what is left of the change.
 	Validate func(ctx context.Context, obj, old runtime.Object) field.ErrorList
 }

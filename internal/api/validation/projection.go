@@ -102,7 +102,7 @@ func (c *podCheck) trustBundle(p *field.Path, b *corev1.ClusterTrustBundleProjec
 		if *b.SignerName == "" {
 			c.required(p.Child("signerName"), "must be a valid signer name")
 		}
-		c.signerName(p.Child("signerName"), *b.SignerName)
+		c.SignerName(p.Child("signerName"), *b.SignerName)
 		c.selector(b.LabelSelector, p.Child("labelSelector"))
 	default:
 		c.required(p, "either name or signerName must be specified")
@@ -111,23 +111,8 @@ func (c *podCheck) trustBundle(p *field.Path, b *corev1.ClusterTrustBundleProjec
 	c.fileName(p.Child("path"), b.Path)
 }
 
-func (c *podCheck) signerName(p *field.Path, name string) {
-	domain, path, found := strings.Cut(name, "/")
-	if !found || strings.Contains(path, "/") {
-		c.invalid(p, name, "must be a fully qualified domain and path of the form 'example.com/signer-name'")
-		return
-	}
-	c.dnsSubdomain(p, domain)
-	if !strings.Contains(domain, ".") {
-		c.invalid(p, name, "should be a domain with at least two segments separated by dots")
-	}
-	for _, segment := range strings.Split(path, ".") {
-		c.dnsSubdomain(p, segment)
-	}
-}
-
 func (c *podCheck) podCertificate(p *field.Path, x *corev1.PodCertificateProjection) {
-	c.signerName(p.Child("signerName"), x.SignerName)
+	c.SignerName(p.Child("signerName"), x.SignerName)
 	among(&c.findings, p.Child("keyType"), x.KeyType, "ECDSAP256", "ECDSAP384", "ECDSAP521", "ED25519", "RSA3072", "RSA4096")
 	if s := x.MaxExpirationSeconds; s != nil && *s < 3600 {
 		c.invalid(p.Child("maxExpirationSeconds"), *s, "if provided, maxExpirationSeconds must be >= 3600")

@@ -64,6 +64,7 @@ func New(o Options) (admission.Interface, error) {
 		newDefaultTolerations(),
 		newStorageProtection(),
 		newDefaultStorageClass(o),
+		newSigners(o),
 		newEscalation(o),
 		newMutatingPolicies(o),
 		newMutatingWebhooks(o),

@@ -82,6 +82,10 @@ func (p *nodeRestriction) Admit(ctx context.Context, a admission.Attributes, _ a
 		return ownLease(r)
 	case schema.GroupResource{Group: "storage.k8s.io", Resource: "csinodes"}:
 		return ownCSINode(r)
+	case schema.GroupResource{Group: "certificates.k8s.io", Resource: "certificatesigningrequests"}:
+		return ownCertificate(r)
+	case schema.GroupResource{Group: "certificates.k8s.io", Resource: "podcertificaterequests"}:
+		return p.podCertificate(r)
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	genericregistry "k8s.io/apiserver/pkg/registry/generic/registry"
 	"k8s.io/apiserver/pkg/registry/rest"
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
 	"berth.dev/berth/internal/api/kind"
 )
@@ -29,6 +30,10 @@ func (s partStrategy) ValidateUpdate(ctx context.Context, obj, old runtime.Objec
 	return s.part.Validate(ctx, obj, old)
 }
 
+func (s partStrategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
+	return s.resets(s.part.Keeps...)
+}
+
 func (partStrategy) WarningsOnUpdate(context.Context, runtime.Object, runtime.Object) []string {
 	return nil
 }
@@ -47,7 +52,15 @@ func NewPart(k kind.Kind, p kind.Part, main *genericregistry.Store) *Part {
 	s := partStrategy{newStrategy(k), p}
 	store.CreateStrategy, store.DeleteStrategy = nil, nil
 	store.UpdateStrategy, store.ResetFieldsStrategy = s, nil
+	if len(p.Keeps) > 0 {
+		store.ResetFieldsStrategy = s
+	}
 	return &Part{store: &store}
+}
+
+// GetResetFields implements rest.ResetFieldsStrategy.
+func (p *Part) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
+	return p.store.GetResetFields()
 }
 
 // New implements rest.Storage.

@@ -3,7 +3,6 @@ package registry
 import (
 	"context"
 	"slices"
-	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -46,15 +45,7 @@ func (s statusStrategy) WarningsOnUpdate(ctx context.Context, obj, old runtime.O
 }
 
 func (s statusStrategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
-	kept := []fieldpath.Path{fieldpath.MakePathOrDie("spec")}
-	for _, path := range s.kind.StatusKeeps {
-		var parts []any
-		for _, name := range strings.Split(path, ".") {
-			parts = append(parts, name)
-		}
-		kept = append(kept, fieldpath.MakePathOrDie(parts...))
-	}
-	return s.resets(kept...)
+	return s.resets(append([]string{"spec"}, s.kind.StatusKeeps...)...)
 }
 
 // Status serves a status subresource on the storage of the main endpoint.

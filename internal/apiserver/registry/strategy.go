@@ -5,6 +5,7 @@ package registry
 import (
 	"context"
 	"slices"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -138,13 +139,22 @@ func (s strategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
 	if !s.kind.HasStatus {
 		return nil
 	}
-	return s.resets(fieldpath.MakePathOrDie("status"))
+	return s.resets(append([]string{"status"}, s.kind.Keeps...)...)
 }
 
-func (s strategy) resets(paths ...fieldpath.Path) map[fieldpath.APIVersion]*fieldpath.Set {
+// resets takes fields, named by path, out of what a client manages.
+func (s strategy) resets(names ...string) map[fieldpath.APIVersion]*fieldpath.Set {
 	out := map[fieldpath.APIVersion]*fieldpath.Set{}
 	for _, gv := range append(slices.Clone(s.kind.OtherVersions), s.kind.GVK.GroupVersion()) {
-		out[fieldpath.APIVersion(gv.String())] = fieldpath.NewSet(paths...)
+		set := &fieldpath.Set{}
+		for _, name := range names {
+			var parts []any
+			for _, part := range strings.Split(name, ".") {
+				parts = append(parts, part)
+			}
+			set.Insert(fieldpath.MakePathOrDie(parts...))
+		}
+		out[fieldpath.APIVersion(gv.String())] = set
 	}
 	return out
 }
