@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 
+	certificatesv1 "k8s.io/api/certificates/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 	"k8s.io/apimachinery/pkg/types"
 	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
@@ -119,6 +121,23 @@ func sameKey(a, b crypto.PublicKey) bool {
 func validatePodRequestUpdate(r, old *podRequest) field.ErrorList {
 	var f validation.Findings
 	f.MetaUpdate(&r.ObjectMeta, &old.ObjectMeta)
-	f.Immutable(field.NewPath("spec"), r.Spec, old.Spec)
+	if !equality.Semantic.DeepEqual(r.Spec, old.Spec) {
+		f.Invalid(field.NewPath("spec"), internalForm(&r.Spec), apivalidation.FieldImmutableErrorMsg)
+	}
 	return f.List()
+}
+
+// internalForm is what upstream shows of a spec: its internal type has no names
+// for JSON, and two fields of an older version.
+func internalForm(s *certificatesv1.PodCertificateRequestSpec) any {
+	return struct {
+		SignerName, PodName, PodUID, ServiceAccountName, ServiceAccountUID, NodeName, NodeUID string
+
+		MaxExpirationSeconds                                *int32
+		PKIXPublicKey, ProofOfPossession, StubPKCS10Request []byte
+		UnverifiedUserAnnotations                           map[string]string
+	}{
+		s.SignerName, s.PodName, string(s.PodUID), s.ServiceAccountName, string(s.ServiceAccountUID), string(s.NodeName), string(s.NodeUID),
+		s.MaxExpirationSeconds, nil, nil, s.StubPKCS10Request, s.UnverifiedUserAnnotations,
+	}
 }

@@ -99,4 +99,3 @@ func mountsCertificate(pod *corev1.Pod, signer string) bool {
 	}
 	return false
 }
-
