@@ -30,7 +30,7 @@ func examples(t *testing.T, r resource) (first, second *unstructured.Unstructure
 		t.Fatalf("%s is served, but there is no example of it: %v", r, err)
 	}
 	var objects []*unstructured.Unstructured
-	for _, document := range bytes.Split(text, []byte("---\n")) {
+	for _, document := range bytes.Split(text, []byte("\n---\n")) {
 		o := &unstructured.Unstructured{}
 		must(t, yaml.UnmarshalStrict(document, &o.Object))
 		if o.GetKind() != r.kind {

@@ -49,7 +49,8 @@ func (s *server) status(t *testing.T, r resource, sub string, example *unstructu
 	}
 	c, ctx := s.resource(r), t.Context()
 	if sub == "approval" {
-		want = map[string]any{"conditions": []any{map[string]any{"type": "Approved", "status": "True", "reason": "Tested", "message": ""}}}
+		was, _, _ := unstructured.NestedSlice(example.Object, "status", "conditions") // they come to stay
+		want = map[string]any{"conditions": append(was, map[string]any{"type": "Approved", "status": "True", "reason": "Tested", "message": "m"})}
 	}
 	before, err := c.Get(ctx, example.GetName(), metav1.GetOptions{}, sub)
 	must(t, err)

@@ -42,7 +42,7 @@ func chain(t *testing.T, key crypto.Signer, from, to time.Time, names ...string)
 	return out.String()
 }
 
-func request(t *testing.T, key crypto.Signer) *podRequest {
+func asking(t *testing.T, key crypto.Signer) *podRequest {
 	t.Helper()
 	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{}, key)
 	if err != nil {
@@ -60,7 +60,7 @@ func request(t *testing.T, key crypto.Signer) *podRequest {
 // A certificate ends a request only if it is what was asked for.
 func TestIssued(t *testing.T) {
 	key, now := newKey(t), time.Now().UTC().Truncate(time.Second)
-	r := request(t, key)
+	r := asking(t, key)
 	if errs := validatePodRequest(r); len(errs) > 0 {
 		t.Fatal(errs)
 	}
@@ -107,7 +107,7 @@ func TestProofOfPossession(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := request(t, key)
+	r := asking(t, key)
 	if errs := validatePodRequest(r); len(errs) > 0 {
 		t.Error(errs)
 	}
