@@ -57,8 +57,9 @@ func TestConversations(t *testing.T) {
 
 func open(t *testing.T) *stage {
 	s := &stage{
-		// Machines are what scripts say they are, so nothing judges nodes.
-		Cluster: alltest.Start(t, alltest.Options{Without: []string{"nodelife"}}),
+		// Machines are what scripts say they are, so nothing judges nodes and
+		// nothing minds pods on none.
+		Cluster: alltest.Start(t, alltest.Options{Without: []string{"node-lifecycle", "pod-garbage-collector"}}),
 		bin:     t.TempDir(),
 	}
 	self, err := os.Executable()

@@ -68,6 +68,9 @@ func Start(t testing.TB, o Options) *Cluster {
 			kept = append(kept, l)
 		}
 	}
+	if len(kept)+len(o.Without) != len(loops) {
+		t.Fatalf("one of %v is no loop", o.Without)
+	}
 	ready := make(chan struct{})
 	Run(t, func(ctx context.Context) error {
 		logger := slog.New(slog.NewTextHandler(logs{t}, &slog.HandlerOptions{Level: slog.LevelDebug}))
