@@ -30,16 +30,16 @@ type pass struct {
 	adoptable *error // the answer of the live check, once asked
 }
 
-// observe reads the state from what was gathered.
-func (s *pass) observe(ctx context.Context) plan.State {
-	return plan.Observe(plan.Facts{
+// facts are what was gathered.
+func (s *pass) facts(ctx context.Context) plan.Facts {
+	return plan.Facts{
 		Set:     s.set,
 		Pods:    s.pods,
 		Current: s.current.Name,
 		Update:  s.update.Name,
 		Now:     s.env.Clock.Now(),
 		Claim:   func(name string) *corev1.PersistentVolumeClaim { return s.claim(ctx, name) },
-	})
+	}
 }
 
 // claim returns a claim from the cache, nil when there is none.

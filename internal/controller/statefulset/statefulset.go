@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -82,9 +83,16 @@ func (s *pass) run(ctx context.Context) (reconcile.Result, error) {
 	if err := s.settleRevisions(ctx); err != nil {
 		return reconcile.Result{}, err
 	}
-	s.state = s.observe(ctx)
+	facts := s.facts(ctx)
+	s.state = plan.Observe(facts)
 	decided := plan.Decide(s.state, s.rules)
 	status := plan.Status(s.state, decided, s.set, s.collisions, s.rules)
+	again := decided.Again
+	if s.rules.Conditions {
+		var deadline time.Duration
+		status.Conditions, deadline = plan.Conditions(facts, s.state, decided, &status)
+		again = sooner(again, deadline)
+	}
 
 	// A new generation is acknowledged before anything is done about it: who
 	// waits for it sees at once which revision it became.
@@ -99,7 +107,15 @@ func (s *pass) run(ctx context.Context) (reconcile.Result, error) {
 		errs = append(errs, s.writeStatus(ctx, status))
 	}
 	errs = append(errs, s.cutHistory(ctx))
-	return reconcile.Result{RequeueAfter: decided.Again}, errors.Join(errs...)
+	return reconcile.Result{RequeueAfter: again}, errors.Join(errs...)
+}
+
+// sooner is the shorter wait; 0 means none.
+func sooner(a, b time.Duration) time.Duration {
+	if a == 0 || b != 0 && b < a {
+		return b
+	}
+	return a
 }
 
 // writeStatus stores the status when it says something new.

@@ -12,6 +12,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/types"
+
+	"berth.dev/berth/internal/plan/statefulset/options"
 )
 
 var update = flag.Bool("update", false, "rewrite the expected output in testdata")
@@ -20,7 +22,7 @@ var update = flag.Bool("update", false, "rewrite the expected output in testdata
 // command, its input, a line of four dashes, and what comes out:
 //
 //	state [policy=Parallel] replicas=3 update=B [current=A] [start=] [partition=]
-//	      [max=] [strategy=] [rolling=no] [delete=scaled,deleted] [claims=www]
+//	      [max=] [strategy=] [rolling=no] [paused] [reserve=1,3-5] [limit=2] [delete=scaled,deleted] [claims=www]
 //	  ORDINAL HEALTH [REVISION] [terminating] [stuck] [misnamed] [left=10s] [claim=missing|deleting|stale|set|pod|foreign]
 //	plan [upstream]         what Decide asks for, and Explain says
 //	run [upstream] [broken=B]  carries plans out in a toy world until it rests
@@ -96,15 +98,11 @@ func (w *toy) command(t *testing.T, line string, input []string) (string, bool) 
 		for _, l := range input {
 			w.Pods = append(w.Pods, w.parsePod(t, l, args["claims"]))
 		}
-		for o := w.Start; o < w.Start+w.Replicas; o++ {
-			w.ensure(o, args["claims"])
-		}
+		w.ensureAll(args["claims"])
 		return "", false
 	case "set":
 		w.set(t, args)
-		for o := w.Start; o < w.Start+w.Replicas; o++ {
-			w.ensure(o, "")
-		}
+		w.ensureAll("")
 		return "", false
 	case "plan":
 		return describe(w.State, Decide(w.State, rules)), true
@@ -154,6 +152,15 @@ func (w *toy) set(t *testing.T, args map[string]string) {
 			w.HasRolling = value != "no"
 		case "scaleDownUnready":
 			w.ScaleDownUnready = true
+		case "paused":
+			w.Paused = value != "no"
+		case "limit":
+			w.StartLimit = number(value)
+		case "reserve":
+			var err error
+			if w.Reserved, err = options.ParseOrdinals(value); err != nil {
+				t.Fatal(err)
+			}
 		case "deleting":
 			w.Deleting = true
 		case "delete":
@@ -161,6 +168,15 @@ func (w *toy) set(t *testing.T, args map[string]string) {
 		case "claims", "upstream":
 		default:
 			t.Fatalf("unknown setting %q", key)
+		}
+	}
+}
+
+// ensureAll adds the wanted ordinals that are not there.
+func (w *toy) ensureAll(claims string) {
+	for o := w.Start; o < w.end(); o++ {
+		if w.inRange(o) {
+			w.ensure(o, claims)
 		}
 	}
 }

@@ -11,24 +11,24 @@ func Decide(s State, rules Rules) Plan {
 	}
 	slots, surplus := s.split()
 	p.Again = nextAvailable(s.Pods)
-	if s.Strategy == Recreate && rules.ServeRecreate && p.replaceAll(s, slots, surplus) {
+	if s.Strategy == Recreate && rules.ServeRecreate && !s.Paused && p.replaceAll(s, slots, surplus) {
 		return p
 	}
-	if rules.RepairForcedRollback && p.repairRollback(s, slots) {
+	if rules.RepairForcedRollback && !s.Paused && p.repairRollback(s, slots) {
 		return p
 	}
-	if p.fill(s, slots, rules) {
+	if p.fill(s, slots, surplus, rules) {
 		return p
 	}
 	if p.shrink(s, slots, surplus) {
 		return p
 	}
-	switch s.Strategy {
-	case OnDelete:
-		if outdated(s, slots) > 0 {
-			p.holdSet(ByHand)
-		}
-	case RollingUpdate:
+	switch {
+	case s.Strategy == OnDelete && outdated(s, slots) > 0:
+		p.holdSet(ByHand)
+	case s.Strategy == RollingUpdate && s.Paused && s.unrolled(slots):
+		p.holdSet(OnHold)
+	case s.Strategy == RollingUpdate && !s.Paused:
 		p.roll(s, slots)
 	}
 	return p
@@ -45,63 +45,121 @@ func nextAvailable(pods []Pod) time.Duration {
 	return next
 }
 
+// progress is what fill finds at one ordinal.
+type progress int
+
+// arrived: nothing is left to wait for. coming: the pod is on its way up. blocked:
+// the pod cannot be made yet.
+const (
+	arrived progress = iota
+	coming
+	blocked
+)
+
 // fill brings the wanted ordinals into being, lowest first. It reports whether
 // the plan ends here.
-func (p *Plan) fill(s State, slots []Pod, rules Rules) bool {
+func (p *Plan) fill(s State, slots, surplus []Pod, rules Rules) bool {
+	if s.Parallel {
+		p.fillAll(s, slots, rules)
+		return false
+	}
+	window, onTheWay := s.window(rules), 0
 	for _, pod := range slots {
-		if p.fillOne(s, pod, rules) {
+		switch p.fillOne(s, pod, rules) {
+		case blocked:
 			return true
+		case coming:
+			if onTheWay++; onTheWay >= window {
+				return true
+			}
 		}
-		if !s.Parallel {
-			p.step++
-		}
+		p.step++
 	}
 	p.step++
-	return false
+	return onTheWay > 0 && len(surplus) > 0
 }
 
-func (p *Plan) fillOne(s State, pod Pod, rules Rules) bool {
+// fillAll looks at every ordinal of a Parallel set.
+func (p *Plan) fillAll(s State, slots []Pod, rules Rules) {
+	onTheWay, limited := 0, false
+	for _, pod := range slots {
+		if pod.Health > Dead && pod.unavailable() && !pod.Terminating {
+			onTheWay++
+		}
+	}
+	for _, pod := range slots {
+		if pod.Health == Absent {
+			if limited = s.StartLimit > 0 && onTheWay >= s.StartLimit; limited {
+				continue
+			}
+			onTheWay++
+		}
+		p.fillOne(s, pod, rules)
+	}
+	if limited {
+		p.holdSet(StartBudget)
+	}
+	p.step++
+}
+
+// window is how many pods of an ordered set may be on their way up at once.
+func (s State) window(rules Rules) int {
+	if rules.OrderedWindow && s.Strategy == RollingUpdate && s.HasRolling {
+		return s.MaxUnavailable
+	}
+	return 1
+}
+
+func (p *Plan) fillOne(s State, pod Pod, rules Rules) progress {
 	ordered := !s.Parallel
 	switch {
 	case pod.Health == Dead && pod.Terminating:
 		p.hold(pod, AwaitGone)
-		return ordered
+		return blocked
 	case pod.Health == Dead:
 		p.do(Action{Verb: DeletePod, Ordinal: pod.Ordinal, UID: pod.UID, Why: Ended})
-		return ordered
+		return blocked
 	case pod.Health == Absent:
-		p.create(s, pod, rules)
-		return ordered
+		return p.create(s, pod, rules)
 	case pod.Health == Pending:
 		p.restoreClaims(s, pod)
 		if ordered {
 			p.holdFor(pod)
-			return true
+			return pod.underway()
 		}
 		p.repairLabels(pod)
-		return false
+		return coming
 	case ordered && pod.unavailable():
 		p.holdFor(pod)
-		return true
+		return pod.underway()
 	}
 	p.repair(s, pod)
-	return false
+	return arrived
+}
+
+// underway tells a pod that comes up from one that has to be made again first.
+func (p Pod) underway() progress {
+	if p.Terminating {
+		return blocked
+	}
+	return coming
 }
 
 // create makes a pod and the claims it lacks, unless a claim stands in the way.
-func (p *Plan) create(s State, pod Pod, rules Rules) {
+func (p *Plan) create(s State, pod Pod, rules Rules) progress {
 	for _, claim := range pod.Claims {
 		if s.Retention.WhenScaled && claim.PodRef == Stale {
 			p.holdClaim(pod, claim.Name, ClaimStale)
-			return
+			return blocked
 		}
 		if claim.Deleting {
 			p.holdClaim(pod, claim.Name, ClaimDeleting)
-			return
+			return blocked
 		}
 	}
 	p.restoreClaims(s, pod)
 	p.do(Action{Verb: CreatePod, Ordinal: pod.Ordinal, Revision: s.revisionFor(pod.Ordinal, rules), Why: Missing})
+	return coming
 }
 
 // restoreClaims creates claims that do not exist and lets the others have the

@@ -2,7 +2,10 @@ package statefulset
 
 import (
 	"fmt"
+	"strings"
 	"time"
+
+	"berth.dev/berth/internal/plan/statefulset/options"
 )
 
 // Explain says in a user's words what a plan does and waits for, one sentence
@@ -55,13 +58,23 @@ func sayOwner(o Owner) string {
 }
 
 func (s State) span() string {
-	switch s.Replicas {
-	case 0:
-		return "none"
-	case 1:
-		return fmt.Sprint(s.Start)
+	var spans []string
+	first, end := s.Start, s.end()
+	for ordinal := s.Start; ordinal <= end; ordinal++ {
+		switch {
+		case ordinal < end && s.inRange(ordinal):
+			continue
+		case ordinal-first == 1:
+			spans = append(spans, fmt.Sprint(first))
+		case ordinal > first:
+			spans = append(spans, fmt.Sprintf("%d to %d", first, ordinal-1))
+		}
+		first = ordinal + 1
 	}
-	return fmt.Sprintf("%d to %d", s.Start, s.Start+s.Replicas-1)
+	if len(spans) == 0 {
+		return "none"
+	}
+	return strings.Join(spans, ", ")
 }
 
 func (s State) sayHold(h Hold) string {
@@ -79,7 +92,7 @@ func (s State) sayHold(h Hold) string {
 	case AwaitAvailable:
 		return fmt.Sprintf("waiting for %s to be available: %s of minReadySeconds left", pod, h.Left.Round(time.Second))
 	case AwaitLower:
-		return fmt.Sprintf("%s is surplus and not ready, and waits for a lower pod that is not ready either; to let it go, set the annotation %s: \"true\"", pod, ScaleDownUnreadyAnnotation)
+		return fmt.Sprintf("%s is surplus and not ready, and waits for a lower pod that is not ready either; to let it go, set the annotation %s: \"true\"", pod, options.ScaleDownUnready)
 	case ClaimDeleting:
 		return fmt.Sprintf("waiting for claim %s of %s to be gone: it is being deleted", h.Claim, pod)
 	case ClaimStale:
@@ -89,7 +102,11 @@ func (s State) sayHold(h Hold) string {
 	case Budget:
 		return fmt.Sprintf("waiting: no more than %d of %d pods may be unavailable during the update", s.MaxUnavailable, s.Replicas)
 	case Partitioned:
-		return fmt.Sprintf("pods below %s keep their revision (partition %d)", PodName(s.Name, s.Start+s.Partition), s.Partition)
+		return fmt.Sprintf("pods below %s keep their revision (partition %d)", PodName(s.Name, s.Reserved.Skip(s.Start, s.Partition)), s.Partition)
+	case OnHold:
+		return fmt.Sprintf("the rollout to revision %s is paused; to go on, remove the annotation %s", s.Update, options.Paused)
+	case StartBudget:
+		return fmt.Sprintf("waiting: no more than %d pods may be on their way up at once (annotation %s)", s.StartLimit, options.MaxUnavailableScale)
 	}
 	return string(h.Why)
 }

@@ -99,7 +99,7 @@ func TestMaxUnavailable(t *testing.T) {
 		{percent("0%"), 5, 1},
 		{percent("100%"), 5, 5},
 	} {
-		if got := maxUnavailable(c.value, c.replicas); got != c.want {
+		if got := atLeastOne(c.value, c.replicas); got != c.want {
 			t.Errorf("%v of %d = %d, want %d", c.value, c.replicas, got, c.want)
 		}
 	}

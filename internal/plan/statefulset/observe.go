@@ -10,10 +10,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/utils/ptr"
-)
 
-// ScaleDownUnreadyAnnotation on a set, "true", sets State.ScaleDownUnready.
-const ScaleDownUnreadyAnnotation = "berth.dev/scale-down-unready"
+	"berth.dev/berth/internal/plan/statefulset/options"
+)
 
 // Facts are the objects that a State is read from. They are not changed.
 type Facts struct {
@@ -41,7 +40,11 @@ func Observe(f Facts) State {
 		Update:          f.Update,
 		CurrentReplicas: int(f.Set.Status.CurrentReplicas),
 
-		ScaleDownUnready: f.Set.Annotations[ScaleDownUnreadyAnnotation] == "true",
+	}
+	asked, _ := options.Parse(f.Set.Annotations)
+	s.ScaleDownUnready, s.Reserved, s.Paused = asked.ScaleDownUnready, asked.Reserved, asked.Paused
+	if asked.MaxUnavailableScale != nil {
+		s.StartLimit = atLeastOne(asked.MaxUnavailableScale, s.Replicas)
 	}
 	if spec.Ordinals != nil {
 		s.Start = int(spec.Ordinals.Start)
@@ -49,7 +52,7 @@ func Observe(f Facts) State {
 	if rolling := spec.UpdateStrategy.RollingUpdate; rolling != nil {
 		s.HasRolling = true
 		s.Partition = int(ptr.Deref(rolling.Partition, 0))
-		s.MaxUnavailable = maxUnavailable(rolling.MaxUnavailable, s.Replicas)
+		s.MaxUnavailable = atLeastOne(rolling.MaxUnavailable, s.Replicas)
 	}
 	if policy := spec.PersistentVolumeClaimRetentionPolicy; policy != nil {
 		s.Retention = Retention{
@@ -61,8 +64,8 @@ func Observe(f Facts) State {
 	return s
 }
 
-// maxUnavailable resolves a number or percentage: rounded down, at least 1.
-func maxUnavailable(value *intstr.IntOrString, replicas int) int {
+// atLeastOne resolves a number or percentage: rounded down, at least 1.
+func atLeastOne(value *intstr.IntOrString, replicas int) int {
 	if value == nil {
 		return 1
 	}
@@ -81,7 +84,10 @@ func observePods(f Facts, s State) []Pod {
 		}
 	}
 	pods := make([]Pod, 0, max(s.Replicas, len(byOrdinal)))
-	for ordinal := s.Start; ordinal < s.Start+s.Replicas; ordinal++ {
+	for ordinal, end := s.Start, s.end(); ordinal < end; ordinal++ {
+		if s.Reserved.Has(ordinal) {
+			continue
+		}
 		pods = append(pods, observePod(f, s, ordinal, byOrdinal[ordinal]))
 		delete(byOrdinal, ordinal)
 	}
@@ -104,7 +110,7 @@ func observePod(f Facts, s State, ordinal int, pod *corev1.Pod) Pod {
 	p.WrongStorage = !storageOK(f.Set, ordinal, pod)
 	p.Health, p.AvailableIn = health(pod, f.Set.Spec.MinReadySeconds, f.Now)
 	if p.Health < Ready {
-		p.Detail, p.NeverStarted = trouble(pod)
+		p.Detail, p.NeverStarted, p.Stuck = trouble(pod)
 	}
 	return p
 }

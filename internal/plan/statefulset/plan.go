@@ -98,12 +98,15 @@ const (
 	ByHand         Why = "ByHand"         // OnDelete: pods are replaced when the user deletes them
 	Budget         Why = "Budget"         // maxUnavailable is used up
 	Partitioned    Why = "Partitioned"    // the rest is below the partition
+	OnHold         Why = "OnHold"         // the rollout is paused
+	StartBudget    Why = "StartBudget"    // as many pods are on their way up as may be
 )
 
 // Whys is the closed list.
 var Whys = []Why{
 	Missing, Ended, Surplus, Outdated, Abandoned, ClaimMissing, ClaimPolicy, Misnamed,
 	SetDeleting, AwaitGone, AwaitReady, AwaitAvailable, AwaitLower, ClaimDeleting, ClaimStale, ByHand, Budget, Partitioned,
+	OnHold, StartBudget,
 }
 
 func (p *Plan) do(a Action) {

@@ -9,6 +9,8 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 	"pgregory.net/rapid"
+
+	"berth.dev/berth/internal/plan/statefulset/options"
 )
 
 // drawState draws any state that could be observed.
@@ -32,8 +34,14 @@ func drawState(t *rapid.T) State {
 		s.Partition = rapid.IntRange(0, 7).Draw(t, "partition")
 		s.MaxUnavailable = rapid.IntRange(1, 4).Draw(t, "maxUnavailable")
 	}
+	if rapid.IntRange(0, 2).Draw(t, "reserve") == 0 {
+		first := rapid.IntRange(0, 6).Draw(t, "reserved")
+		s.Reserved = options.Ordinals{{First: first, Last: first + rapid.IntRange(0, 2).Draw(t, "more")}}
+	}
+	s.Paused = rapid.IntRange(0, 5).Draw(t, "paused") == 0
+	s.StartLimit = rapid.SampledFrom([]int{0, 0, 1, 2}).Draw(t, "startLimit")
 	claims := rapid.IntRange(0, 2).Draw(t, "claims")
-	for o := range s.Start + s.Replicas + 3 {
+	for o := range s.end() + 3 {
 		pod := drawPod(t, s, o, claims)
 		if pod.Health != Absent || s.inRange(o) {
 			s.Pods = append(s.Pods, pod)
@@ -81,6 +89,7 @@ func drawRules(t *rapid.T) Rules {
 		RepairForcedRollback:   rapid.Bool().Draw(t, "repair"),
 		AvailableBeforeCurrent: rapid.Bool().Draw(t, "availableFirst"),
 		UpdateParallelPods:     rapid.Bool().Draw(t, "updateParallel"),
+		OrderedWindow:          rapid.Bool().Draw(t, "window"),
 		ServeRecreate:          rapid.Bool().Draw(t, "recreate"),
 	}
 }
@@ -129,7 +138,7 @@ func TestSafety(t *testing.T) {
 				if pod.Health == Absent || pod.Terminating || a.UID != pod.UID {
 					t.Fatalf("delete of a pod that is gone, going or another: %v, %v", a, pod)
 				}
-				if a.Why == Outdated && s.Strategy != Recreate && a.Ordinal < s.Start+s.Partition {
+				if a.Why == Outdated && s.Strategy != Recreate && s.index(a.Ordinal) < s.Partition {
 					t.Fatalf("roll below the partition: %v", a)
 				}
 			case CreateClaim:
@@ -139,7 +148,7 @@ func TestSafety(t *testing.T) {
 			}
 		}
 		if !s.Parallel && (s.Strategy != Recreate || !rules.ServeRecreate) {
-			checkOrder(t, s, p, creates, deletes)
+			checkOrder(t, s, p, creates, deletes, s.window(rules))
 		}
 		checkBudget(t, s, p)
 		if again := Decide(s, rules); !reflect.DeepEqual(p, again) {
@@ -151,20 +160,44 @@ func TestSafety(t *testing.T) {
 	})
 }
 
-// checkOrder: an ordered set creates or deletes one pod at a time (but for a
-// roll within maxUnavailable), and nothing above a pod that is not available.
-func checkOrder(t *rapid.T, s State, p Plan, creates, deletes int) {
-	if creates+deletes > max(1, s.MaxUnavailable) || creates > 1 || creates > 0 && deletes > 0 {
+// checkOrder: an ordered set has no more than window pods on their way up, starts
+// them in order, and takes none away while one is on its way (but for a roll
+// within maxUnavailable).
+func checkOrder(t *rapid.T, s State, p Plan, creates, deletes, window int) {
+	if creates+deletes > max(1, s.MaxUnavailable) || creates > window {
 		t.Fatalf("an ordered set makes %d and deletes %d at once", creates, deletes)
 	}
+	if creates > 0 && deletes > 0 && window == 1 {
+		t.Fatalf("an ordered set makes %d and deletes %d at once", creates, deletes)
+	}
+	made := map[int]bool{}
 	for _, a := range p.Actions {
 		if a.Verb != CreatePod && a.Verb != DeletePod || a.Why == Abandoned {
 			continue
 		}
+		onTheWay := len(made)
 		for _, pod := range s.Pods {
-			if s.inRange(pod.Ordinal) && (pod.Ordinal < a.Ordinal || a.Why == Surplus || a.Why == Outdated) && pod.Ordinal != a.Ordinal && pod.unavailable() {
+			if !s.inRange(pod.Ordinal) || pod.Ordinal == a.Ordinal || !pod.unavailable() {
+				continue
+			}
+			if pod.Health > Dead && !pod.Terminating && pod.Ordinal < a.Ordinal {
+				onTheWay++
+			}
+			up := made[pod.Ordinal] || pod.Health > Dead && !pod.Terminating
+			switch {
+			case pod.Ordinal < a.Ordinal && !up && a.Why != Outdated:
+				t.Fatalf("%v before %v is there", a, pod)
+			case (a.Why == Surplus || window == 1) && (pod.Ordinal < a.Ordinal || a.Why == Surplus || a.Why == Outdated):
 				t.Fatalf("%v while %v is not available", a, pod)
 			}
+		}
+		if a.Verb == CreatePod && onTheWay >= window {
+			t.Fatalf("%v while %d are on their way", a, onTheWay)
+		}
+		if a.Verb == CreatePod {
+			made[a.Ordinal] = true
+		}
+		for _, pod := range s.Pods {
 			if a.Why == Surplus && !s.inRange(pod.Ordinal) && pod.Ordinal > a.Ordinal {
 				t.Fatalf("%v before %v", a, pod)
 			}
@@ -220,7 +253,7 @@ func TestLiveness(t *testing.T) {
 			if pod.Health != Available || !s.inRange(pod.Ordinal) {
 				t.Fatalf("rests with %v after %v: %v", pod, trace, Explain(w.State, Decide(w.State, rules)))
 			}
-			if s.Strategy == RollingUpdate && pod.Ordinal >= s.Start+s.Partition && pod.Revision != s.Update {
+			if s.Strategy == RollingUpdate && !s.Paused && s.index(pod.Ordinal) >= s.Partition && pod.Revision != s.Update {
 				t.Fatalf("rests with outdated %v after %v", pod, trace)
 			}
 			for _, claim := range pod.Claims {

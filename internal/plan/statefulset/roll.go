@@ -66,6 +66,11 @@ func (p *Plan) roll(s State, slots []Pod) {
 	}
 }
 
+// unrolled reports whether a rollout would have something to do.
+func (s State) unrolled(slots []Pod) bool {
+	return outdated(s, slots[min(s.Partition, len(slots)):]) > 0
+}
+
 // replace deletes a pod; it is created anew once it is gone.
 func (p *Plan) replace(pod Pod, why Why) {
 	p.do(Action{Verb: DeletePod, Ordinal: pod.Ordinal, UID: pod.UID, Why: why})

@@ -18,6 +18,12 @@ type Rules struct {
 	// low pod that is lost while a higher one is not updated yet is then made and
 	// deleted for ever.
 	UpdateParallelPods bool
+	// OrderedWindow lets an OrderedReady set whose rollingUpdate.maxUnavailable is
+	// more than one have that many pods on their way at once, started in order.
+	// Upstream takes as many down and brings them up again one by one.
+	OrderedWindow bool
+	// Conditions publishes Available, Progressing and Held. Upstream has none.
+	Conditions bool
 	// ServeRecreate honours the Recreate strategy, which upstream has behind a
 	// gate that is off by default.
 	ServeRecreate bool
@@ -27,4 +33,4 @@ type Rules struct {
 var Upstream = Rules{}
 
 // Production is what Berth's controller runs with.
-var Production = Rules{RepairForcedRollback: true, AvailableBeforeCurrent: true, UpdateParallelPods: true}
+var Production = Rules{RepairForcedRollback: true, AvailableBeforeCurrent: true, UpdateParallelPods: true, OrderedWindow: true, Conditions: true}

@@ -5,19 +5,21 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
+
+	"berth.dev/berth/internal/plan/statefulset/options"
 )
 
 // State is what the planner knows of one StatefulSet at one moment.
 type State struct {
 	Name     string
 	Deleting bool
-	// Replicas pods are wanted, with the ordinals Start … Start+Replicas-1.
+	// Replicas pods are wanted, with the lowest ordinals from Start on that are not Reserved.
 	Replicas, Start int
 	Parallel        bool
 	Strategy        Strategy
 	// HasRolling tells `rollingUpdate: {}` from no rollingUpdate at all.
 	HasRolling bool
-	// Partition counts from Start: ordinals below Start+Partition keep Current.
+	// Partition counts wanted pods: so many of the lowest keep Current.
 	Partition int
 	// MaxUnavailable is resolved against Replicas and at least 1.
 	MaxUnavailable int
@@ -29,6 +31,13 @@ type State struct {
 	// ScaleDownUnready lets surplus pods of an ordered set go that are not ready,
 	// highest first, where upstream lets two of them wait for each other for ever.
 	ScaleDownUnready bool
+	// Reserved ordinals get no pod: the next ones do instead.
+	Reserved options.Ordinals
+	// Paused holds the rollout; lost and ended pods are still replaced.
+	Paused bool
+	// StartLimit, when not 0, is how many pods of a Parallel set may be on their
+	// way up at once.
+	StartLimit int
 	// Pods holds, by ordinal, every wanted pod (absent ones too) and every
 	// surplus pod that exists.
 	Pods []Pod
@@ -84,6 +93,8 @@ type Pod struct {
 	AvailableIn time.Duration
 	// Detail says in a user's words why the pod is not ready, when known.
 	Detail string
+	// Stuck: what Detail says does not pass by itself.
+	Stuck  bool
 	Claims []Claim
 }
 
@@ -115,9 +126,16 @@ const (
 // unavailable is upstream's measure for the update budget.
 func (p Pod) unavailable() bool { return p.Health < Available || p.Terminating }
 
+// inRange reports whether the ordinal is wanted.
 func (s State) inRange(ordinal int) bool {
-	return ordinal >= s.Start && ordinal < s.Start+s.Replicas
+	return ordinal >= s.Start && ordinal < s.end() && !s.Reserved.Has(ordinal)
 }
+
+// end is the ordinal after the last wanted one.
+func (s State) end() int { return s.Reserved.Skip(s.Start, s.Replicas) }
+
+// index counts the wanted ordinals below this one.
+func (s State) index(ordinal int) int { return s.Reserved.Free(s.Start, ordinal) }
 
 // at returns the pod at an ordinal; the zero Pod when the state has none.
 func (s State) at(ordinal int) Pod {
@@ -145,7 +163,7 @@ func (s State) split() (slots, surplus []Pod) {
 
 // revisionFor is the revision that a pod created at this ordinal gets.
 func (s State) revisionFor(ordinal int, rules Rules) string {
-	if ordinal < s.Start+s.kept(rules) {
+	if s.index(ordinal) < s.kept(rules) || s.Paused && !s.reached(ordinal) {
 		return s.Current
 	}
 	return s.Update
@@ -165,6 +183,17 @@ func (s State) kept(rules Rules) int {
 		return min(s.CurrentReplicas, s.keepers())
 	}
 	return s.CurrentReplicas
+}
+
+// reached reports whether the rollout, which goes from the highest ordinal
+// down, has come to this ordinal.
+func (s State) reached(ordinal int) bool {
+	for _, pod := range s.Pods {
+		if pod.Ordinal < ordinal && s.inRange(pod.Ordinal) && pod.Health != Absent && pod.Revision == s.Update {
+			return true
+		}
+	}
+	return s.Current == s.Update
 }
 
 // keepers counts the wanted pods that have the current revision and stay.

@@ -89,8 +89,8 @@ func (w *toy) tick() {
 		kept = append(kept, pod)
 	}
 	w.Pods = kept
-	for o := w.Start; o < w.Start+w.Replicas; o++ {
-		if !slices.ContainsFunc(w.Pods, func(p Pod) bool { return p.Ordinal == o }) {
+	for o := w.Start; o < w.end(); o++ {
+		if w.inRange(o) && !slices.ContainsFunc(w.Pods, func(p Pod) bool { return p.Ordinal == o }) {
 			w.Pods = append(w.Pods, Pod{Ordinal: o})
 		}
 	}

@@ -1,0 +1,98 @@
+// Package options reads the annotations by which a StatefulSet asks for more
+// than apps/v1 has fields for. Admission refuses what Parse finds wrong; the
+// planner leaves such a value out.
+package options
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/intstr"
+)
+
+// The annotations.
+const (
+	// Paused, "true", holds a rollout: no pod is replaced for another revision.
+	Paused = "berth.dev/paused"
+	// ReserveOrdinals, such as "1,3-5", are ordinals that get no pod.
+	ReserveOrdinals = "berth.dev/reserve-ordinals"
+	// ScaleDownUnready, "true", lets surplus pods of an ordered set go that are not ready.
+	ScaleDownUnready = "berth.dev/scale-down-unready"
+	// MaxUnavailableScale, a number or a percentage of replicas, is how many pods
+	// of a Parallel set may be on their way up at once.
+	MaxUnavailableScale = "berth.dev/max-unavailable-scale"
+	// ProgressDeadlineSeconds is how long a set may stand still before its
+	// condition Progressing is False.
+	ProgressDeadlineSeconds = "berth.dev/progress-deadline-seconds"
+)
+
+// DefaultProgressDeadline is upstream's for Deployments.
+const DefaultProgressDeadline = 600 * time.Second
+
+// Options are what the annotations say.
+type Options struct {
+	Paused              bool
+	Reserved            Ordinals
+	ScaleDownUnready    bool
+	MaxUnavailableScale *intstr.IntOrString // nil: no limit
+	ProgressDeadline    time.Duration
+}
+
+// Problem is an annotation whose value cannot be used.
+type Problem struct {
+	Annotation, Value, Message string
+}
+
+// Parse reads the annotations of a set.
+func Parse(annotations map[string]string) (Options, []Problem) {
+	o := Options{ProgressDeadline: DefaultProgressDeadline}
+	var problems []Problem
+	read := func(name string, set func(value string) error) {
+		value, given := annotations[name]
+		if !given {
+			return
+		}
+		if err := set(value); err != nil {
+			problems = append(problems, Problem{Annotation: name, Value: value, Message: err.Error()})
+		}
+	}
+	read(Paused, flag(&o.Paused))
+	read(ReserveOrdinals, func(value string) (err error) {
+		o.Reserved, err = ParseOrdinals(value)
+		return err
+	})
+	read(ScaleDownUnready, flag(&o.ScaleDownUnready))
+	read(MaxUnavailableScale, func(value string) error {
+		limit := intstr.Parse(value)
+		n, err := intstr.GetScaledValueFromIntOrPercent(&limit, 100, false)
+		if err != nil || n < 1 || limit.Type == intstr.String && n > 100 {
+			return fmt.Errorf(`must be a number of at least 1 or a percentage from "1%%" to "100%%"`)
+		}
+		o.MaxUnavailableScale = &limit
+		return nil
+	})
+	read(ProgressDeadlineSeconds, func(value string) error {
+		n, err := strconv.ParseInt(value, 10, 32)
+		if err != nil || n < 1 {
+			return fmt.Errorf("must be a number of seconds, at least 1")
+		}
+		o.ProgressDeadline = time.Duration(n) * time.Second
+		return nil
+	})
+	return o, problems
+}
+
+func flag(to *bool) func(string) error {
+	return func(value string) error {
+		switch strings.ToLower(value) {
+		case "true":
+			*to = true
+		case "false":
+		default:
+			return fmt.Errorf(`must be "true" or "false"`)
+		}
+		return nil
+	}
+}
