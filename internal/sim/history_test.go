@@ -12,7 +12,7 @@ import (
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	plan "berth.dev/berth/internal/plan/statefulset"
+	"berth.dev/berth/internal/plan/statefulset/options"
 	"berth.dev/berth/internal/sim"
 )
 
@@ -96,7 +96,15 @@ func edit(t *testing.T, s *sim.Sim, r *rand.Rand) {
 	image := func(name string) func(*appsv1.StatefulSet) {
 		return func(set *appsv1.StatefulSet) { set.Spec.Template.Spec.Containers[0].Image = name }
 	}
-	switch r.IntN(12) {
+	annotate := func(name string, values ...string) {
+		change(func(set *appsv1.StatefulSet) {
+			if set.Annotations == nil {
+				set.Annotations = map[string]string{}
+			}
+			set.Annotations[name] = values[r.IntN(len(values))]
+		})
+	}
+	switch r.IntN(15) {
 	case 0, 1:
 		change(func(set *appsv1.StatefulSet) { set.Spec.Replicas = ptr.To(int32(r.IntN(6))) })
 	case 2, 3:
@@ -145,7 +153,13 @@ func edit(t *testing.T, s *sim.Sim, r *rand.Rand) {
 		claim := &corev1.PersistentVolumeClaim{}
 		claim.Namespace, claim.Name = "default", fmt.Sprintf("www-web-%d", r.IntN(4))
 		_ = s.API().Delete(t.Context(), claim)
-	case 11: // the set is deleted and made anew, now and then over orphans
+	case 11:
+		annotate(options.ReserveOrdinals, "", "0", "1,3", "2-4")
+	case 12:
+		annotate(options.Paused, "true", "false")
+	case 13:
+		annotate(options.MaxUnavailableScale, "1", "50%", "3")
+	case 14: // the set is deleted and made anew, now and then over orphans
 		set := &appsv1.StatefulSet{}
 		if err := s.API().Get(t.Context(), key("web"), set); err != nil {
 			return
@@ -178,7 +192,7 @@ func mend(t *testing.T, s *sim.Sim) {
 	}
 	set = set.DeepCopy()
 	set.Spec.Template.Spec.Containers[0].Image = "good:9"
-	set.Annotations = map[string]string{plan.ScaleDownUnreadyAnnotation: "true"} // upstream's halt is no way to end
+	set.Annotations = map[string]string{options.ScaleDownUnready: "true", options.ReserveOrdinals: set.Annotations[options.ReserveOrdinals]} // upstream's halt is no way to end
 	if rolling := set.Spec.UpdateStrategy.RollingUpdate; rolling != nil {
 		rolling.Partition = ptr.To(int32(0)) // what is kept at a bad revision stays bad
 	}

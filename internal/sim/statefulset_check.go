@@ -35,13 +35,10 @@ func (s *Sim) converged(set *appsv1.StatefulSet) error {
 	complain := func(format string, args ...any) {
 		errs = append(errs, fmt.Errorf("set %s: "+format, append([]any{set.Name}, args...)...))
 	}
-	start, replicas := 0, int(*set.Spec.Replicas)
-	if set.Spec.Ordinals != nil {
-		start = int(set.Spec.Ordinals.Start)
-	}
+	replicas := int(*set.Spec.Replicas)
 	var want, got []string
-	for i := range replicas {
-		want = append(want, plan.PodName(set.Name, start+i))
+	for _, ordinal := range wantedBy(set) {
+		want = append(want, plan.PodName(set.Name, ordinal))
 	}
 	slices.Sort(want)
 	updated := 0

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -11,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	plan "berth.dev/berth/internal/plan/statefulset"
+	"berth.dev/berth/internal/plan/statefulset/options"
 )
 
 // ours remembers, per pod name, the pod that a loop deleted last: an order that
@@ -52,9 +54,9 @@ func (s *Sim) slot(set *appsv1.StatefulSet, ordinal int) (cached, stored *corev1
 }
 
 func (s *Sim) guardCreate(set *appsv1.StatefulSet, ordinal int) error {
-	start, end := span(set)
-	if ordinal < start || ordinal >= end {
-		return fmt.Errorf("pod %d is created outside [%d,%d)", ordinal, start, end)
+	wanted := wantedBy(set)
+	if !slices.Contains(wanted, ordinal) {
+		return fmt.Errorf("pod %d is created, wanted are %v", ordinal, wanted)
 	}
 	for i := range set.Spec.VolumeClaimTemplates {
 		key := nameIn(set, plan.ClaimName(set.Spec.VolumeClaimTemplates[i].Name, set.Name, ordinal))
@@ -65,20 +67,24 @@ func (s *Sim) guardCreate(set *appsv1.StatefulSet, ordinal int) error {
 	if set.Spec.PodManagementPolicy == appsv1.ParallelPodManagement {
 		return nil
 	}
-	for o := start; o < ordinal; o++ {
-		cached, _ := s.slot(set, o)
-		if !healthy(cached) {
-			return fmt.Errorf("pod %d is created though the cache shows that %d is not ready", ordinal, o)
+	// A budget above one lets as many pods of an ordered set come up at once.
+	var waiting []int
+	for _, o := range wanted {
+		if o >= ordinal {
+			break
 		}
-		if s.takenByLoop(set, o) {
-			return fmt.Errorf("pod %d is created though the loop itself has deleted %d", ordinal, o)
+		if cached, _ := s.slot(set, o); !healthy(cached) || s.takenByLoop(set, o) {
+			waiting = append(waiting, o)
 		}
+	}
+	if limit := maxUnavailable(set); len(waiting) >= limit {
+		return fmt.Errorf("pod %d is created while %v are not ready or deleted by the loop itself, maxUnavailable is %d", ordinal, waiting, limit)
 	}
 	return nil
 }
 
 func (s *Sim) guardDelete(set *appsv1.StatefulSet, ordinal int, pod *corev1.Pod) error {
-	start, end := span(set)
+	wanted := wantedBy(set)
 	cached, _ := s.slot(set, ordinal)
 	switch {
 	case cached == nil || cached.UID != pod.UID:
@@ -87,11 +93,11 @@ func (s *Sim) guardDelete(set *appsv1.StatefulSet, ordinal int, pod *corev1.Pod)
 		return fmt.Errorf("pod %d is deleted though it is terminating", ordinal)
 	case set.Spec.PodManagementPolicy == appsv1.ParallelPodManagement, ended(cached), neverReady(cached):
 		return nil
-	case ordinal >= start && ordinal < end:
-		return s.guardBudget(set, start, end, ordinal)
+	case slices.Contains(wanted, ordinal):
+		return s.guardBudget(set, wanted, ordinal)
 	}
 	for _, other := range s.podsOf(set) {
-		if _, o, _ := plan.ParseName(other.Name); (o < start || o >= end) && o > ordinal && s.takenByLoop(set, o) {
+		if _, o, _ := plan.ParseName(other.Name); !slices.Contains(wanted, o) && o > ordinal && s.takenByLoop(set, o) {
 			return fmt.Errorf("surplus pod %d is deleted before %d is gone", ordinal, o)
 		}
 	}
@@ -100,9 +106,9 @@ func (s *Sim) guardDelete(set *appsv1.StatefulSet, ordinal int, pod *corev1.Pod)
 
 // guardBudget: counting this one, no more than maxUnavailable wanted pods are
 // away by the loop's own hand.
-func (s *Sim) guardBudget(set *appsv1.StatefulSet, start, end, ordinal int) error {
+func (s *Sim) guardBudget(set *appsv1.StatefulSet, wanted []int, ordinal int) error {
 	away := 1
-	for o := start; o < end; o++ {
+	for _, o := range wanted {
 		if o != ordinal && s.takenByLoop(set, o) {
 			away++
 		}
@@ -140,11 +146,20 @@ func (s *Sim) lastPod(key types.NamespacedName) types.UID {
 	return ""
 }
 
-func span(set *appsv1.StatefulSet) (start, end int) {
+// wantedBy are the ordinals that the set wants, lowest first.
+func wantedBy(set *appsv1.StatefulSet) []int {
+	asked, _ := options.Parse(set.Annotations)
+	ordinal := 0
 	if set.Spec.Ordinals != nil {
-		start = int(set.Spec.Ordinals.Start)
+		ordinal = int(set.Spec.Ordinals.Start)
 	}
-	return start, start + int(ptr.Deref(set.Spec.Replicas, 1))
+	wanted := make([]int, 0, ptr.Deref(set.Spec.Replicas, 1))
+	for ; len(wanted) < cap(wanted); ordinal++ {
+		if !asked.Reserved.Has(ordinal) {
+			wanted = append(wanted, ordinal)
+		}
+	}
+	return wanted
 }
 
 func maxUnavailable(set *appsv1.StatefulSet) int {
