@@ -28,8 +28,8 @@ func statefulSetKind() kind.Kind {
 		AllowUnconditionalUpdate: true,
 	}, kind.Rules[*appsv1.StatefulSet]{
 		Default:              defaults.StatefulSet,
-		Validate:             kind.Check(validation.StatefulSet),
-		ValidateUpdate:       kind.CheckUpdate(validation.StatefulSetUpdate),
+		Validate:             kind.Check(checkStatefulSet),
+		ValidateUpdate:       kind.CheckUpdate(checkStatefulSetUpdate),
 		ValidateStatusUpdate: kind.CheckUpdate(validation.StatefulSetStatusUpdate),
 		Warnings:             kind.Warnings(warning.StatefulSet),
 		CopySpec:             func(s, old *appsv1.StatefulSet) { s.Spec = old.Spec },

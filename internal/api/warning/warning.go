@@ -19,6 +19,9 @@ func StatefulSet(set *appsv1.StatefulSet) []string {
 	for i := range set.Spec.VolumeClaimTemplates {
 		w.claim(spec.Child("volumeClaimTemplates").Index(i).Child("spec"), &set.Spec.VolumeClaimTemplates[i].Spec)
 	}
+	if grace := set.Spec.Template.Spec.TerminationGracePeriodSeconds; grace != nil && *grace == 0 {
+		w.say("spec.template.spec.terminationGracePeriodSeconds: 0 lets a Pod's name go before its containers have stopped, so that two of one name may run at once and damage their data; a value > 0 is recommended")
+	}
 	if n := set.Spec.RevisionHistoryLimit; n != nil && *n < 0 {
 		w.say("spec.revisionHistoryLimit: a negative value retains all historical revisions; a value >= 0 is recommended")
 	}

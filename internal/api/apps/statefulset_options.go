@@ -1,0 +1,32 @@
+package apps
+
+import (
+	appsv1 "k8s.io/api/apps/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"berth.dev/berth/internal/api/validation"
+	"berth.dev/berth/internal/plan/statefulset/options"
+)
+
+// checkStatefulSet checks a new set, and what its annotations ask Berth for.
+func checkStatefulSet(set *appsv1.StatefulSet) field.ErrorList {
+	return append(validation.StatefulSet(set), optionErrors(set.Annotations, nil)...)
+}
+
+// checkStatefulSetUpdate leaves alone an annotation that nobody changes: it may
+// be older than its meaning.
+func checkStatefulSetUpdate(set, old *appsv1.StatefulSet) field.ErrorList {
+	return append(validation.StatefulSetUpdate(set, old), optionErrors(set.Annotations, old.Annotations)...)
+}
+
+func optionErrors(annotations, old map[string]string) field.ErrorList {
+	var errs field.ErrorList
+	_, problems := options.Parse(annotations)
+	for _, p := range problems {
+		if was, had := old[p.Annotation]; had && was == p.Value {
+			continue
+		}
+		errs = append(errs, field.Invalid(field.NewPath("metadata", "annotations").Key(p.Annotation), p.Value, p.Message))
+	}
+	return errs
+}
