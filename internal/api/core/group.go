@@ -25,6 +25,7 @@ func Group() kind.Group {
 			persistentVolumeKind(),
 			persistentVolumeClaimKind(),
 			limitRangeKind(),
+			resourceQuotaKind(),
 			eventKind(),
 		},
 	}

@@ -24,3 +24,10 @@ func LimitRange(l *corev1.LimitRange) {
 		}
 	}
 }
+
+// ResourceQuota rounds what is finer than a thousandth.
+func ResourceQuota(q *corev1.ResourceQuota) {
+	resourceList(q.Spec.Hard)
+	resourceList(q.Status.Hard)
+	resourceList(q.Status.Used)
+}

@@ -3,7 +3,9 @@ package all
 
 import (
 	"fmt"
+	"slices"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/rest"
@@ -20,6 +22,7 @@ import (
 	"berth.dev/berth/internal/controller/protection"
 	"berth.dev/berth/internal/controller/provisioner"
 	"berth.dev/berth/internal/controller/reap"
+	"berth.dev/berth/internal/controller/resourcequota"
 	"berth.dev/berth/internal/controller/served"
 	"berth.dev/berth/internal/controller/serviceaccount"
 	"berth.dev/berth/internal/controller/statefulset"
@@ -70,7 +73,9 @@ func Loops(config Config) ([]loop.Loop, error) {
 	if !config.NoLocalStorage {
 		loops = append(loops, provisioner.Loop())
 	}
-	collected := collectable(config.Kinds, typed(loops))
+	whole := typed(loops)
+	whole[loop.KeyOf(&corev1.ResourceQuota{})] = true
+	collected := collectable(config.Kinds, whole)
 	var watched []client.Object
 	for _, k := range collected {
 		if k.Namespaced {
@@ -79,6 +84,7 @@ func Loops(config Config) ([]loop.Loop, error) {
 	}
 	content := namespace.Fixed(resources(config.Kinds))
 	var foreign reap.Foreign
+	var uncached resourcequota.Foreign
 	if config.RESTConfig != nil {
 		c, err := served.NewContent(config.RESTConfig(namespace.User, serviceAccountGroups...))
 		if err != nil {
@@ -93,8 +99,28 @@ func Loops(config Config) ([]loop.Loop, error) {
 			New:     func() client.Object { return metadataOnly(definition) },
 			NewList: func() client.ObjectList { return metadataList(definition) },
 		})
+		if uncached, err = served.NewContent(config.RESTConfig(resourcequota.User, serviceAccountGroups...)); err != nil {
+			return nil, fmt.Errorf("quota loop: %w", err)
+		}
 	}
-	return append(loops, namespace.Loop(content, watched), reap.Loop(collected, foreign)), nil
+	return append(loops,
+		namespace.Loop(content, watched),
+		reap.Loop(collected, foreign),
+		resourcequota.Loop(limitable(config.Kinds, collected), uncached),
+	), nil
+}
+
+// limitable are the kinds whose objects quotas can count.
+func limitable(kinds []api.Kind, collected []reap.Kind) []resourcequota.Kind {
+	var out []resourcequota.Kind
+	for _, c := range collected {
+		i := slices.IndexFunc(kinds, func(k api.Kind) bool { return k.GVK == c.GVK })
+		if c.Namespaced {
+			r := schema.GroupResource{Group: c.GVK.Group, Resource: kinds[i].Resource}
+			out = append(out, resourcequota.Kind{Resource: r, New: c.New, NewList: c.NewList})
+		}
+	}
+	return out
 }
 
 // definition is the kind that defines custom ones; a library serves it.
