@@ -11,5 +11,6 @@ import (
 func Group() kind.Group {
 	return kind.Group{
 		Versions: []kind.Version{{GroupVersion: nodev1.SchemeGroupVersion, Add: nodev1.AddToScheme}},
+		Kinds:    []kind.Kind{runtimeClassKind()},
 	}
 }

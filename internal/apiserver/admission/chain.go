@@ -59,17 +59,26 @@ func New(o Options) (admission.Interface, error) {
 	if o.TaintNewNodes {
 		chain = append(chain, newTaintNodes())
 	}
+	security, err := newPodSecurity(o)
+	if err != nil {
+		return nil, err
+	}
 	chain = append(chain,
+		security,
 		newPriority(o),
 		newDefaultTolerations(),
 		newStorageProtection(),
 		newDefaultStorageClass(o),
 		newSigners(o),
 		newEscalation(o),
+		newClaimResize(o),
+		newRuntimeClass(o),
+		newDefaultIngressClass(o),
 		newMutatingPolicies(o),
 		newMutatingWebhooks(o),
 		newValidatingPolicies(o),
 		newValidatingWebhooks(o),
+		newResourceQuota(o),
 	)
 	return reinvoked{admission.NewChainHandler(chain...)}, nil
 }

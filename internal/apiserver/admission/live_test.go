@@ -28,7 +28,7 @@ type server struct {
 	warnings *warnings
 }
 
-func start(t *testing.T) *server {
+func start(t *testing.T, tune ...func(*apiserver.Config)) *server {
 	t.Helper()
 	set, err := pki.Ensure(filepath.Join(t.TempDir(), "pki"), pki.Options{NodeName: "n1", ServiceIPs: []net.IP{net.IPv4(10, 43, 0, 1)}})
 	if err != nil {
@@ -38,6 +38,9 @@ func start(t *testing.T) *server {
 	s.Env = apitest.Start(t, func(c *apiserver.Config) {
 		if err := secure.Apply(c, secure.Options{PKI: set}); err != nil {
 			t.Fatal(err)
+		}
+		for _, f := range tune {
+			f(c)
 		}
 	})
 	s.apply("{apiVersion: v1, kind: ServiceAccount, metadata: {name: default}}")

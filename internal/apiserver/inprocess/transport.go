@@ -56,7 +56,7 @@ type transport struct {
 // RoundTrip serves req in a goroutine of its own and returns as soon as the
 // handler has written the header.
 func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
-	ctx, cancel := context.WithCancel(context.WithValue(req.Context(), identityKey{}, t.identity))
+	ctx, cancel := context.WithCancel(context.WithValue(bare{req.Context()}, identityKey{}, t.identity))
 	in := req.Clone(ctx)
 	in.RequestURI = in.URL.RequestURI()
 	in.Host = in.URL.Host
@@ -79,6 +79,17 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, context.Cause(req.Context())
 	}
 }
+
+// bare is when a context ends, without what it knows. A request that is made
+// while another is served is a request of its own: with the audit record of
+// the other in its context it would be refused.
+type bare struct{ context.Context } //nolint:containedctx // it is that context
+
+// Value implements context.Context.
+func (bare) Value(any) any { return nil }
+
+// AfterFunc spares a goroutine that waits for the end.
+func (b bare) AfterFunc(f func()) func() bool { return context.AfterFunc(b.Context, f) }
 
 func (t *transport) serve(w *writer, in *http.Request, cancel context.CancelFunc) {
 	defer cancel()

@@ -163,3 +163,21 @@ func TestDeadlineEndsAWaitForTheHeader(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+func TestContextCarriesNothingButItsEnd(t *testing.T) {
+	type key struct{}
+	ctx, cancel := context.WithCancel(context.WithValue(t.Context(), key{}, "outer request"))
+	ended := make(chan struct{})
+	h := func(_ http.ResponseWriter, req *http.Request) {
+		if v := req.Context().Value(key{}); v != nil {
+			t.Errorf("the handler sees %v", v)
+		}
+		cancel()
+		<-req.Context().Done()
+		close(ended)
+	}
+	if _, err := get(t, ctx, client(h, "me")); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	<-ended
+}
