@@ -20,7 +20,8 @@ var systemClasses = map[string]int32{
 	"system-node-critical":    2_000_001_000,
 }
 
-// priority puts a pod's priority into its spec.
+// priority puts a pod's priority into its spec, and lets there be one class
+// only for pods that name none.
 type priority struct {
 	*admission.Handler
 	classes schedulinglisters.PriorityClassLister
@@ -28,7 +29,7 @@ type priority struct {
 
 func newPriority(o Options) *priority {
 	classes := o.Informers.Scheduling().V1().PriorityClasses()
-	p := &priority{admission.NewHandler(admission.Create), classes.Lister()}
+	p := &priority{admission.NewHandler(admission.Create, admission.Update), classes.Lister()}
 	p.SetReadyFunc(classes.Informer().HasSynced)
 	return p
 }
@@ -61,6 +62,25 @@ func (p *priority) Admit(_ context.Context, a admission.Attributes, _ admission.
 	}
 	pod.Spec.PreemptionPolicy = &policy
 	return nil
+}
+
+// Validate implements admission.ValidationInterface.
+func (p *priority) Validate(_ context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
+	class, ok := a.GetObject().(*schedulingv1.PriorityClass)
+	if !ok || !class.GlobalDefault || a.GetSubresource() != "" || a.GetResource().GroupResource() != schedulingv1.Resource("priorityclasses") {
+		return nil
+	}
+	if !p.WaitForReady() {
+		return admission.NewForbidden(a, errors.New("not yet ready to handle request"))
+	}
+	have, err := p.defaultClass()
+	switch {
+	case err != nil:
+		return err
+	case have.Name == "", a.GetOperation() == admission.Update && have.Name == class.Name:
+		return nil
+	}
+	return admission.NewForbidden(a, fmt.Errorf("PriorityClass %v is already marked as default. Only one default can exist", have.Name))
 }
 
 func (p *priority) classOf(pod *corev1.Pod) (*schedulingv1.PriorityClass, error) {
