@@ -36,8 +36,12 @@ const (
 )
 
 // rests is how much longer than its last count took a quota is left alone, so
-// that a namespace that empties is not listed for each of its objects.
-const rests = 4
+// that a namespace that empties is not listed for each of its objects. It
+// never rests for longer than a client would notice.
+const (
+	rests   = 4
+	restMax = 300 * time.Millisecond
+)
 
 // Loop returns the loop. kinds are those in the shared cache whose objects
 // quotas can count; foreign counts all others and may be nil.
@@ -106,7 +110,7 @@ func (c *controller) count(ctx context.Context, m *memory, quota *corev1.Resourc
 	started := c.env.Clock.Now()
 	defer func() {
 		now := c.env.Clock.Now()
-		m.rested = now.Add(rests * now.Sub(started))
+		m.rested = now.Add(min(rests*now.Sub(started), restMax))
 	}()
 	seen := c.counter.cached(ctx, quota)
 	decided := plan.Decide(plan.State{Quota: quota, Counted: seen.used, Settled: m.ledger.Settled(started)})
