@@ -25,6 +25,7 @@ import (
 	"berth.dev/berth/internal/controller/resourcequota"
 	"berth.dev/berth/internal/controller/served"
 	"berth.dev/berth/internal/controller/serviceaccount"
+	"berth.dev/berth/internal/controller/serviceaddress"
 	"berth.dev/berth/internal/controller/statefulset"
 	"berth.dev/berth/internal/controller/volumebinder"
 	"berth.dev/berth/internal/ipam"
@@ -69,6 +70,8 @@ func Loops(config Config) ([]loop.Loop, error) {
 		ephemeralvolume.Loop(),
 		nodelife.Loop(),
 		podgc.Loop(),
+		serviceaddress.RepairLoop(),
+		serviceaddress.RangeLoop(),
 	}
 	if !config.NoLocalStorage {
 		loops = append(loops, provisioner.Loop())
