@@ -31,6 +31,12 @@ func (s *Server) keepKubernetesService(ctx context.Context, p Parts) error {
 	} else if err != nil {
 		return err
 	}
+	if err := s.ensureServiceCIDR(ctx, p.Client); err != nil {
+		return err
+	}
+	if err := s.tellProblems(ctx, p.Client); err != nil {
+		return err
+	}
 	if err := s.ensureService(ctx, p.Client); err != nil {
 		return err
 	}

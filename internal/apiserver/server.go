@@ -19,6 +19,7 @@ import (
 	"berth.dev/berth/internal/apiserver/aggregation"
 	"berth.dev/berth/internal/apiserver/inprocess"
 	"berth.dev/berth/internal/apiserver/presence"
+	"berth.dev/berth/internal/apiserver/registry/service"
 	"berth.dev/berth/internal/apiserver/storage"
 )
 
@@ -40,6 +41,7 @@ type Server struct {
 	stop      func()
 	ready     []func() error // storage that must be ready before hooks run
 	repair    []func(context.Context) error
+	problems  []service.Problem // of stored Services, found at start
 	destroy   []func()
 	counted   counted
 	encrypted *encryption

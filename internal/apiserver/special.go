@@ -89,7 +89,7 @@ func (g *groups) components() *componentstatus.REST {
 // services serves Services, whose addresses and ports are read back before
 // the first request.
 func (g *groups) services(k api.Kind, getter generic.RESTOptionsGetter) (*registry.Main, error) {
-	allocator, err := service.NewAllocator(g.server.config.ServiceCIDRs, g.server.config.ServiceNodePortRange)
+	allocator, err := service.NewAllocator(g.server.config.ServiceCIDRs, g.server.config.ServiceNodePortRange, addressObjects{g})
 	if err != nil {
 		return nil, fmt.Errorf("apiserver: %w", err)
 	}
@@ -102,7 +102,7 @@ func (g *groups) services(k api.Kind, getter generic.RESTOptionsGetter) (*regist
 		if err != nil {
 			return fmt.Errorf("reading back the addresses of services: %w", err)
 		}
-		allocator.Repair(obj.(*corev1.ServiceList))
+		g.server.problems = allocator.Repair(obj.(*corev1.ServiceList))
 		return nil
 	})
 	return m, nil

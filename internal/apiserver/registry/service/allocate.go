@@ -1,6 +1,7 @@
 package service
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 
@@ -60,22 +61,20 @@ func (a *Allocator) takeAddresses(c *change, svc, old *corev1.Service) error {
 	}
 	for ip := range held {
 		if !wanted[ip] {
-			c.onSuccess(func() { a.releaseAddress(ip) })
+			c.onSuccess(func() { a.releaseAddress(ip, old) })
 		}
 	}
 	return nil
 }
 
+// attempts is how many addresses are tried whose objects turn out to be others'.
+const attempts = 100
+
 // takeAddress takes the wanted address, or any when none is named.
 func (a *Allocator) takeAddress(c *change, svc *corev1.Service, family corev1.IPFamily, wanted string, held map[netip.Addr]bool) (netip.Addr, error) {
 	pool := a.families[family]
 	if wanted == "" {
-		ip, err := pool.any()
-		if err != nil {
-			return ip, apierrors.NewInternalError(fmt.Errorf("failed to allocate a serviceIP: %w", err))
-		}
-		c.undoable(func() { pool.release(ip) })
-		return ip, nil
+		return a.takeAny(c, svc, pool)
 	}
 	ip, err := netip.ParseAddr(wanted)
 	if err == nil && held[ip] {
@@ -84,11 +83,54 @@ func (a *Allocator) takeAddress(c *change, svc *corev1.Service, family corev1.IP
 	if err == nil {
 		err = pool.reserve(ip)
 	}
+	if err == nil {
+		if err = a.object(c, svc, ip); err != nil {
+			pool.release(ip)
+		}
+	}
 	if err != nil {
 		return ip, invalid(svc, field.Invalid(clusterPath, svc.Spec.ClusterIPs, fmt.Sprintf("failed to allocate IP %v: %v", wanted, err)))
 	}
 	c.undoable(func() { pool.release(ip) })
 	return ip, nil
+}
+
+func (a *Allocator) takeAny(c *change, svc *corev1.Service, pool *addresses) (netip.Addr, error) {
+	var others []netip.Addr // kept until one is found, so that each is tried once
+	defer func() {
+		for _, ip := range others {
+			pool.release(ip)
+		}
+	}()
+	for {
+		ip, err := pool.any()
+		if err == nil {
+			if err = a.object(c, svc, ip); err == nil {
+				c.undoable(func() { pool.release(ip) })
+				return ip, nil
+			}
+			others = append(others, ip)
+			if errors.Is(err, errAllocated) && len(others) < attempts {
+				continue
+			}
+		}
+		return ip, apierrors.NewInternalError(fmt.Errorf("failed to allocate a serviceIP: %w", err))
+	}
+}
+
+// object makes the object of an address; a dry run makes none.
+func (a *Allocator) object(c *change, svc *corev1.Service, ip netip.Addr) error {
+	if c.dryRun {
+		return nil
+	}
+	mine, err := a.objects.Take(ip, svc)
+	if err == nil && !mine {
+		return errAllocated
+	}
+	if err == nil {
+		c.undoable(func() { a.objects.Give(ip, svc) })
+	}
+	return err
 }
 
 func usesNodePorts(svc *corev1.Service) bool {

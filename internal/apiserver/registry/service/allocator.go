@@ -1,6 +1,7 @@
 package service
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"sync"
@@ -15,11 +16,21 @@ type Allocator struct {
 	families map[corev1.IPFamily]*addresses
 	primary  corev1.IPFamily
 	ports    *ports
+	objects  Objects
+}
+
+// Objects are the IPAddresses, each of which stands for an address in use, also
+// for servers beside this one.
+type Objects interface {
+	// Take makes the object of ip and says whether it is svc's now.
+	Take(ip netip.Addr, svc *corev1.Service) (bool, error)
+	// Give removes the object of ip if it is svc's.
+	Give(ip netip.Addr, svc *corev1.Service)
 }
 
 // NewAllocator makes an Allocator with everything free.
-func NewAllocator(cidrs []netip.Prefix, nodePorts utilnet.PortRange) (*Allocator, error) {
-	a := &Allocator{families: map[corev1.IPFamily]*addresses{}, ports: newPorts(nodePorts)}
+func NewAllocator(cidrs []netip.Prefix, nodePorts utilnet.PortRange, objects Objects) (*Allocator, error) {
+	a := &Allocator{families: map[corev1.IPFamily]*addresses{}, ports: newPorts(nodePorts), objects: objects}
 	for i, cidr := range cidrs {
 		pool, err := newAddresses(cidr)
 		if err != nil {
@@ -34,25 +45,36 @@ func NewAllocator(cidrs []netip.Prefix, nodePorts utilnet.PortRange) (*Allocator
 	return a, nil
 }
 
-// Load marks what a stored Service holds. Its error names what is also held by
-// another Service or lies outside of the ranges.
-func (a *Allocator) Load(svc *corev1.Service) []error {
+// Problem is something that a stored Service holds and should not, in the words
+// of an event. Of addresses the loop tells that looks after their objects.
+type Problem struct {
+	Service         *corev1.Service
+	OfPort          bool
+	Reason, Message string
+}
+
+// Load marks what a stored Service holds.
+func (a *Allocator) Load(svc *corev1.Service) []Problem {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	var errs []error
+	var out []Problem
 	for _, ip := range heldAddresses(svc) {
 		if pool := a.families[familyOf(ip)]; pool == nil {
-			errs = append(errs, fmt.Errorf("cluster IP %s: no service CIDR of its family", ip))
+			out = append(out, Problem{svc, false, "ClusterIPOutOfRange", ip.String() + ": no range of its family"})
 		} else if err := pool.reserve(ip); err != nil {
-			errs = append(errs, fmt.Errorf("cluster IP %s: %w", ip, err))
+			out = append(out, Problem{svc, false, "ClusterIPAlreadyAllocated", ip.String() + ": " + err.Error()})
 		}
 	}
 	for _, port := range heldPorts(svc) {
-		if err := a.ports.reserve(port); err != nil {
-			errs = append(errs, fmt.Errorf("node port %d: %w", port, err))
+		err := a.ports.reserve(port)
+		switch {
+		case errors.Is(err, errPortAllocated):
+			out = append(out, Problem{svc, true, "PortAlreadyAllocated", fmt.Sprintf("Port %d was assigned to multiple services; please recreate service", port)})
+		case err != nil:
+			out = append(out, Problem{svc, true, "PortOutOfRange", fmt.Sprintf("Port %d is not within the port range %s; please recreate service", port, a.ports.within.String())})
 		}
 	}
-	return errs
+	return out
 }
 
 // Release frees what a deleted Service held.
@@ -60,17 +82,18 @@ func (a *Allocator) Release(svc *corev1.Service) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, ip := range heldAddresses(svc) {
-		a.releaseAddress(ip)
+		a.releaseAddress(ip, svc)
 	}
 	for _, port := range heldPorts(svc) {
 		a.ports.release(port)
 	}
 }
 
-func (a *Allocator) releaseAddress(ip netip.Addr) {
+func (a *Allocator) releaseAddress(ip netip.Addr, svc *corev1.Service) {
 	if pool := a.families[familyOf(ip)]; pool != nil {
 		pool.release(ip)
 	}
+	a.objects.Give(ip, svc)
 }
 
 // heldAddresses are the cluster addresses of svc; none if it is headless.

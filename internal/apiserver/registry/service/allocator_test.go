@@ -16,11 +16,31 @@ func newTestAllocator(t *rapid.T, cidrs ...string) *Allocator {
 	for _, c := range cidrs {
 		prefixes = append(prefixes, netip.MustParsePrefix(c))
 	}
-	a, err := NewAllocator(prefixes, utilnet.PortRange{Base: 30000, Size: 20})
+	a, err := NewAllocator(prefixes, utilnet.PortRange{Base: 30000, Size: 20}, &objects{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return a
+}
+
+// objects are who holds each address.
+type objects struct{ of map[netip.Addr]string }
+
+func (o *objects) Take(ip netip.Addr, svc *corev1.Service) (bool, error) {
+	if holder, ok := o.of[ip]; ok && holder != svc.Name {
+		return false, nil
+	}
+	if o.of == nil {
+		o.of = map[netip.Addr]string{}
+	}
+	o.of[ip] = svc.Name
+	return true, nil
+}
+
+func (o *objects) Give(ip netip.Addr, svc *corev1.Service) {
+	if o.of[ip] == svc.Name {
+		delete(o.of, ip)
+	}
 }
 
 // TestNothingIsHeldTwice lets services come and go and fail, and compares what

@@ -9,7 +9,6 @@ import (
 	"k8s.io/apiserver/pkg/registry/generic"
 	genericregistry "k8s.io/apiserver/pkg/registry/generic/registry"
 	"k8s.io/apiserver/pkg/util/dryrun"
-	"k8s.io/klog/v2"
 )
 
 // Tune makes a store of Services take and give back what they need.
@@ -44,12 +43,11 @@ func finish(c *change, err error) (genericregistry.FinishFunc, error) {
 	return func(_ context.Context, success bool) { c.finish(success) }, nil
 }
 
-// Repair reads back what the stored Services hold.
-func (a *Allocator) Repair(list *corev1.ServiceList) {
+// Repair reads back what the stored Services hold and returns what is wrong.
+func (a *Allocator) Repair(list *corev1.ServiceList) []Problem {
+	var out []Problem
 	for i := range list.Items {
-		svc := &list.Items[i]
-		for _, err := range a.Load(svc) {
-			klog.ErrorS(err, "A stored Service holds something it should not", "service", klog.KObj(svc))
-		}
+		out = append(out, a.Load(&list.Items[i])...)
 	}
+	return out
 }
