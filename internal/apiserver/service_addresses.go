@@ -38,7 +38,7 @@ func (o addressObjects) Take(ip netip.Addr, svc *corev1.Service) (bool, error) {
 	if ip.Is6() {
 		family = corev1.IPv6Protocol
 	}
-	_, err := m.Create(request.NewContext(), &networkingv1.IPAddress{
+	_, err := m.Create(clusterWide(), &networkingv1.IPAddress{
 		ObjectMeta: metav1.ObjectMeta{Name: ip.String(), Labels: map[string]string{
 			networkingv1.LabelIPAddressFamily: string(family), networkingv1.LabelManagedBy: addressManager,
 		}},
@@ -47,7 +47,7 @@ func (o addressObjects) Take(ip netip.Addr, svc *corev1.Service) (bool, error) {
 	if !apierrors.IsAlreadyExists(err) {
 		return err == nil, err
 	}
-	obj, err := m.Get(request.NewContext(), ip.String(), &metav1.GetOptions{})
+	obj, err := m.Get(clusterWide(), ip.String(), &metav1.GetOptions{})
 	if err != nil {
 		return false, err
 	}
@@ -59,7 +59,7 @@ func (o addressObjects) Give(ip netip.Addr, svc *corev1.Service) {
 	if m == nil {
 		return
 	}
-	_, _, err := m.Delete(request.NewContext(), ip.String(), func(_ context.Context, obj runtime.Object) error {
+	_, _, err := m.Delete(clusterWide(), ip.String(), func(_ context.Context, obj runtime.Object) error {
 		if a := obj.(*networkingv1.IPAddress); !isOf(a, svc) {
 			return apierrors.NewConflict(networkingv1.SchemeGroupVersion.WithResource("ipaddresses").GroupResource(), a.Name, errors.New("it is of something else"))
 		}
@@ -68,6 +68,12 @@ func (o addressObjects) Give(ip netip.Addr, svc *corev1.Service) {
 	if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
 		klog.ErrorS(err, "Giving back the address of a service", "service", klog.KObj(svc), "address", ip)
 	}
+}
+
+// clusterWide is a context for objects without a namespace. A change of a
+// service may be undone when its request is over, so it is not the request's.
+func clusterWide() context.Context {
+	return request.WithNamespace(request.NewContext(), metav1.NamespaceNone)
 }
 
 func isOf(a *networkingv1.IPAddress, svc *corev1.Service) bool {
