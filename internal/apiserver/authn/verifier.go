@@ -69,6 +69,9 @@ func (v *Verifier) AuthenticateToken(ctx context.Context, token string) (*authen
 	if err != nil {
 		return nil, false, nil
 	}
+	if v.claims(token) == SecretIssuer {
+		return v.secretToken(ctx, token, parsed)
+	}
 	public, private, err := v.open(parsed)
 	if err != nil {
 		return nil, false, err
@@ -118,22 +121,41 @@ func userOf(id string, k kubernetesClaims) *serviceaccount.ServiceAccountInfo {
 // ours says whether an unverified token claims to be of one of our issuers, so
 // that other tokens are left to other authenticators.
 func (v *Verifier) ours(token string) bool {
+	issuer := v.claims(token)
+	return issuer == SecretIssuer || slices.Contains(v.o.Issuers, issuer)
+}
+
+// claims is the issuer that an unverified token claims to be of.
+func (v *Verifier) claims(token string) string {
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 {
-		return false
+		return ""
 	}
 	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
 	if err != nil {
-		return false
+		return ""
 	}
 	var claims struct {
 		Issuer string `json:"iss"`
 	}
-	return json.Unmarshal(payload, &claims) == nil && slices.Contains(v.o.Issuers, claims.Issuer)
+	if json.Unmarshal(payload, &claims) != nil {
+		return ""
+	}
+	return claims.Issuer
 }
 
-// open verifies the signature with the key that the token names, or with any.
+// open reads a token that is not of a Secret.
 func (v *Verifier) open(token *jwt.JSONWebToken) (*jwt.Claims, *privateClaims, error) {
+	var public jwt.Claims
+	var private privateClaims
+	if err := v.openAs(token, &public, &private); err != nil {
+		return nil, nil, err
+	}
+	return &public, &private, nil
+}
+
+// openAs verifies the signature with the key that the token names, or with any.
+func (v *Verifier) openAs(token *jwt.JSONWebToken, public *jwt.Claims, private any) error {
 	id := ""
 	for _, header := range token.Headers {
 		if header.KeyID != "" {
@@ -145,13 +167,11 @@ func (v *Verifier) open(token *jwt.JSONWebToken) (*jwt.Claims, *privateClaims, e
 		if id != "" && id != known {
 			continue
 		}
-		var public jwt.Claims
-		var private privateClaims
-		if err = token.Claims(key, &public, &private); err == nil {
-			return &public, &private, nil
+		if err = token.Claims(key, public, private); err == nil {
+			return nil
 		}
 	}
-	return nil, nil, err
+	return err
 }
 
 func (v *Verifier) inTime(public *jwt.Claims) error {

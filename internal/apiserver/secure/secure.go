@@ -82,6 +82,7 @@ func Apply(c *apiserver.Config, o Options) error {
 			return bootstrap.Namespaces(ctx, s.Client, s.Informers)
 		}},
 		apiserver.Hook{Name: "rbac/bootstrap-roles", Run: p.startRoles},
+		apiserver.Hook{Name: "start-cluster-authentication-info-controller", Run: p.publishTrust},
 		apiserver.Hook{Name: "scheduling/bootstrap-system-priority-classes", Run: p.startPriorityClasses},
 		apiserver.Hook{Name: "priority-and-fairness-config-producer", Run: p.startFlowControl},
 	)
@@ -95,6 +96,7 @@ type parts struct {
 	issuers    []string
 	audiences  authenticator.Audiences
 	accepted   authenticator.Token
+	issuer     *authn.Issuer
 	authorizes *authz.Authorizer
 	roles      *bootstrap.Roles
 }
@@ -116,6 +118,7 @@ func (p *parts) tokens(c *apiserver.Config) error {
 	if err != nil {
 		return err
 	}
+	p.issuer = issuer
 	discovery, err := authn.NewDiscovery(p.issuers[0], p.keys())
 	if err != nil {
 		return err
@@ -165,6 +168,7 @@ func (p *parts) authorizer(s apiserver.Parts) (authorizer.Authorizer, authorizer
 }
 
 func (p *parts) admission(s apiserver.Parts) (admission.Interface, error) {
+	p.secretTokens(s)
 	return berthadmission.New(berthadmission.Options{
 		Client: s.Client, Informers: s.Informers, Authorizer: s.Authorizer, RBAC: p.authorizes.RBAC,
 		TaintNewNodes: p.o.TaintNewNodes, Clock: p.o.Clock,
