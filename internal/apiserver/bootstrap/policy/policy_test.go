@@ -59,10 +59,31 @@ func TestText(t *testing.T) {
 		"cluster-admin", "admin", "edit", "view", "system:aggregate-to-admin", "system:aggregate-to-edit", "system:aggregate-to-view",
 		"system:basic-user", "system:discovery", "system:public-info-viewer", "system:monitoring", "system:node", "system:node-proxier",
 		"system:kube-scheduler", "system:volume-scheduler", "system:kube-controller-manager", "system:auth-delegator", "system:kube-dns",
-		"system:controller:statefulset-controller", "system:controller:generic-garbage-collector", "system:controller:persistent-volume-binder",
+		"system:heapster", "system:kube-aggregator", "system:kubelet-api-admin", "system:node-bootstrapper", "system:node-problem-detector",
+		"system:persistent-volume-provisioner", "system:service-account-issuer-discovery", "system:cluster-trust-bundle-discovery",
+		"system:certificates.k8s.io:certificatesigningrequests:nodeclient", "system:certificates.k8s.io:certificatesigningrequests:selfnodeclient",
+		"system:certificates.k8s.io:kube-apiserver-client-approver", "system:certificates.k8s.io:kube-apiserver-client-kubelet-approver",
+		"system:certificates.k8s.io:kubelet-serving-approver", "system:certificates.k8s.io:legacy-unknown-approver",
 	} {
 		if !names[name] {
 			t.Errorf("no cluster role %s", name)
+		}
+	}
+	for _, name := range []string{
+		"attachdetach-controller", "certificate-controller", "clusterrole-aggregation-controller", "cronjob-controller", "daemon-set-controller",
+		"deployment-controller", "device-taint-eviction-controller", "disruption-controller", "endpoint-controller", "endpointslice-controller",
+		"endpointslicemirroring-controller", "ephemeral-volume-controller", "expand-controller", "generic-garbage-collector",
+		"horizontal-pod-autoscaler", "job-controller", "kube-apiserver-serving-clustertrustbundle-publisher",
+		"legacy-service-account-token-cleaner", "namespace-controller", "node-controller", "persistent-volume-binder", "pod-garbage-collector",
+		"podcertificaterequestcleaner", "pv-protection-controller", "pvc-protection-controller", "replicaset-controller", "replication-controller",
+		"resource-claim-controller", "resourcequota-controller", "root-ca-cert-publisher", "route-controller", "selinux-warning-controller",
+		"service-account-controller", "service-cidrs-controller", "service-controller", "statefulset-controller",
+		"storage-version-migrator-controller", "ttl-after-finished-controller", "ttl-controller", "validatingadmissionpolicy-status-controller",
+		"volumeattributesclass-protection-controller",
+	} {
+		name = "system:controller:" + name
+		if !bound[name] {
+			t.Errorf("nobody is bound to %s", name)
 		}
 	}
 }
