@@ -74,6 +74,7 @@ func New(o Options) (admission.Interface, error) {
 		newClaimResize(o),
 		newRuntimeClass(o),
 		newDefaultIngressClass(o),
+		newPodTopologyLabels(o),
 		newMutatingPolicies(o),
 		newMutatingWebhooks(o),
 		newValidatingPolicies(o),
