@@ -2,6 +2,7 @@ package clients
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 
@@ -131,4 +132,20 @@ func (c coast) repairs(t *testing.T) {
 	if lease.Spec.HolderIdentity == nil || *lease.Spec.HolderIdentity == "" {
 		t.Error("nobody holds the operator's lease")
 	}
+}
+
+// ends deletes the harbour: first the operator's finalizer, then garbage collection.
+func (c coast) ends(t *testing.T) {
+	h := c.north(t)
+	must(t, c.Delete(t.Context(), h, client.PropagationPolicy(metav1.DeletePropagationForeground)))
+	until(t, "harbour and config map gone", func(ctx context.Context) (bool, error) {
+		var list HarbourList
+		var maps corev1.ConfigMapList
+		if err := c.List(ctx, &list); err != nil {
+			return false, err
+		}
+		err := c.List(ctx, &maps, client.InNamespace("default"))
+		mine := slices.ContainsFunc(maps.Items, func(cm corev1.ConfigMap) bool { return metav1.GetControllerOf(&cm) != nil })
+		return len(list.Items) == 0 && !mine, err
+	})
 }

@@ -180,4 +180,5 @@ func TestOperator(t *testing.T) {
 	t.Run("columns", c.columns)
 	t.Run("versions", c.versions)
 	t.Run("repair", c.repairs)
+	t.Run("end", c.ends)
 }
