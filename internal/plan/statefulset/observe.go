@@ -39,7 +39,6 @@ func Observe(f Facts) State {
 		Current:         f.Current,
 		Update:          f.Update,
 		CurrentReplicas: int(f.Set.Status.CurrentReplicas),
-
 	}
 	asked, _ := options.Parse(f.Set.Annotations)
 	s.ScaleDownUnready, s.Reserved, s.Paused = asked.ScaleDownUnready, asked.Reserved, asked.Paused
