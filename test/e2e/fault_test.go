@@ -32,10 +32,10 @@ func TestProcessesKilledUnderBerth(t *testing.T) {
 		return pod
 	}
 	// restarted waits until the pod runs its next container and checks that it is the same pod.
-	restarted := func(t *testing.T, before *corev1.Pod, sameSandbox bool) {
+	// sandbox is the pod's before something was killed.
+	restarted := func(t *testing.T, before *corev1.Pod, sandbox string, sameSandbox bool) {
 		t.Helper()
 		old := before.Status.ContainerStatuses[0]
-		sandbox := w.sandbox(t, before)
 		began := time.Now()
 		c.Eventually(20*time.Second, fmt.Sprintf("restarts %d, ready", old.RestartCount+1), func() string {
 			now := get(before.Name)
@@ -65,14 +65,16 @@ func TestProcessesKilledUnderBerth(t *testing.T) {
 	t.Run("main process", func(t *testing.T) {
 		before := get("web-0")
 		w.visit([]corev1.Pod{*before})
+		sandbox := w.sandbox(t, before)
 		w.kill(t, w.containerPID(t, before))
-		restarted(t, before, true)
+		restarted(t, before, sandbox, true)
 	})
 	t.Run("pause process", func(t *testing.T) {
 		before := get("web-1")
 		w.visit([]corev1.Pod{*before})
+		sandbox := w.sandbox(t, before)
 		w.kill(t, w.sandboxPID(t, before))
-		restarted(t, before, false)
+		restarted(t, before, sandbox, false)
 	})
 	t.Run("shim", func(t *testing.T) {
 		before := get("web-2")
@@ -81,7 +83,7 @@ func TestProcessesKilledUnderBerth(t *testing.T) {
 		w.kill(t, w.find(t, func(command string) bool {
 			return strings.Contains(command, "containerd-shim") && strings.Contains(command, sandbox)
 		}))
-		restarted(t, before, false)
+		restarted(t, before, sandbox, false)
 	})
 	t.Run("containerd", func(t *testing.T) {
 		before := c.Containers()
@@ -120,12 +122,13 @@ func TestProcessesKilledUnderBerth(t *testing.T) {
 	t.Run("a process of a pod while berth is down", func(t *testing.T) {
 		main, pause := get("web-0"), get("web-1")
 		mainPID, pausePID := w.containerPID(t, main), w.sandboxPID(t, pause)
+		mainSandbox, pauseSandbox := w.sandbox(t, main), w.sandbox(t, pause)
 		c.Kill()
 		w.kill(t, mainPID)
 		w.kill(t, pausePID)
 		c.Start()
-		restarted(t, main, true)
-		restarted(t, pause, false)
+		restarted(t, main, mainSandbox, true)
+		restarted(t, pause, pauseSandbox, false)
 	})
 	for _, p := range w.problems {
 		t.Error(p)
