@@ -182,7 +182,10 @@ func TestRandomObjects(t *testing.T) {
 		if err != nil {
 			continue // a number that JSON does not have
 		}
-		if obj, _, err := decode(text); err == nil && !endless(text) && s.create(context.Background(), obj) == nil {
+		if endless(text) {
+			continue
+		}
+		if obj, _, err := decode(text); err == nil && s.create(context.Background(), obj) == nil {
 			valid++
 		}
 		changed++
