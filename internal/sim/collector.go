@@ -9,6 +9,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"berth.dev/berth/internal/plan/statefulset/options"
 )
 
 // stored is one object with its kind.
@@ -53,7 +55,7 @@ func (s *Sim) collect(o stored, objects []stored, alive map[types.UID]bool) func
 	switch {
 	case hasFinalizer(o.obj, metav1.FinalizerOrphanDependents):
 		return s.orphan(o, objects)
-	case hasFinalizer(o.obj, metav1.FinalizerDeleteDependents):
+	case hasFinalizer(o.obj, metav1.FinalizerDeleteDependents) && !hasFinalizer(o.obj, options.TeardownFinalizer):
 		return s.deleteDependents(o, objects)
 	case o.obj.GetDeletionTimestamp() == nil && ownerless(o.obj, alive):
 		return func() { s.collectNow(o) }

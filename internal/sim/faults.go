@@ -28,6 +28,13 @@ var AllFaults = Faults{
 // chance is true with probability p.
 func chance(r *rand.Rand, p float64) bool { return p > 0 && r.Float64() < p }
 
+// NodesBack ends the silence of every node.
+func (s *Sim) NodesBack() {
+	for _, n := range s.nodes {
+		n.silent = false
+	}
+}
+
 // strike lets the faults of one step happen.
 func (s *Sim) strike() {
 	f := s.faults

@@ -4,6 +4,8 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"testing"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -104,7 +106,7 @@ func edit(t *testing.T, s *sim.Sim, r *rand.Rand) {
 			set.Annotations[name] = values[r.IntN(len(values))]
 		})
 	}
-	switch r.IntN(15) {
+	switch r.IntN(16) {
 	case 0, 1:
 		change(func(set *appsv1.StatefulSet) { set.Spec.Replicas = ptr.To(int32(r.IntN(6))) })
 	case 2, 3:
@@ -159,7 +161,9 @@ func edit(t *testing.T, s *sim.Sim, r *rand.Rand) {
 		annotate(options.Paused, "true", "false")
 	case 13:
 		annotate(options.MaxUnavailableScale, "1", "50%", "3")
-	case 14: // the set is deleted and made anew, now and then over orphans
+	case 14:
+		annotate(options.OrderedTeardown, "true", "true", "false")
+	case 15: // the set is deleted and made anew, now and then over orphans
 		set := &appsv1.StatefulSet{}
 		if err := s.API().Get(t.Context(), key("web"), set); err != nil {
 			return
@@ -170,7 +174,10 @@ func edit(t *testing.T, s *sim.Sim, r *rand.Rand) {
 		if err := s.API().Delete(t.Context(), set.DeepCopy(), deletePolicy(policy)); err != nil {
 			t.Fatal(err)
 		}
-		for range 2000 {
+		for i := range 4000 {
+			if i == 1000 { // what waits for a silent node waits for as long as it is silent
+				s.NodesBack()
+			}
 			if err := s.API().Create(t.Context(), again.DeepCopy()); err == nil {
 				return
 			}
@@ -178,7 +185,7 @@ func edit(t *testing.T, s *sim.Sim, r *rand.Rand) {
 				t.Fatal(err)
 			}
 		}
-		t.Fatal("a deleted set does not go away")
+		t.Fatalf("a deleted set does not go away:\n%s", tail(s))
 	}
 }
 
@@ -209,4 +216,10 @@ func mend(t *testing.T, s *sim.Sim) {
 			_ = s.API().Delete(t.Context(), pod, client.GracePeriodSeconds(30))
 		}
 	}
+}
+
+// tail is the end of the trace, without the user's own attempts.
+func tail(s *sim.Sim) string {
+	lines := slices.DeleteFunc(slices.Clone(s.Trace()), func(line string) bool { return strings.Contains(line, "user: create") })
+	return strings.Join(lines[max(0, len(lines)-60):], "\n")
 }

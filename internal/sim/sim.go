@@ -158,9 +158,7 @@ func (s *Sim) Run(n int) error {
 // is an error when that takes more than limit steps.
 func (s *Sim) Settle(limit int) error {
 	s.faults = Faults{}
-	for _, n := range s.nodes {
-		n.silent = false
-	}
+	s.NodesBack()
 	for range limit {
 		if !s.Step() {
 			return s.failed

@@ -6,6 +6,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/utils/ptr"
@@ -91,6 +92,8 @@ func (s *Sim) guardDelete(set *appsv1.StatefulSet, ordinal int, pod *corev1.Pod)
 		return fmt.Errorf("pod %d is deleted without being in the cache", ordinal)
 	case cached.DeletionTimestamp != nil:
 		return fmt.Errorf("pod %d is deleted though it is terminating", ordinal)
+	case set.DeletionTimestamp != nil:
+		return s.guardTeardown(set, ordinal)
 	case set.Spec.PodManagementPolicy == appsv1.ParallelPodManagement, ended(cached), neverReady(cached):
 		return nil
 	case slices.Contains(wanted, ordinal):
@@ -99,6 +102,20 @@ func (s *Sim) guardDelete(set *appsv1.StatefulSet, ordinal int, pod *corev1.Pod)
 	for _, other := range s.podsOf(set) {
 		if _, o, _ := plan.ParseName(other.Name); !slices.Contains(wanted, o) && o > ordinal && s.takenByLoop(set, o) {
 			return fmt.Errorf("surplus pod %d is deleted before %d is gone", ordinal, o)
+		}
+	}
+	return nil
+}
+
+// guardTeardown: a set that is being deleted stops pods only when it was asked
+// to, and the highest first.
+func (s *Sim) guardTeardown(set *appsv1.StatefulSet, ordinal int) error {
+	if !slices.Contains(set.Finalizers, options.TeardownFinalizer) || slices.Contains(set.Finalizers, metav1.FinalizerOrphanDependents) {
+		return fmt.Errorf("pod %d of a set that is being deleted is stopped by the loop", ordinal)
+	}
+	for _, other := range s.podsOf(set) {
+		if _, o, _ := plan.ParseName(other.Name); o > ordinal {
+			return fmt.Errorf("pod %d is stopped before %d is gone", ordinal, o)
 		}
 	}
 	return nil

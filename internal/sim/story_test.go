@@ -11,6 +11,7 @@ import (
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"berth.dev/berth/internal/plan/statefulset/options"
 	"berth.dev/berth/internal/sim"
 )
 
@@ -64,6 +65,41 @@ func TestDeletionCascades(t *testing.T) {
 			}
 			if n := count(s, "statefulset: create Pod"); n != 3 {
 				t.Errorf("%d pods were created, want 3", n)
+			}
+		})
+	}
+}
+
+// An ordered teardown stops the pods of a set from the highest down, and leaves
+// orphans alone.
+func TestOrderedTeardown(t *testing.T) {
+	for _, c := range []struct {
+		policy string
+		left   int
+	}{{"Background", 0}, {"Foreground", 0}, {"Orphan", 3}} {
+		t.Run(c.policy, func(t *testing.T) {
+			s := newSim(8, sim.Faults{Stale: 0.5})
+			set := web(3)
+			set.Annotations = map[string]string{options.OrderedTeardown: "true"}
+			set.Spec.PodManagementPolicy = appsv1.ParallelPodManagement
+			s.Create(set)
+			settled(t, s)
+			if err := s.API().Delete(t.Context(), web(3), deletePolicy(c.policy)); err != nil {
+				t.Fatal(err)
+			}
+			settled(t, s)
+			var gone []string
+			for _, line := range s.Trace() {
+				if _, name, ok := strings.Cut(line, "statefulset: delete Pod default/"); ok {
+					gone = append(gone, name)
+				}
+			}
+			want := []string{"web-2", "web-1", "web-0"}
+			if names := podNames(t, s); len(names) != c.left || c.left == 0 && !slices.Equal(gone, want) || c.left > 0 && len(gone) > 0 {
+				t.Errorf("left %v after stopping %v", names, gone)
+			}
+			if err := s.API().Get(t.Context(), key("web"), &appsv1.StatefulSet{}); err == nil {
+				t.Error("the set is still there")
 			}
 		})
 	}

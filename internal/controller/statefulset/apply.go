@@ -61,6 +61,10 @@ func (s *pass) act(ctx context.Context, a plan.Action) error {
 		return s.deletePod(ctx, a)
 	case plan.RepairPod:
 		return s.repairPod(ctx, a)
+	case plan.GuardSet:
+		return s.setGuard(ctx, true)
+	case plan.UnguardSet:
+		return s.setGuard(ctx, false)
 	}
 	return fmt.Errorf("plan asks for unknown verb %q", a.Verb)
 }
@@ -114,7 +118,14 @@ func (s *pass) createPod(ctx context.Context, a plan.Action) error {
 func (s *pass) deletePod(ctx context.Context, a plan.Action) error {
 	pod := &corev1.Pod{}
 	pod.Namespace, pod.Name, pod.UID = s.set.Namespace, plan.PodName(s.set.Name, a.Ordinal), a.UID
-	err := client.IgnoreNotFound(s.write.Delete(ctx, pod, client.Preconditions{UID: &a.UID}))
+	only := client.Preconditions{UID: &a.UID}
+	if seen := s.pod(a.Ordinal); a.Exact && seen != nil {
+		only.ResourceVersion = &seen.ResourceVersion
+	}
+	err := client.IgnoreNotFound(s.write.Delete(ctx, pod, only))
+	if a.Exact && apierrors.IsConflict(err) {
+		return err // it has changed: another look, no event
+	}
 	s.podEvent("delete", "Delete", a.Ordinal, err)
 	return err
 }

@@ -125,5 +125,9 @@ func (s *pass) writeStatus(ctx context.Context, status appsv1.StatefulSetStatus)
 	}
 	set := s.set.DeepCopy()
 	set.Status = status
-	return s.write.Status().Update(ctx, set)
+	if err := s.write.Status().Update(ctx, set); err != nil {
+		return client.IgnoreNotFound(err)
+	}
+	s.set = set // whatever is written to it next starts from here
+	return nil
 }

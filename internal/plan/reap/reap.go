@@ -5,6 +5,8 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+
+	"berth.dev/berth/internal/plan/statefulset/options"
 )
 
 // Owner is what is known about one owner.
@@ -92,6 +94,8 @@ func Decide(s State) Plan {
 func (s State) deleting() Plan {
 	finalizers := s.Object.GetFinalizers()
 	switch {
+	case tearsDown(s.Object):
+		return Plan{}
 	case slices.Contains(finalizers, metav1.FinalizerOrphanDependents):
 		return Plan{Orphan: s.Dependents, Finalizer: metav1.FinalizerOrphanDependents}
 	case slices.Contains(finalizers, metav1.FinalizerDeleteDependents):
@@ -116,7 +120,14 @@ func (s State) deleting() Plan {
 
 // DeletesDependents says that an object is being deleted in the foreground.
 func DeletesDependents(o metav1.Object) bool {
-	return o.GetDeletionTimestamp() != nil && slices.Contains(o.GetFinalizers(), metav1.FinalizerDeleteDependents)
+	return o.GetDeletionTimestamp() != nil && slices.Contains(o.GetFinalizers(), metav1.FinalizerDeleteDependents) && !tearsDown(o)
+}
+
+// tearsDown says that an object which is deleted in the foreground stops its
+// dependents itself, in order: what is left then is collected.
+func tearsDown(o metav1.Object) bool {
+	finalizers := o.GetFinalizers()
+	return slices.Contains(finalizers, options.TeardownFinalizer) && !slices.Contains(finalizers, metav1.FinalizerOrphanDependents)
 }
 
 // Without is the list of owner references without one owner.

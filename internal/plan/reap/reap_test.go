@@ -61,6 +61,8 @@ func TestDecide(t *testing.T) {
 		"waits for one that is going":     {object: object(deleted("foregroundDeletion")), dependents: []metav1.Object{leaving}, want: "rest"},
 		"does not wait for free ones":     {object: object(deleted("foregroundDeletion")), dependents: []metav1.Object{free}, want: "finalizer foregroundDeletion"},
 		"nothing left to wait for":        {object: object(deleted("foregroundDeletion")), want: "finalizer foregroundDeletion"},
+		"stops its dependents in order":   {object: object(deleted("foregroundDeletion", "berth.dev/ordered-teardown")), dependents: []metav1.Object{dependent}, want: "rest"},
+		"told to orphan them instead":     {object: object(deleted("orphan", "berth.dev/ordered-teardown")), dependents: []metav1.Object{dependent}, want: "orphan 1 finalizer orphan"},
 		"its owner is gone, going itself": {object: object(ownedBy(true, "a"), deleted("x")), owners: map[types.UID]Owner{"a": Absent}, want: "rest"},
 	}
 	for name, c := range cases {

@@ -152,6 +152,12 @@ func (w *toy) set(t *testing.T, args map[string]string) {
 			w.HasRolling = value != "no"
 		case "scaleDownUnready":
 			w.ScaleDownUnready = true
+		case "teardown":
+			w.Teardown = value != "no"
+		case "guarded":
+			w.Guarded = true
+		case "orphaning":
+			w.Orphaning = true
 		case "paused":
 			w.Paused = value != "no"
 		case "limit":

@@ -6,9 +6,10 @@ import "time"
 func Decide(s State, rules Rules) Plan {
 	var p Plan
 	if s.Deleting {
-		p.holdSet(SetDeleting)
+		p.teardown(s)
 		return p
 	}
+	p.guard(s)
 	slots, surplus := s.split()
 	p.Again = nextAvailable(s.Pods)
 	if s.Strategy == Recreate && rules.ServeRecreate && !s.Paused && p.replaceAll(s, slots, surplus) {

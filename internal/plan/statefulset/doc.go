@@ -8,7 +8,8 @@
 //
 // The rules, in the order in which they are asked:
 //
-//  1. A set that is being deleted does nothing.
+//  1. A set that is being deleted does nothing, or, when asked to, stops its pods
+//     in order.
 //  2. Recreate (when served) first deletes every pod of another revision.
 //  3. Fill, ordinals ascending: a pod that ended is deleted, a missing one is
 //     created with its claims, a pending one gets claims that vanished, wrong

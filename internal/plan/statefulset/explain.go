@@ -43,6 +43,12 @@ func (s State) sayAction(a Action) string {
 		return fmt.Sprintf("claim %s: %s", a.Claim, sayOwner(a.Owner))
 	case Misnamed:
 		return fmt.Sprintf("restoring the labels of %s", pod)
+	case TornDown:
+		return fmt.Sprintf("stopping %s: the set is being deleted, highest pod first; to let all go at once, remove the annotation %s", pod, options.OrderedTeardown)
+	case Guarding:
+		return "when the set is deleted its pods will be stopped in order: adding its finalizer"
+	case LetGo:
+		return "no pod is left to be stopped in order: removing the set's finalizer"
 	}
 	return fmt.Sprintf("%s %s", a.Verb, pod)
 }

@@ -42,6 +42,9 @@ func Observe(f Facts) State {
 	}
 	asked, _ := options.Parse(f.Set.Annotations)
 	s.ScaleDownUnready, s.Reserved, s.Paused = asked.ScaleDownUnready, asked.Reserved, asked.Paused
+	s.Teardown = asked.OrderedTeardown
+	s.Guarded = slices.Contains(f.Set.Finalizers, options.TeardownFinalizer)
+	s.Orphaning = slices.Contains(f.Set.Finalizers, metav1.FinalizerOrphanDependents)
 	if asked.MaxUnavailableScale != nil {
 		s.StartLimit = atLeastOne(asked.MaxUnavailableScale, s.Replicas)
 	}

@@ -32,6 +32,8 @@ type Action struct {
 	Template int
 	// Owner is who shall own the claim.
 	Owner Owner
+	// Exact: the pod must not have changed since it was seen.
+	Exact bool
 }
 
 // Verb is what an action does.
@@ -44,6 +46,8 @@ const (
 	CreatePod   Verb = "create-pod"
 	DeletePod   Verb = "delete-pod"
 	RepairPod   Verb = "repair-pod"
+	GuardSet    Verb = "guard-set"   // add the finalizer of an ordered teardown
+	UnguardSet  Verb = "unguard-set" // take it away
 )
 
 // Owner is the wanted owner of a claim.
@@ -84,6 +88,9 @@ const (
 	ClaimMissing Why = "ClaimMissing" // the pod's claim does not exist
 	ClaimPolicy  Why = "ClaimPolicy"  // the claim's owner does not follow the retention policy
 	Misnamed     Why = "Misnamed"     // the pod's labels are not those of its ordinal
+	TornDown     Why = "TornDown"     // the set is being deleted, and stops its pods in order
+	Guarding     Why = "Guarding"     // an ordered teardown is asked for
+	LetGo        Why = "LetGo"        // nothing is left, or asked, to be torn down in order
 )
 
 // Reasons to wait.
@@ -104,7 +111,7 @@ const (
 
 // Whys is the closed list.
 var Whys = []Why{
-	Missing, Ended, Surplus, Outdated, Abandoned, ClaimMissing, ClaimPolicy, Misnamed,
+	Missing, Ended, Surplus, Outdated, Abandoned, ClaimMissing, ClaimPolicy, Misnamed, TornDown, Guarding, LetGo,
 	SetDeleting, AwaitGone, AwaitReady, AwaitAvailable, AwaitLower, ClaimDeleting, ClaimStale, ByHand, Budget, Partitioned,
 	OnHold, StartBudget,
 }

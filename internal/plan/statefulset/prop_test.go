@@ -38,6 +38,9 @@ func drawState(t *rapid.T) State {
 		first := rapid.IntRange(0, 6).Draw(t, "reserved")
 		s.Reserved = options.Ordinals{{First: first, Last: first + rapid.IntRange(0, 2).Draw(t, "more")}}
 	}
+	s.Teardown = rapid.IntRange(0, 3).Draw(t, "teardown") == 0
+	s.Guarded = rapid.IntRange(0, 3).Draw(t, "guarded") == 0
+	s.Orphaning = s.Deleting && rapid.Bool().Draw(t, "orphaning")
 	s.Paused = rapid.IntRange(0, 5).Draw(t, "paused") == 0
 	s.StartLimit = rapid.SampledFrom([]int{0, 0, 1, 2}).Draw(t, "startLimit")
 	claims := rapid.IntRange(0, 2).Draw(t, "claims")
@@ -109,8 +112,20 @@ func TestSafety(t *testing.T) {
 			pod, known := pods[a.Ordinal]
 			key := fmt.Sprint(a.Verb, a.Ordinal, a.Claim)
 			switch {
-			case s.Deleting:
+			case s.Deleting && !s.Guarded:
 				t.Fatalf("a set being deleted does %v", a)
+			case s.Deleting && a.Verb == DeletePod && (!s.Teardown || s.Orphaning || !a.Exact):
+				t.Fatalf("a set whose pods are not its to stop does %v", a)
+			case s.Deleting && a.Verb == DeletePod && higher(s, a.Ordinal):
+				t.Fatalf("%v before a higher one is gone", a)
+			case s.Deleting && a.Verb != DeletePod && a.Verb != UnguardSet:
+				t.Fatalf("a set being deleted does %v", a)
+			case a.Verb == GuardSet || a.Verb == UnguardSet:
+				if a.Ordinal != NoOrdinal || a.Step != 0 {
+					t.Fatalf("%v comes too late", a)
+				}
+				lastStep = 1
+				continue
 			case !known:
 				t.Fatalf("%v is about a pod that is neither wanted nor there", a)
 			case done[key]:
@@ -147,7 +162,7 @@ func TestSafety(t *testing.T) {
 				}
 			}
 		}
-		if !s.Parallel && (s.Strategy != Recreate || !rules.ServeRecreate) {
+		if !s.Deleting && !s.Parallel && (s.Strategy != Recreate || !rules.ServeRecreate) {
 			checkOrder(t, s, p, creates, deletes, s.window(rules))
 		}
 		checkBudget(t, s, p)
@@ -158,6 +173,11 @@ func TestSafety(t *testing.T) {
 			t.Fatal("no explanation")
 		}
 	})
+}
+
+// higher reports whether a pod exists above the ordinal.
+func higher(s State, ordinal int) bool {
+	return slices.ContainsFunc(s.Pods, func(p Pod) bool { return p.Ordinal > ordinal && p.Health != Absent })
 }
 
 // checkOrder: an ordered set has no more than window pods on their way up, starts
@@ -234,7 +254,7 @@ func checkBudget(t *rapid.T, s State, p Plan) {
 func TestLiveness(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s, rules := drawState(t), drawRules(t)
-		s.Deleting, rules.UpdateParallelPods = false, true
+		s.Deleting, s.Orphaning, rules.UpdateParallelPods = false, false, true
 		if s.Strategy == Recreate {
 			rules.ServeRecreate = true
 		}

@@ -38,6 +38,9 @@ type State struct {
 	// StartLimit, when not 0, is how many pods of a Parallel set may be on their
 	// way up at once.
 	StartLimit int
+	// Teardown: the deletion of the set stops its pods in order. Guarded: the set
+	// carries the finalizer that it takes. Orphaning: its pods are to outlive it.
+	Teardown, Guarded, Orphaning bool
 	// Pods holds, by ordinal, every wanted pod (absent ones too) and every
 	// surplus pod that exists.
 	Pods []Pod

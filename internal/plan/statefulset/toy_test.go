@@ -20,6 +20,11 @@ type toy struct {
 func (w *toy) carryOut(p Plan) []string {
 	var done []string
 	for _, a := range p.Actions {
+		if a.Verb == GuardSet || a.Verb == UnguardSet {
+			w.Guarded = a.Verb == GuardSet
+			done = append(done, string(a.Verb))
+			continue
+		}
 		i := slices.IndexFunc(w.Pods, func(p Pod) bool { return p.Ordinal == a.Ordinal })
 		pod := &w.Pods[i]
 		switch a.Verb {

@@ -23,10 +23,16 @@ const (
 	// MaxUnavailableScale, a number or a percentage of replicas, is how many pods
 	// of a Parallel set may be on their way up at once.
 	MaxUnavailableScale = "berth.dev/max-unavailable-scale"
+	// OrderedTeardown, "true", lets the deletion of a set stop its pods one by
+	// one, highest ordinal first.
+	OrderedTeardown = "berth.dev/ordered-teardown"
 	// ProgressDeadlineSeconds is how long a set may stand still before its
 	// condition Progressing is False.
 	ProgressDeadlineSeconds = "berth.dev/progress-deadline-seconds"
 )
+
+// TeardownFinalizer keeps a set until its pods have been stopped in order.
+const TeardownFinalizer = OrderedTeardown
 
 // DefaultProgressDeadline is upstream's for Deployments.
 const DefaultProgressDeadline = 600 * time.Second
@@ -38,6 +44,7 @@ type Options struct {
 	ScaleDownUnready    bool
 	MaxUnavailableScale *intstr.IntOrString // nil: no limit
 	ProgressDeadline    time.Duration
+	OrderedTeardown     bool
 }
 
 // Problem is an annotation whose value cannot be used.
@@ -64,6 +71,7 @@ func Parse(annotations map[string]string) (Options, []Problem) {
 		return err
 	})
 	read(ScaleDownUnready, flag(&o.ScaleDownUnready))
+	read(OrderedTeardown, flag(&o.OrderedTeardown))
 	read(MaxUnavailableScale, func(value string) error {
 		limit := intstr.Parse(value)
 		n, err := intstr.GetScaledValueFromIntOrPercent(&limit, 100, false)
