@@ -2,8 +2,6 @@ package clients
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -85,37 +83,24 @@ func (p *port) try(t *testing.T, args ...string) (string, error) {
 
 // work ends every Job as if its pod had run.
 func (p *port) work(ctx context.Context, w watch.Interface) error {
-	defer w.Stop()
-	for {
-		select {
-		case <-ctx.Done():
+	return alltest.Follow(ctx, w, func(event watch.Event) error {
+		job, isJob := event.Object.(*batchv1.Job)
+		if !isJob || event.Type != watch.Added {
 			return nil
-		case event, ok := <-w.ResultChan():
-			if !ok {
-				if ctx.Err() != nil {
-					return nil
-				}
-				return errors.New("the watch of Jobs ended")
-			}
-			job, isJob := event.Object.(*batchv1.Job)
-			if !isJob || event.Type != watch.Added {
-				continue
-			}
-			job, now := job.DeepCopy(), metav1.Now()
-			p.mu.Lock()
-			p.jobs = append(p.jobs, job.Name)
-			p.mu.Unlock()
-			job.Status.StartTime, job.Status.CompletionTime, job.Status.Succeeded = &now, &now, 1
-			for _, c := range []batchv1.JobConditionType{batchv1.JobSuccessCriteriaMet, batchv1.JobComplete} {
-				job.Status.Conditions = append(job.Status.Conditions, batchv1.JobCondition{
-					Type: c, Status: corev1.ConditionTrue, LastProbeTime: now, LastTransitionTime: now, Reason: batchv1.JobReasonCompletionsReached,
-				})
-			}
-			if _, err := p.Client.BatchV1().Jobs(job.Namespace).UpdateStatus(ctx, job, metav1.UpdateOptions{}); err != nil && !apierrors.IsNotFound(err) && ctx.Err() == nil {
-				return fmt.Errorf("job %s: %w", job.Name, err)
-			}
 		}
-	}
+		job, now := job.DeepCopy(), metav1.Now()
+		p.mu.Lock()
+		p.jobs = append(p.jobs, job.Name)
+		p.mu.Unlock()
+		job.Status.StartTime, job.Status.CompletionTime, job.Status.Succeeded = &now, &now, 1
+		for _, c := range []batchv1.JobConditionType{batchv1.JobSuccessCriteriaMet, batchv1.JobComplete} {
+			job.Status.Conditions = append(job.Status.Conditions, batchv1.JobCondition{
+				Type: c, Status: corev1.ConditionTrue, LastProbeTime: now, LastTransitionTime: now, Reason: batchv1.JobReasonCompletionsReached,
+			})
+		}
+		_, err := p.Client.BatchV1().Jobs(job.Namespace).UpdateStatus(ctx, job, metav1.UpdateOptions{})
+		return err
+	})
 }
 
 // worked returns the jobs since it was last called.

@@ -128,16 +128,9 @@ func (c coast) define(t *testing.T) hook {
 	url := "https://127.0.0.1:" + strconv.Itoa(port) + "/convert"
 	crd.Spec.Conversion.Webhook.ClientConfig = &apiextensionsv1.WebhookClientConfig{URL: &url, CABundle: other.CA.CertPEM}
 	must(t, c.Create(t.Context(), &crd))
-	until(t, "the custom kind", func(ctx context.Context) (bool, error) {
-		if err := c.Get(ctx, client.ObjectKeyFromObject(&crd), &crd); err != nil {
-			return false, err
-		}
-		for _, condition := range crd.Status.Conditions {
-			if condition.Type == apiextensionsv1.Established && condition.Status == apiextensionsv1.ConditionTrue {
-				return true, nil
-			}
-		}
-		return false, nil
+	until(t, "the custom kind in discovery", func(ctx context.Context) (bool, error) { // which follows the condition Established
+		err := c.List(ctx, &HarbourList{})
+		return err == nil, err
 	})
 	return hook{port, pair}
 }

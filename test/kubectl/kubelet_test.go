@@ -2,14 +2,14 @@ package kubectl
 
 import (
 	"context"
-	"errors"
 
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/utils/ptr"
+
+	"berth.dev/berth/internal/controller/all/alltest"
 )
 
 // kubelet runs every pod that has a node, and ends what is being deleted.
@@ -18,27 +18,13 @@ func kubelet(ctx context.Context, client kubernetes.Interface) error {
 	if err != nil {
 		return err
 	}
-	defer w.Stop()
-	for {
-		select {
-		case <-ctx.Done():
+	return alltest.Follow(ctx, w, func(event watch.Event) error {
+		pod, isPod := event.Object.(*corev1.Pod)
+		if !isPod || event.Type == watch.Deleted || pod.Spec.NodeName == "" {
 			return nil
-		case event, ok := <-w.ResultChan():
-			if !ok {
-				if ctx.Err() != nil {
-					return nil
-				}
-				return errors.New("the toy kubelet's watch ended")
-			}
-			pod, isPod := event.Object.(*corev1.Pod)
-			if !isPod || event.Type == watch.Deleted || pod.Spec.NodeName == "" {
-				continue
-			}
-			if err := attend(ctx, client, pod.DeepCopy()); err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) && ctx.Err() == nil {
-				return err
-			}
 		}
-	}
+		return attend(ctx, client, pod.DeepCopy())
+	})
 }
 
 func attend(ctx context.Context, client kubernetes.Interface, pod *corev1.Pod) error {

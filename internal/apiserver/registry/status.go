@@ -48,11 +48,10 @@ func (s statusStrategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set
 	return s.resets(append([]string{"spec"}, s.kind.StatusKeeps...)...)
 }
 
-// Status serves a status subresource on the storage of the main endpoint.
-type Status struct{ store *genericregistry.Store }
+// Status serves a status subresource: a part of the object that has a table too.
+type Status struct{ *Part }
 
 var (
-	_ rest.Getter              = &Status{}
 	_ rest.Patcher             = &Status{}
 	_ rest.ResetFieldsStrategy = &Status{}
 	_ rest.TableConvertor      = &Status{}
@@ -63,30 +62,7 @@ func NewStatus(k api.Kind, main *genericregistry.Store) *Status {
 	store := *main
 	s := statusStrategy{newStrategy(k)}
 	store.UpdateStrategy, store.ResetFieldsStrategy = s, s
-	return &Status{store: &store}
-}
-
-// New implements rest.Storage.
-func (s *Status) New() runtime.Object { return s.store.New() }
-
-// Destroy implements rest.Storage; the storage belongs to the main endpoint.
-func (s *Status) Destroy() {}
-
-// Get implements rest.Getter.
-func (s *Status) Get(ctx context.Context, name string, options *metav1.GetOptions) (runtime.Object, error) {
-	return s.store.Get(ctx, name, options)
-}
-
-// Update implements rest.Updater. It never creates the object.
-func (s *Status) Update(ctx context.Context, name string, info rest.UpdatedObjectInfo,
-	create rest.ValidateObjectFunc, update rest.ValidateObjectUpdateFunc, _ bool, options *metav1.UpdateOptions,
-) (runtime.Object, bool, error) {
-	return s.store.Update(ctx, name, info, create, update, false, options)
-}
-
-// GetResetFields implements rest.ResetFieldsStrategy.
-func (s *Status) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
-	return s.store.GetResetFields()
+	return &Status{&Part{store: &store}}
 }
 
 // ConvertToTable implements rest.TableConvertor.

@@ -39,7 +39,7 @@ func openHarbour(t *testing.T) *harbour {
 	if testing.Short() {
 		t.Skip("starts the API server")
 	}
-	h := &harbour{Cluster: alltest.Start(t, alltest.Options{Without: []string{"node-lifecycle"}}), t: t, ctx: t.Context()}
+	h := &harbour{Cluster: alltest.Start(t, alltest.Options{Without: []string{"node-lifecycle"}, Calm: true}), t: t, ctx: t.Context()}
 	var err error
 	h.any, err = dynamic.NewForConfig(h.Config)
 	must(t, err)

@@ -2,7 +2,6 @@ package all_test
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -24,6 +23,7 @@ import (
 	"berth.dev/berth/internal/apiserver/apitest"
 	"berth.dev/berth/internal/apiserver/secure"
 	"berth.dev/berth/internal/controller/all"
+	"berth.dev/berth/internal/controller/all/alltest"
 	"berth.dev/berth/internal/controller/host"
 	"berth.dev/berth/internal/controller/provisioner"
 	"berth.dev/berth/internal/ipam"
@@ -111,22 +111,13 @@ func (l *live) kubelet(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer w.Stop()
-	for {
-		select {
-		case <-ctx.Done():
+	return alltest.Follow(ctx, w, func(event watch.Event) error {
+		pod, isPod := event.Object.(*corev1.Pod)
+		if !isPod || event.Type == watch.Deleted || pod.Spec.NodeName == "" {
 			return nil
-		case ev, ok := <-w.ResultChan():
-			if !ok {
-				return fmt.Errorf("the toy kubelet's watch ended")
-			}
-			if pod, isPod := ev.Object.(*corev1.Pod); isPod && ev.Type != watch.Deleted && pod.Spec.NodeName != "" {
-				if err := l.sync(ctx, pod); err != nil && ctx.Err() == nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
-					l.t.Errorf("toy kubelet: %v", err)
-				}
-			}
 		}
-	}
+		return l.sync(ctx, pod)
+	})
 }
 
 func (l *live) sync(ctx context.Context, pod *corev1.Pod) error {

@@ -74,13 +74,21 @@ func (r *reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	result, err := r.next.Reconcile(ctx, req)
 	switch {
 	case err == nil:
-	case ctx.Err() != nil, apierrors.IsConflict(err), errors.Is(err, context.Canceled),
-		apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause): // what the loop works for is about to go
+	case pointless(req, err):
+		r.logger.Debug("given up", "key", req.String(), "error", err)
+		return reconcile.Result{}, nil
+	case ctx.Err() != nil, apierrors.IsConflict(err), errors.Is(err, context.Canceled):
 		r.logger.Debug("trying again", "key", req.String(), "error", err)
 	default:
 		r.logger.Warn("failed, trying again", "key", req.String(), "error", err)
 	}
 	return result, err
+}
+
+// pointless says that trying again cannot help: the namespace of the object is
+// being deleted, and with it what the loop works for.
+func pointless(req reconcile.Request, err error) bool {
+	return req.Namespace != "" && apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause)
 }
 
 // source feeds a controller's queue from the shared informers.

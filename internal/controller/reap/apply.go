@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -82,14 +83,28 @@ func (c *collector) apply(ctx context.Context, kind Kind, o client.Object, p pla
 	}
 	if p.Delete != nil {
 		uid := o.GetUID()
-		err := c.env.Write.Delete(ctx, bare(kind, o),
+		err := c.env.Write.Delete(ctx, condemned(kind, o),
 			client.Preconditions{UID: &uid, ResourceVersion: &version}, client.PropagationPolicy(*p.Delete))
 		return wrap("delete", kind, o, err)
 	}
 	return nil
 }
 
-// bare is an object of the kind with only what a delete needs.
+// condemned is what is asked to be deleted. The client reads the answer as an
+// object of the kind, which it can only where it knows the kind's type.
+func condemned(kind Kind, o client.Object) client.Object {
+	out := bare(kind, o)
+	if _, partial := out.(*metav1.PartialObjectMetadata); !partial {
+		return out
+	}
+	shapeless := &unstructured.Unstructured{}
+	shapeless.SetGroupVersionKind(kind.GVK)
+	shapeless.SetNamespace(o.GetNamespace())
+	shapeless.SetName(o.GetName())
+	return shapeless
+}
+
+// bare is an object of the kind with only what a write needs.
 func bare(kind Kind, o client.Object) client.Object {
 	out := kind.New()
 	out.SetNamespace(o.GetNamespace())

@@ -32,7 +32,7 @@ type Kind struct {
 	// typed object where another loop watches it, else metadata only.
 	New     func() client.Object
 	NewList func() client.ObjectList
-	// synced is nil for kinds that were in the cache before the loop began.
+	// synced is nil for built-in kinds, which were in the cache before the loop began.
 	synced func() bool
 }
 

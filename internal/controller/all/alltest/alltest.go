@@ -3,7 +3,9 @@
 package alltest
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -12,6 +14,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/watch"
 
 	"berth.dev/berth/internal/apiserver"
 	"berth.dev/berth/internal/apiserver/apitest"
@@ -29,6 +34,8 @@ const readyWithin = 30 * time.Second
 type Options struct {
 	// Without names loops that are not started.
 	Without []string
+	// Calm fails the test when a loop warns that something failed.
+	Calm bool
 	// Tune changes the API server's configuration.
 	Tune func(*apiserver.Config)
 }
@@ -73,7 +80,7 @@ func Start(t testing.TB, o Options) *Cluster {
 	}
 	ready := make(chan struct{})
 	Run(t, func(ctx context.Context) error {
-		logger := slog.New(slog.NewTextHandler(logs{t}, &slog.HandlerOptions{Level: slog.LevelDebug}))
+		logger := slog.New(slog.NewTextHandler(logs{t, o.Calm}, &slog.HandlerOptions{Level: slog.LevelDebug}))
 		return host.New(host.Config{RESTConfig: env.As, Logger: logger}, kept...).Run(ctx, func() { close(ready) })
 	})
 	select {
@@ -103,10 +110,39 @@ func Run(t testing.TB, f func(context.Context) error) {
 	})
 }
 
+// Follow calls each for the events of w until ctx ends. What each returns ends
+// it too, unless it says that the object has changed or gone: another event
+// tells of that.
+func Follow(ctx context.Context, w watch.Interface, each func(watch.Event) error) error {
+	defer w.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case event, ok := <-w.ResultChan():
+			if ctx.Err() != nil {
+				return nil
+			}
+			if !ok {
+				return errors.New("the watch ended")
+			}
+			if err := each(event); err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) && ctx.Err() == nil {
+				return err
+			}
+		}
+	}
+}
+
 // logs shows what the loops say with the test.
-type logs struct{ t testing.TB }
+type logs struct {
+	t    testing.TB
+	calm bool
+}
 
 func (w logs) Write(p []byte) (int, error) {
+	if w.calm && bytes.Contains(p, []byte("level=WARN")) {
+		w.t.Error("a loop is not calm")
+	}
 	w.t.Log(strings.TrimSpace(string(p)))
 	return len(p), nil
 }
