@@ -1,21 +1,8 @@
 // Package kubectl holds scripted conversations between the stock kubectl and
 // Berth's API server: what a user types, and exactly what is answered.
 //
-// A conversation is the text of testdata/NAME.txtar up to its files:
-//
-//	# What is shown, and why.
-//	$ kubectl get configmap c -o name
-//	configmap/c
-//
-//	$ kubectl get configmap d
-//	Error from server (NotFound): configmaps "d" not found
-//	[exit 1]
-//
-// Lines after "$ " go to sh in a directory of the conversation's own that holds
-// the archive's files; a backslash at the end continues the line. Both streams
-// are compared with what follows, after ages, UIDs and the like were replaced
-// (see normal_test.go; a line "% REGEXP => TEXT" adds a rule). The current
-// namespace has the name of the conversation. All share one server.
+// They are in testdata/NAME.txtar; package conversation says how they read. The
+// current namespace has the name of the conversation. All share one server.
 //
 // go test ./test/kubectl -update writes what was answered; read the difference.
 package kubectl

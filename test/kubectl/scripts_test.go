@@ -2,8 +2,6 @@ package kubectl
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -19,12 +16,10 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"berth.dev/berth/internal/controller/all/alltest"
+	"berth.dev/berth/test/conversation"
 )
 
-const (
-	commandWithin = time.Minute
-	accountWithin = 30 * time.Second
-)
+const accountWithin = 30 * time.Second
 
 // stage is what all conversations share.
 type stage struct {
@@ -43,11 +38,11 @@ func TestConversations(t *testing.T) {
 	}
 	t.Run("all", func(t *testing.T) {
 		for _, path := range paths {
-			c, err := read(path)
+			c, err := conversation.Read(path)
 			if err != nil {
 				t.Fatal(err)
 			}
-			t.Run(c.name, func(t *testing.T) {
+			t.Run(c.Name, func(t *testing.T) {
 				t.Parallel()
 				s.hold(t, c)
 			})
@@ -76,64 +71,34 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// hold has the conversation and compares, or notes down, the answers.
-func (s *stage) hold(t *testing.T, c *conversation) {
+// hold has the conversation in a namespace of its own.
+func (s *stage) hold(t *testing.T, c *conversation.Conversation) {
 	work, home := t.TempDir(), t.TempDir()
-	must(t, c.files(work))
-	s.namespace(t, c.name)
+	must(t, c.Files(work))
+	s.namespace(t, c.Name)
 	text, err := s.Kubeconfig().Encode()
 	must(t, err)
 	config, err := clientcmd.Load(text)
 	must(t, err)
 	for _, each := range config.Contexts {
-		each.Namespace = c.name
+		each.Namespace = c.Name
 	}
 	must(t, clientcmd.WriteToFile(*config, filepath.Join(home, ".kube", "config")))
 	env := append(os.Environ(), "HOME="+home, "PATH="+s.bin+":"+os.Getenv("PATH"), "KUBECONFIG=", "TERM=dumb", "LC_ALL=C",
-		"TZ=UTC", "NS="+c.name, "SERVER="+config.Clusters["berth"].Server, "EDITOR=", "KUBE_EDITOR=", "VISUAL=")
-	hidden := strings.NewReplacer(work, "$WORK", home, "$HOME", config.Clusters["berth"].Server, "https://server",
-		strings.TrimPrefix(config.Clusters["berth"].Server, "https://"), "server")
+		"TZ=UTC", "NS="+c.Name, "SERVER="+config.Clusters["berth"].Server, "EDITOR=", "KUBE_EDITOR=", "VISUAL=")
 
-	changed := false
-	for i := range c.turns {
-		turn := &c.turns[i]
-		out, err := run(t.Context(), work, env, turn.command)
-		must(t, err)
-		got := strings.TrimRight(normal(hidden.Replace(out), c.rules), "\n")
-		if got == turn.answer {
-			continue
-		}
-		if *update {
-			turn.answer, changed = got, true
-			continue
-		}
-		t.Fatalf("%s:%d: $ %s\n%s", c.path, turn.line, turn.command,
-			cmp.Diff(strings.Split(turn.answer, "\n"), strings.Split(got, "\n")))
-	}
-	if changed {
-		must(t, c.write())
-	}
-}
-
-// run gives one line to the shell and returns what it wrote to both streams.
-func run(ctx context.Context, dir string, env []string, line string) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, commandWithin)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, "sh", "-c", line)
-	cmd.Dir, cmd.Env, cmd.WaitDelay = dir, env, time.Second
-	out, err := cmd.CombinedOutput()
-	text := string(out)
-	var exit *exec.ExitError
-	switch {
-	case ctx.Err() != nil:
-		return "", fmt.Errorf("not done within %s: %s\n%s", commandWithin, line, text)
-	case errors.As(err, &exit):
-		if text != "" && !strings.HasSuffix(text, "\n") {
-			text += "\n"
-		}
-		return text + fmt.Sprintf("[exit %d]\n", exit.ExitCode()), nil
-	}
-	return text, err
+	c.Hold(t, conversation.Partner{
+		Shell: func(ctx context.Context, line string) *exec.Cmd {
+			cmd := exec.CommandContext(ctx, "sh", "-c", line)
+			cmd.Dir, cmd.Env = work, env
+			return cmd
+		},
+		Hidden: []string{
+			work, "$WORK", home, "$HOME", config.Clusters["berth"].Server, "https://server",
+			strings.TrimPrefix(config.Clusters["berth"].Server, "https://"), "server",
+		},
+		Update: *update,
+	})
 }
 
 // namespace makes one and waits for what the loops put into it.

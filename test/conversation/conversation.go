@@ -1,4 +1,21 @@
-package kubectl
+// Package conversation reads and holds scripted conversations with a cluster:
+// what a user types, and exactly what is answered.
+//
+// A conversation is the text of NAME.txtar up to its files:
+//
+//	# What is shown, and why.
+//	$ kubectl get configmap c -o name
+//	configmap/c
+//
+//	$ kubectl get configmap d
+//	Error from server (NotFound): configmaps "d" not found
+//	[exit 1]
+//
+// Lines after "$ " go to a shell in a directory of the conversation's own that
+// holds the archive's files; a backslash at the end continues the line. Both
+// streams are compared with what follows, after ages, UIDs and the like were
+// replaced (see normal.go; a line "% REGEXP => TEXT" adds a rule).
+package conversation
 
 import (
 	"fmt"
@@ -10,12 +27,15 @@ import (
 	"golang.org/x/tools/txtar"
 )
 
-// conversation is one parsed script.
-type conversation struct {
-	path, name string
-	archive    *txtar.Archive
-	rules      []rule
-	turns      []turn
+// Conversation is one parsed script.
+type Conversation struct {
+	// Name is the file's, without its ending.
+	Name string
+
+	path    string
+	archive *txtar.Archive
+	rules   []rule
+	turns   []turn
 }
 
 // turn is one command with what is answered; text before the first command and
@@ -27,12 +47,13 @@ type turn struct {
 	line    int
 }
 
-func read(path string) (*conversation, error) {
+// Read parses the script in a file.
+func Read(path string) (*Conversation, error) {
 	archive, err := txtar.ParseFile(path)
 	if err != nil {
 		return nil, err
 	}
-	c := &conversation{path: path, name: strings.TrimSuffix(filepath.Base(path), ".txtar"), archive: archive}
+	c := &Conversation{path: path, Name: strings.TrimSuffix(filepath.Base(path), ".txtar"), archive: archive}
 	lines := strings.Split(strings.TrimRight(string(archive.Comment), "\n"), "\n")
 	var before []string
 	for i := 0; i < len(lines); {
@@ -74,7 +95,7 @@ func read(path string) (*conversation, error) {
 }
 
 // write puts the answers into the file.
-func (c *conversation) write() error {
+func (c *Conversation) write() error {
 	var b strings.Builder
 	for i, t := range c.turns {
 		if i > 0 && t.before == "" {
@@ -97,8 +118,8 @@ func (c *conversation) write() error {
 	return os.WriteFile(c.path, txtar.Format(c.archive), 0o644)
 }
 
-// files writes the archive's files into a directory; scripts can be run.
-func (c *conversation) files(dir string) error {
+// Files writes the archive's files into a directory; scripts can be run.
+func (c *Conversation) Files(dir string) error {
 	for _, f := range c.archive.Files {
 		name := filepath.Join(dir, f.Name)
 		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {

@@ -1,0 +1,17 @@
+package conversation
+
+import "testing"
+
+func TestNormal(t *testing.T) {
+	for from, want := range map[string]string{
+		"NAME   AGE   LABELS\nc      5s    a=b\nd      12s   <none>": "NAME   AGE   LABELS\nc      <t>   a=b\nd      <t>   <none>",
+		"NAME   AGE\nc      0s": "NAME   AGE\nc      <t>",
+		"uid: 0b8e8f53-8f6a-4a5e-b3a5-3d2d8f3f0f0e at 2026-11-21T12:00:00Z": "uid: <uid> at <time>",
+		`resourceVersion: "12"`:                `resourceVersion: "<version>"`,
+		"LAST SEEN   TYPE\n3s          Normal": "LAST SEEN   TYPE\n<t>         Normal",
+	} {
+		if got := normal(from, nil); got != want {
+			t.Errorf("%q became %q, want %q", from, got, want)
+		}
+	}
+}
