@@ -7,6 +7,7 @@ import (
 	"reflect"
 
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -21,6 +22,7 @@ import (
 // writer is the write half of the simulated API for one client. before and
 // after run around each write; either may fail it or end the process.
 type writer struct {
+	sim    *Sim
 	store  *store
 	before func(verb string, obj client.Object) error
 	after  func(verb string, obj client.Object) error
@@ -184,6 +186,11 @@ func (r *subResource) Get(context.Context, client.Object, client.Object, ...clie
 }
 
 func (r *subResource) Create(_ context.Context, obj, sub client.Object, _ ...client.SubResourceCreateOption) error {
+	if eviction, ok := sub.(*policyv1.Eviction); ok && r.name == "eviction" {
+		return r.writer.do("evict", obj, func(gvk schema.GroupVersionKind) (client.Object, error) {
+			return nil, r.writer.store.evict(r.writer.sim, gvk, client.ObjectKeyFromObject(obj), eviction.DeleteOptions.Preconditions.UID)
+		})
+	}
 	binding, ok := sub.(*corev1.Binding)
 	if r.name != "binding" || !ok {
 		return fmt.Errorf("the simulated API does not create subresource %s", r.name)

@@ -54,6 +54,9 @@ func history(t *testing.T, seed uint64) *sim.Sim {
 		set.Spec.MinReadySeconds = 5
 	}
 	s.Create(set)
+	if r.IntN(3) == 0 {
+		s.Create(budget(1))
+	}
 	for range 1 + r.IntN(8) {
 		if err := s.Run(r.IntN(120)); err != nil {
 			t.Fatal(err)
@@ -106,7 +109,7 @@ func edit(t *testing.T, s *sim.Sim, r *rand.Rand) {
 			set.Annotations[name] = values[r.IntN(len(values))]
 		})
 	}
-	switch r.IntN(16) {
+	switch r.IntN(17) {
 	case 0, 1:
 		change(func(set *appsv1.StatefulSet) { set.Spec.Replicas = ptr.To(int32(r.IntN(6))) })
 	case 2, 3:
@@ -161,6 +164,8 @@ func edit(t *testing.T, s *sim.Sim, r *rand.Rand) {
 		annotate(options.Paused, "true", "false")
 	case 13:
 		annotate(options.MaxUnavailableScale, "1", "50%", "3")
+	case 16:
+		annotate(options.RespectPDB, "true", "true", "false")
 	case 14:
 		annotate(options.OrderedTeardown, "true", "true", "false")
 	case 15: // the set is deleted and made anew, now and then over orphans
@@ -199,7 +204,10 @@ func mend(t *testing.T, s *sim.Sim) {
 	}
 	set = set.DeepCopy()
 	set.Spec.Template.Spec.Containers[0].Image = "good:9"
-	set.Annotations = map[string]string{options.ScaleDownUnready: "true", options.ReserveOrdinals: set.Annotations[options.ReserveOrdinals]} // upstream's halt is no way to end
+	set.Annotations = map[string]string{options.ScaleDownUnready: "true", options.ReserveOrdinals: set.Annotations[options.ReserveOrdinals], options.RespectPDB: set.Annotations[options.RespectPDB]} // upstream's halt is no way to end
+	if *set.Spec.Replicas < 2 { // what a budget never lets go is no way to end either
+		delete(set.Annotations, options.RespectPDB)
+	}
 	if rolling := set.Spec.UpdateStrategy.RollingUpdate; rolling != nil {
 		rolling.Partition = ptr.To(int32(0)) // what is kept at a bad revision stays bad
 	}

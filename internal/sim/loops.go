@@ -98,7 +98,7 @@ func (s *Sim) env(l loop.Loop) loop.Env {
 		Cache:    s.cached(s.handOut),
 		Horizon:  horizon{s},
 		Live:     s.live(),
-		Write:    &writer{store: s.store, before: s.beforeWrite(l.Name), after: s.afterWrite},
+		Write:    &writer{sim: s, store: s.store, before: s.beforeWrite(l.Name), after: s.afterWrite},
 		Events:   recorder{s, l.Name},
 		Clock:    s.clock,
 		Parallel: 1,
@@ -139,7 +139,7 @@ func (s *Sim) beforeWrite(name string) func(string, client.Object) error {
 }
 
 func (s *Sim) afterWrite(verb string, obj client.Object) error {
-	if verb == "delete" {
+	if verb == "delete" || verb == "evict" {
 		s.deleted[client.ObjectKeyFromObject(obj)] = obj.GetUID() // names of other kinds do no harm
 	}
 	if chance(s.rand, s.faults.Crash) {

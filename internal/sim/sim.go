@@ -114,7 +114,7 @@ func (s *Sim) log(format string, args ...any) {
 
 // API returns the cluster as a user sees it: reads are live, writes are certain.
 func (s *Sim) API() API {
-	return API{Reader: s.live(), Writer: &writer{store: s.store, before: func(verb string, obj client.Object) error {
+	return API{Reader: s.live(), Writer: &writer{sim: s, store: s.store, before: func(verb string, obj client.Object) error {
 		s.log("user: %s %T %s/%s", verb, obj, obj.GetNamespace(), obj.GetName())
 		return nil
 	}}}

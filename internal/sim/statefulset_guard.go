@@ -41,6 +41,12 @@ func (s *Sim) guard(loopName, verb string, obj client.Object) error {
 	case "create":
 		return s.guardCreate(set, ordinal)
 	case "delete":
+		if asked, _ := options.Parse(set.Annotations); asked.RespectPDB && set.DeletionTimestamp == nil &&
+			slices.Contains(wantedBy(set), ordinal) && s.servesInCache(set, ordinal) {
+			return fmt.Errorf("pod %d works and is deleted without asking its budgets", ordinal)
+		}
+		return s.guardDelete(set, ordinal, pod)
+	case "evict":
 		return s.guardDelete(set, ordinal, pod)
 	}
 	return nil
@@ -105,6 +111,11 @@ func (s *Sim) guardDelete(set *appsv1.StatefulSet, ordinal int, pod *corev1.Pod)
 		}
 	}
 	return nil
+}
+
+func (s *Sim) servesInCache(set *appsv1.StatefulSet, ordinal int) bool {
+	cached, _ := s.slot(set, ordinal)
+	return healthy(cached)
 }
 
 // guardTeardown: a set that is being deleted stops pods only when it was asked

@@ -82,6 +82,7 @@ func (s *Sim) moves() []move {
 		}
 	}
 	all = append(all, s.nodeMoves()...)
+	all = append(all, s.disruptionMoves()...)
 	if !s.config.NoToyCollector {
 		all = append(all, s.collectorMoves()...)
 	}

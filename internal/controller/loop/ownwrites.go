@@ -156,6 +156,35 @@ func (w ownWriter) Status() client.SubResourceWriter {
 	return ownStatus{SubResourceWriter: w.Writer.Status(), own: w.own, key: w.key}
 }
 
+// SubResource remembers an eviction as the delete that it is.
+func (w ownWriter) SubResource(name string) client.SubResourceClient {
+	return ownSubResource{SubResourceClient: w.Writer.SubResource(name), own: w.own, key: w.key, name: name}
+}
+
+// ownSubResource does the same for other subresources.
+type ownSubResource struct {
+	client.SubResourceClient
+	own  *OwnWrites
+	key  types.NamespacedName
+	name string
+}
+
+func (w ownSubResource) Create(ctx context.Context, obj, sub client.Object, opts ...client.SubResourceCreateOption) error {
+	err := w.SubResourceClient.Create(ctx, obj, sub, opts...)
+	if w.name == "eviction" {
+		return w.own.deleted(w.key, obj, err)
+	}
+	return err
+}
+
+func (w ownSubResource) Update(ctx context.Context, obj client.Object, opts ...client.SubResourceUpdateOption) error {
+	return w.own.wrote(w.key, obj, w.SubResourceClient.Update(ctx, obj, opts...))
+}
+
+func (w ownSubResource) Patch(ctx context.Context, obj client.Object, patch client.Patch, opts ...client.SubResourcePatchOption) error {
+	return w.own.wrote(w.key, obj, w.SubResourceClient.Patch(ctx, obj, patch, opts...))
+}
+
 // ownStatus does the same for the status subresource.
 type ownStatus struct {
 	client.SubResourceWriter

@@ -118,6 +118,9 @@ func (s *pass) createPod(ctx context.Context, a plan.Action) error {
 func (s *pass) deletePod(ctx context.Context, a plan.Action) error {
 	pod := &corev1.Pod{}
 	pod.Namespace, pod.Name, pod.UID = s.set.Namespace, plan.PodName(s.set.Name, a.Ordinal), a.UID
+	if a.Evict {
+		return s.evictPod(ctx, pod)
+	}
 	only := client.Preconditions{UID: &a.UID}
 	if seen := s.pod(a.Ordinal); a.Exact && seen != nil {
 		only.ResourceVersion = &seen.ResourceVersion

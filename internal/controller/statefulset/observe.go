@@ -10,6 +10,7 @@ import (
 
 	"berth.dev/berth/internal/controller/loop"
 	plan "berth.dev/berth/internal/plan/statefulset"
+	"berth.dev/berth/internal/plan/statefulset/options"
 )
 
 // pass is what one reconcile of one set has gathered so far.
@@ -30,16 +31,24 @@ type pass struct {
 	adoptable *error // the answer of the live check, once asked
 }
 
+// asksFor is what the set's annotations say.
+func asksFor(set *appsv1.StatefulSet) options.Options {
+	asked, _ := options.Parse(set.Annotations)
+	return asked
+}
+
 // facts are what was gathered.
-func (s *pass) facts(ctx context.Context) plan.Facts {
+func (s *pass) facts(ctx context.Context) (plan.Facts, error) {
+	budgets, err := s.budgets(ctx)
 	return plan.Facts{
+		Budgets: budgets,
 		Set:     s.set,
 		Pods:    s.pods,
 		Current: s.current.Name,
 		Update:  s.update.Name,
 		Now:     s.env.Clock.Now(),
 		Claim:   func(name string) *corev1.PersistentVolumeClaim { return s.claim(ctx, name) },
-	}
+	}, err
 }
 
 // claim returns a claim from the cache, nil when there is none.

@@ -83,7 +83,10 @@ func (s *pass) run(ctx context.Context) (reconcile.Result, error) {
 	if err := s.settleRevisions(ctx); err != nil {
 		return reconcile.Result{}, err
 	}
-	facts := s.facts(ctx)
+	facts, err := s.facts(ctx)
+	if err != nil {
+		return reconcile.Result{}, err
+	}
 	s.state = plan.Observe(facts)
 	decided := plan.Decide(s.state, s.rules)
 	status := plan.Status(s.state, decided, s.set, s.collisions, s.rules)
@@ -103,6 +106,9 @@ func (s *pass) run(ctx context.Context) (reconcile.Result, error) {
 		}
 	}
 	errs := []error{s.apply(ctx, decided)}
+	if errors.Is(errs[0], errRefused) {
+		errs = nil
+	}
 	if !early {
 		errs = append(errs, s.writeStatus(ctx, status))
 	}

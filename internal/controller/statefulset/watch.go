@@ -6,6 +6,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -24,6 +25,7 @@ func indexes() []loop.Index {
 		loop.ByOwner(&corev1.Pod{}),
 		loop.ByOwner(&appsv1.ControllerRevision{}),
 		{Kind: &appsv1.StatefulSet{}, Field: claimPrefix, Keys: claimPrefixes},
+		{Kind: &appsv1.StatefulSet{}, Field: looksAt, Keys: lookedAt},
 	}
 }
 
@@ -51,6 +53,7 @@ func watches() []loop.Watch {
 			})
 		}},
 		{Kind: &corev1.PersistentVolumeClaim{}, Map: setsOfClaim},
+		{Kind: &policyv1.PodDisruptionBudget{}, Map: setsLookingAt(func(client.Object) string { return budgets })},
 	}
 }
 
@@ -95,6 +98,40 @@ func owners(ev loop.Event, byName func(string) string) []reconcile.Request {
 		all = append(all, request(obj, name)...)
 	}
 	return all
+}
+
+// looksAt indexes sets by what else their annotations make them look at.
+const (
+	looksAt = "metadata.annotations.looksAt"
+	budgets = "budgets"
+)
+
+func lookedAt(obj client.Object) []string {
+	set, ok := obj.(*appsv1.StatefulSet)
+	if !ok {
+		return nil
+	}
+	var all []string
+	if asksFor(set).RespectPDB {
+		all = append(all, budgets)
+	}
+	return all
+}
+
+// setsLookingAt wakes the sets of a namespace that look at an object.
+func setsLookingAt(what func(client.Object) string) func(context.Context, client.Reader, loop.Event) []reconcile.Request {
+	return func(ctx context.Context, read client.Reader, ev loop.Event) []reconcile.Request {
+		obj := ev.Object()
+		var sets appsv1.StatefulSetList
+		if err := read.List(ctx, &sets, client.InNamespace(obj.GetNamespace()), client.MatchingFields{looksAt: what(obj)}); err != nil {
+			return nil
+		}
+		var all []reconcile.Request
+		for i := range sets.Items {
+			all = append(all, request(&sets.Items[i], sets.Items[i].Name)...)
+		}
+		return all
+	}
 }
 
 // setsOfClaim wakes the sets that a claim may belong to, when it comes, goes or

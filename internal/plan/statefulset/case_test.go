@@ -152,6 +152,13 @@ func (w *toy) set(t *testing.T, args map[string]string) {
 			w.HasRolling = value != "no"
 		case "scaleDownUnready":
 			w.ScaleDownUnready = true
+		case "pdb": // pdb=ALLOWED:ORDINAL,ORDINAL
+			allowed, covers, _ := strings.Cut(value, ":")
+			b := DisruptionBudget{Name: "guard", Allowed: number(allowed), FreeUnready: true}
+			for _, o := range strings.Split(covers, ",") {
+				b.Covers = append(b.Covers, number(o))
+			}
+			w.RespectBudgets, w.Budgets = true, []DisruptionBudget{b}
 		case "teardown":
 			w.Teardown = value != "no"
 		case "guarded":
@@ -276,6 +283,9 @@ func describe(s State, p Plan) string {
 		}
 		if a.Revision != "" {
 			fmt.Fprintf(&out, " revision %s", a.Revision)
+		}
+		if a.Evict {
+			out.WriteString(" if budgets agree")
 		}
 		fmt.Fprintf(&out, " (%s)\n", a.Why)
 	}

@@ -111,6 +111,8 @@ func (s State) sayHold(h Hold) string {
 		return fmt.Sprintf("pods below %s keep their revision (partition %d)", PodName(s.Name, s.Reserved.Skip(s.Start, s.Partition)), s.Partition)
 	case OnHold:
 		return fmt.Sprintf("the rollout to revision %s is paused; to go on, remove the annotation %s", s.Update, options.Paused)
+	case Protected:
+		return fmt.Sprintf("waiting to replace %s: PodDisruptionBudget %s lets no pod go now (annotation %s)", pod, h.Budget, options.RespectPDB)
 	case StartBudget:
 		return fmt.Sprintf("waiting: no more than %d pods may be on their way up at once (annotation %s)", s.StartLimit, options.MaxUnavailableScale)
 	}

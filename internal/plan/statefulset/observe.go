@@ -7,6 +7,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/utils/ptr"
@@ -24,6 +25,8 @@ type Facts struct {
 	// Current and Update name the revisions.
 	Current, Update string
 	Now             time.Time
+	// Budgets are the PodDisruptionBudgets of the namespace, when they are asked for.
+	Budgets []*policyv1.PodDisruptionBudget
 }
 
 // Observe reads the state from the objects.
@@ -63,6 +66,9 @@ func Observe(f Facts) State {
 		}
 	}
 	s.Pods = observePods(f, s)
+	if s.RespectBudgets = asked.RespectPDB; s.RespectBudgets {
+		s.Budgets = observeBudgets(f)
+	}
 	return s
 }
 

@@ -34,6 +34,8 @@ type Action struct {
 	Owner Owner
 	// Exact: the pod must not have changed since it was seen.
 	Exact bool
+	// Evict: the pod goes only if every PodDisruptionBudget agrees at that moment.
+	Evict bool
 }
 
 // Verb is what an action does.
@@ -65,7 +67,9 @@ type Hold struct {
 	// Ordinal is the pod waited for; NoOrdinal for the set as a whole.
 	Ordinal int
 	Claim   string
-	Why     Why
+	// Budget is the PodDisruptionBudget that stands in the way.
+	Budget string
+	Why    Why
 	// Detail is what is known about the pod in a user's words.
 	Detail string
 	// Left is how long it will take when only time is missing.
@@ -106,6 +110,7 @@ const (
 	Budget         Why = "Budget"         // maxUnavailable is used up
 	Partitioned    Why = "Partitioned"    // the rest is below the partition
 	OnHold         Why = "OnHold"         // the rollout is paused
+	Protected      Why = "Protected"      // a PodDisruptionBudget does not let the pod go
 	StartBudget    Why = "StartBudget"    // as many pods are on their way up as may be
 )
 
@@ -113,7 +118,7 @@ const (
 var Whys = []Why{
 	Missing, Ended, Surplus, Outdated, Abandoned, ClaimMissing, ClaimPolicy, Misnamed, TornDown, Guarding, LetGo,
 	SetDeleting, AwaitGone, AwaitReady, AwaitAvailable, AwaitLower, ClaimDeleting, ClaimStale, ByHand, Budget, Partitioned,
-	OnHold, StartBudget,
+	OnHold, StartBudget, Protected,
 }
 
 func (p *Plan) do(a Action) {

@@ -43,6 +43,13 @@ func drawState(t *rapid.T) State {
 	s.Orphaning = s.Deleting && rapid.Bool().Draw(t, "orphaning")
 	s.Paused = rapid.IntRange(0, 5).Draw(t, "paused") == 0
 	s.StartLimit = rapid.SampledFrom([]int{0, 0, 1, 2}).Draw(t, "startLimit")
+	if s.RespectBudgets = rapid.IntRange(0, 2).Draw(t, "respectBudgets") == 0; s.RespectBudgets {
+		for i := range rapid.IntRange(0, 2).Draw(t, "budgets") {
+			b := DisruptionBudget{Name: fmt.Sprint("pdb", i), Allowed: rapid.IntRange(0, 2).Draw(t, "allowed"), FreeUnready: rapid.Bool().Draw(t, "freeUnready")}
+			b.Covers = slices.Sorted(slices.Values(rapid.SliceOfNDistinct(rapid.IntRange(0, 9), 1, 6, rapid.ID).Draw(t, "covers")))
+			s.Budgets = append(s.Budgets, b)
+		}
+	}
 	claims := rapid.IntRange(0, 2).Draw(t, "claims")
 	for o := range s.end() + 3 {
 		pod := drawPod(t, s, o, claims)
@@ -166,6 +173,7 @@ func TestSafety(t *testing.T) {
 			checkOrder(t, s, p, creates, deletes, s.window(rules))
 		}
 		checkBudget(t, s, p)
+		checkDisruptions(t, s, p)
 		if again := Decide(s, rules); !reflect.DeepEqual(p, again) {
 			t.Fatalf("the same state gives another plan:\n%v\n%v", p, again)
 		}
@@ -250,6 +258,26 @@ func checkBudget(t *rapid.T, s State, p Plan) {
 	}
 }
 
+// checkDisruptions: a rollout takes no more pods than each PodDisruptionBudget lets go.
+func checkDisruptions(t *rapid.T, s State, p Plan) {
+	for _, b := range s.Budgets {
+		gone := 0
+		for _, a := range p.Actions {
+			if pod := s.at(a.Ordinal); a.Verb == DeletePod && a.Why == Outdated && slices.Contains(b.Covers, a.Ordinal) && s.Strategy == RollingUpdate {
+				if !a.Evict {
+					t.Fatalf("%v does not ask the budgets", a)
+				}
+				if pod.Health >= Ready {
+					gone++
+				}
+			}
+		}
+		if gone > b.Allowed {
+			t.Fatalf("%d pods taken, %s lets %d go: %v", gone, b.Name, b.Allowed, p.Actions)
+		}
+	}
+}
+
 // When pods do what they are told, every set comes to rest as wanted.
 func TestLiveness(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
@@ -266,7 +294,7 @@ func TestLiveness(t *testing.T) {
 		if !rested {
 			t.Fatalf("never rests: %v", trace)
 		}
-		if trapped(w.State, rules) {
+		if trapped(w.State, rules) || protected(w.State, rules) {
 			return
 		}
 		for _, pod := range w.Pods {
@@ -291,6 +319,11 @@ func TestLiveness(t *testing.T) {
 func trapped(s State, rules Rules) bool {
 	holds := Decide(s, rules).Holds
 	return len(holds) > 0 && holds[0].Why == AwaitLower
+}
+
+// protected: budgets that never let go hold a rollout for ever.
+func protected(s State, rules Rules) bool {
+	return slices.ContainsFunc(Decide(s, rules).Holds, func(h Hold) bool { return h.Why == Protected })
 }
 
 // A set that is stuck on a bad revision comes back when its template is good.

@@ -37,11 +37,11 @@ func (p *Plan) roll(s State, slots []Pod) {
 		p.holdSet(Budget)
 		return
 	}
-	from := min(s.Partition, len(slots))
+	from, allowed := min(s.Partition, len(slots)), s.allowance()
 	if s.Parallel { // what is broken already costs nothing
 		for i := len(slots) - 1; i >= from; i-- {
 			if pod := slots[i]; pod.replaceable(s) && pod.unavailable() {
-				p.replace(pod, Outdated)
+				p.disrupt(s, pod, allowed)
 			}
 		}
 	}
@@ -55,8 +55,11 @@ func (p *Plan) roll(s State, slots []Pod) {
 			left++
 			continue
 		}
-		budget--
-		p.replace(pod, Outdated)
+		if p.disrupt(s, pod, allowed) {
+			budget--
+		} else if !s.Parallel {
+			break // lower pods wait for their turn
+		}
 	}
 	switch {
 	case left > 0:
@@ -69,6 +72,16 @@ func (p *Plan) roll(s State, slots []Pod) {
 // unrolled reports whether a rollout would have something to do.
 func (s State) unrolled(slots []Pod) bool {
 	return outdated(s, slots[min(s.Partition, len(slots)):]) > 0
+}
+
+// disrupt replaces an outdated pod if every PodDisruptionBudget lets it go.
+func (p *Plan) disrupt(s State, pod Pod, allowed *allowance) bool {
+	if refused := allowed.take(pod); refused != "" {
+		p.Holds = append(p.Holds, Hold{Ordinal: pod.Ordinal, Why: Protected, Budget: refused})
+		return false
+	}
+	p.do(Action{Verb: DeletePod, Ordinal: pod.Ordinal, UID: pod.UID, Why: Outdated, Evict: s.RespectBudgets})
+	return true
 }
 
 // replace deletes a pod; it is created anew once it is gone.

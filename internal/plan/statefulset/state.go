@@ -41,6 +41,9 @@ type State struct {
 	// Teardown: the deletion of the set stops its pods in order. Guarded: the set
 	// carries the finalizer that it takes. Orphaning: its pods are to outlive it.
 	Teardown, Guarded, Orphaning bool
+	// RespectBudgets: a rollout takes no pod that one of Budgets would refuse.
+	RespectBudgets bool
+	Budgets        []DisruptionBudget
 	// Pods holds, by ordinal, every wanted pod (absent ones too) and every
 	// surplus pod that exists.
 	Pods []Pod

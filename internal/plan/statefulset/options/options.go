@@ -26,6 +26,9 @@ const (
 	// OrderedTeardown, "true", lets the deletion of a set stop its pods one by
 	// one, highest ordinal first.
 	OrderedTeardown = "berth.dev/ordered-teardown"
+	// RespectPDB, "true", lets a rollout take only pods that every
+	// PodDisruptionBudget lets go.
+	RespectPDB = "berth.dev/respect-pdb"
 	// ProgressDeadlineSeconds is how long a set may stand still before its
 	// condition Progressing is False.
 	ProgressDeadlineSeconds = "berth.dev/progress-deadline-seconds"
@@ -45,6 +48,7 @@ type Options struct {
 	MaxUnavailableScale *intstr.IntOrString // nil: no limit
 	ProgressDeadline    time.Duration
 	OrderedTeardown     bool
+	RespectPDB          bool
 }
 
 // Problem is an annotation whose value cannot be used.
@@ -71,6 +75,7 @@ func Parse(annotations map[string]string) (Options, []Problem) {
 		return err
 	})
 	read(ScaleDownUnready, flag(&o.ScaleDownUnready))
+	read(RespectPDB, flag(&o.RespectPDB))
 	read(OrderedTeardown, flag(&o.OrderedTeardown))
 	read(MaxUnavailableScale, func(value string) error {
 		limit := intstr.Parse(value)

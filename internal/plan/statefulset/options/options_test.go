@@ -23,9 +23,9 @@ func TestParse(t *testing.T) {
 			name: "everything",
 			given: map[string]string{
 				Paused: "true", ReserveOrdinals: "3-5, 1,2", ScaleDownUnready: "True", MaxUnavailableScale: "50%", ProgressDeadlineSeconds: "30",
-				OrderedTeardown: "true",
+				OrderedTeardown: "true", RespectPDB: "TRUE",
 			},
-			want: Options{Paused: true, Reserved: Ordinals{{1, 5}}, ScaleDownUnready: true, MaxUnavailableScale: &half, ProgressDeadline: 30 * time.Second, OrderedTeardown: true},
+			want: Options{Paused: true, Reserved: Ordinals{{1, 5}}, ScaleDownUnready: true, MaxUnavailableScale: &half, ProgressDeadline: 30 * time.Second, OrderedTeardown: true, RespectPDB: true},
 		},
 		{
 			name:  "all wrong",
