@@ -109,7 +109,7 @@ func edit(t *testing.T, s *sim.Sim, r *rand.Rand) {
 			set.Annotations[name] = values[r.IntN(len(values))]
 		})
 	}
-	switch r.IntN(17) {
+	switch r.IntN(18) {
 	case 0, 1:
 		change(func(set *appsv1.StatefulSet) { set.Spec.Replicas = ptr.To(int32(r.IntN(6))) })
 	case 2, 3:
@@ -117,7 +117,7 @@ func edit(t *testing.T, s *sim.Sim, r *rand.Rand) {
 	case 4:
 		// Not "unready": a pod of the current revision that runs without ever
 		// being ready is left to its user, as upstream does.
-		change(image([]string{"bad", "crash"}[r.IntN(2)]))
+		change(image([]string{"bad", "crash", "fails"}[r.IntN(3)]))
 	case 5:
 		change(func(set *appsv1.StatefulSet) {
 			set.Spec.Ordinals = &appsv1.StatefulSetOrdinals{Start: int32(r.IntN(3))}
@@ -166,6 +166,8 @@ func edit(t *testing.T, s *sim.Sim, r *rand.Rand) {
 		annotate(options.MaxUnavailableScale, "1", "50%", "3")
 	case 16:
 		annotate(options.RespectPDB, "true", "true", "false")
+	case 17:
+		annotate(options.Recovery, "Parallel", "Ordered")
 	case 14:
 		annotate(options.OrderedTeardown, "true", "true", "false")
 	case 15: // the set is deleted and made anew, now and then over orphans
@@ -205,7 +207,7 @@ func mend(t *testing.T, s *sim.Sim) {
 	set = set.DeepCopy()
 	set.Spec.Template.Spec.Containers[0].Image = "good:9"
 	set.Annotations = map[string]string{options.ScaleDownUnready: "true", options.ReserveOrdinals: set.Annotations[options.ReserveOrdinals], options.RespectPDB: set.Annotations[options.RespectPDB]} // upstream's halt is no way to end
-	if *set.Spec.Replicas < 2 { // what a budget never lets go is no way to end either
+	if *set.Spec.Replicas < 2 {                                                                                                                                                                       // what a budget never lets go is no way to end either
 		delete(set.Annotations, options.RespectPDB)
 	}
 	if rolling := set.Spec.UpdateStrategy.RollingUpdate; rolling != nil {

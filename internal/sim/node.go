@@ -16,7 +16,8 @@ import (
 
 // node is a toy node: it starts the containers of its pods, makes them ready,
 // and stops them. What an image is called says how it behaves: "bad" is never
-// pulled, "crash" starts and dies, "unready" runs without ever being ready.
+// pulled, "crash" starts and dies, "unready" runs without ever being ready, the
+// pod of "fails" fails for good.
 type node struct {
 	name    string
 	silent  bool
@@ -147,6 +148,14 @@ func (s *Sim) getReady(n *node, pod *corev1.Pod) func() {
 	switch {
 	case strings.Contains(image, "unready"):
 		return nil
+	case strings.Contains(image, "fails"):
+		return func() {
+			s.log("%s: %s fails", n.name, pod.Name)
+			next := pod.DeepCopy()
+			next.Status.Phase = corev1.PodFailed
+			delete(n.running, pod.UID)
+			s.putStatus(next)
+		}
 	case strings.Contains(image, "crash"):
 		if waitingReason(pod) == "CrashLoopBackOff" {
 			return nil

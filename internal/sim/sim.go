@@ -177,6 +177,12 @@ func (s *Sim) Wake() {
 	}
 }
 
+// Restart ends the process and starts it again.
+func (s *Sim) Restart() {
+	s.log("the process restarts")
+	s.startLoops()
+}
+
 // fail notes the first thing that went wrong, with the seed and the last steps.
 func (s *Sim) fail(err error) error {
 	if s.failed == nil {

@@ -74,6 +74,9 @@ func (s *Sim) guardCreate(set *appsv1.StatefulSet, ordinal int) error {
 	if set.Spec.PodManagementPolicy == appsv1.ParallelPodManagement {
 		return nil
 	}
+	if readyBefore(set, ordinal) {
+		return nil
+	}
 	// A budget above one lets as many pods of an ordered set come up at once.
 	var waiting []int
 	for _, o := range wanted {
@@ -116,6 +119,18 @@ func (s *Sim) guardDelete(set *appsv1.StatefulSet, ordinal int, pod *corev1.Pod)
 func (s *Sim) servesInCache(set *appsv1.StatefulSet, ordinal int) bool {
 	cached, _ := s.slot(set, ordinal)
 	return healthy(cached)
+}
+
+// readyBefore reports whether the ordinal may come back without waiting for others.
+func readyBefore(set *appsv1.StatefulSet, ordinal int) bool {
+	asked, _ := options.Parse(set.Annotations)
+	for _, c := range set.Status.Conditions {
+		if c.Type == plan.ConditionReadyBefore && asked.RecoverTogether {
+			before, _ := options.ParseOrdinals(c.Message)
+			return before.Has(ordinal)
+		}
+	}
+	return false
 }
 
 // guardTeardown: a set that is being deleted stops pods only when it was asked

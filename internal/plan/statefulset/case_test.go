@@ -159,6 +159,8 @@ func (w *toy) set(t *testing.T, args map[string]string) {
 				b.Covers = append(b.Covers, number(o))
 			}
 			w.RespectBudgets, w.Budgets = true, []DisruptionBudget{b}
+		case "recover":
+			w.RecoverTogether = true
 		case "teardown":
 			w.Teardown = value != "no"
 		case "guarded":
@@ -256,6 +258,11 @@ func (w *toy) parsePod(t *testing.T, line, claims string) Pod {
 			pod.Terminating = true
 		case "stuck":
 			pod.NeverStarted, pod.Detail = true, "container nginx in ImagePullBackOff"
+		case "before":
+			pod.ReadyBefore = true
+		case "retry":
+			pod.Failures = 3
+			pod.RetryIn, err = time.ParseDuration(value)
 		case "misnamed":
 			pod.WrongIdentity = true
 		case "wrongstorage":

@@ -45,10 +45,16 @@ func Conditions(f Facts, s State, p Plan, status *appsv1.StatefulSetStatus) ([]a
 	for _, c := range []appsv1.StatefulSetCondition{s.available(), progressing} {
 		kept = put(kept, c, f.Now)
 	}
-	if held := s.held(p); held != nil {
-		return put(kept, *held, f.Now), again
+	before, ending := s.memories(f, p)
+	for kind, c := range []*appsv1.StatefulSetCondition{s.held(p), before, ending} {
+		if c != nil {
+			kept = put(kept, *c, f.Now)
+			continue
+		}
+		gone := [...]appsv1.StatefulSetConditionType{ConditionHeld, ConditionReadyBefore, ConditionBackOff}[kind]
+		kept = slices.DeleteFunc(kept, func(c appsv1.StatefulSetCondition) bool { return c.Type == gone })
 	}
-	return slices.DeleteFunc(kept, func(c appsv1.StatefulSetCondition) bool { return c.Type == ConditionHeld }), again
+	return kept, again
 }
 
 func (s State) available() appsv1.StatefulSetCondition {

@@ -46,6 +46,14 @@ func nextAvailable(pods []Pod) time.Duration {
 	return next
 }
 
+// sooner is the shorter wait; 0 means none.
+func sooner(a, b time.Duration) time.Duration {
+	if a == 0 || b != 0 && b < a {
+		return b
+	}
+	return a
+}
+
 // progress is what fill finds at one ordinal.
 type progress int
 
@@ -64,20 +72,35 @@ func (p *Plan) fill(s State, slots, surplus []Pod, rules Rules) bool {
 		p.fillAll(s, slots, rules)
 		return false
 	}
-	window, onTheWay := s.window(rules), 0
+	window, onTheWay, full := s.window(rules), 0, false
 	for _, pod := range slots {
+		if full && !(s.RecoverTogether && pod.ReadyBefore) {
+			continue
+		}
+		made := len(p.Actions)
 		switch p.fillOne(s, pod, rules) {
 		case blocked:
-			return true
+			full = true
 		case coming:
-			if onTheWay++; onTheWay >= window {
-				return true
-			}
+			p.recovering(made, full)
+			onTheWay++
+			full = full || onTheWay >= window
 		}
-		p.step++
+		if !full {
+			p.step++
+		}
 	}
 	p.step++
-	return onTheWay > 0 && len(surplus) > 0
+	return full || onTheWay > 0 && len(surplus) > 0
+}
+
+// recovering gives the creation of a pod out of order its reason.
+func (p *Plan) recovering(from int, full bool) {
+	for i := from; full && i < len(p.Actions); i++ {
+		if p.Actions[i].Verb == CreatePod {
+			p.Actions[i].Why = Recovering
+		}
+	}
 }
 
 // fillAll looks at every ordinal of a Parallel set.
@@ -116,6 +139,10 @@ func (p *Plan) fillOne(s State, pod Pod, rules Rules) progress {
 	switch {
 	case pod.Health == Dead && pod.Terminating:
 		p.hold(pod, AwaitGone)
+		return blocked
+	case pod.Health == Dead && rules.BackOff && pod.RetryIn > 0 && pod.Revision == s.revisionFor(pod.Ordinal, rules):
+		p.Holds = append(p.Holds, Hold{Ordinal: pod.Ordinal, Why: BackingOff, Left: pod.RetryIn, Detail: pod.Detail})
+		p.Again = sooner(p.Again, pod.RetryIn)
 		return blocked
 	case pod.Health == Dead:
 		p.do(Action{Verb: DeletePod, Ordinal: pod.Ordinal, UID: pod.UID, Why: Ended})

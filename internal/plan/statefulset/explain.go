@@ -29,6 +29,8 @@ func (s State) sayAction(a Action) string {
 	switch a.Why {
 	case Missing:
 		return fmt.Sprintf("creating %s (revision %s)", pod, a.Revision)
+	case Recovering:
+		return fmt.Sprintf("creating %s (revision %s) without waiting for lower pods: it was ready before (annotation %s)", pod, a.Revision, options.Recovery)
 	case Ended:
 		return fmt.Sprintf("replacing %s: it has ended; its claims stay", pod)
 	case Surplus:
@@ -111,6 +113,8 @@ func (s State) sayHold(h Hold) string {
 		return fmt.Sprintf("pods below %s keep their revision (partition %d)", PodName(s.Name, s.Reserved.Skip(s.Start, s.Partition)), s.Partition)
 	case OnHold:
 		return fmt.Sprintf("the rollout to revision %s is paused; to go on, remove the annotation %s", s.Update, options.Paused)
+	case BackingOff:
+		return fmt.Sprintf("waiting %s before %s is made again: its pods keep ending (%d so far); see the events of %s", h.Left.Round(time.Second), pod, s.at(h.Ordinal).Failures, pod)
 	case Protected:
 		return fmt.Sprintf("waiting to replace %s: PodDisruptionBudget %s lets no pod go now (annotation %s)", pod, h.Budget, options.RespectPDB)
 	case StartBudget:

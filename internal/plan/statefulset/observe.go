@@ -45,6 +45,7 @@ func Observe(f Facts) State {
 	}
 	asked, _ := options.Parse(f.Set.Annotations)
 	s.ScaleDownUnready, s.Reserved, s.Paused = asked.ScaleDownUnready, asked.Reserved, asked.Paused
+	s.RecoverTogether = asked.RecoverTogether
 	s.Teardown = asked.OrderedTeardown
 	s.Guarded = slices.Contains(f.Set.Finalizers, options.TeardownFinalizer)
 	s.Orphaning = slices.Contains(f.Set.Finalizers, metav1.FinalizerOrphanDependents)
@@ -66,6 +67,7 @@ func Observe(f Facts) State {
 		}
 	}
 	s.Pods = observePods(f, s)
+	remember(f, s.Pods)
 	if s.RespectBudgets = asked.RespectPDB; s.RespectBudgets {
 		s.Budgets = observeBudgets(f)
 	}

@@ -93,6 +93,7 @@ const (
 	ClaimPolicy  Why = "ClaimPolicy"  // the claim's owner does not follow the retention policy
 	Misnamed     Why = "Misnamed"     // the pod's labels are not those of its ordinal
 	TornDown     Why = "TornDown"     // the set is being deleted, and stops its pods in order
+	Recovering   Why = "Recovering"   // the pod does not exist, and was ready before with others that do not
 	Guarding     Why = "Guarding"     // an ordered teardown is asked for
 	LetGo        Why = "LetGo"        // nothing is left, or asked, to be torn down in order
 )
@@ -110,15 +111,16 @@ const (
 	Budget         Why = "Budget"         // maxUnavailable is used up
 	Partitioned    Why = "Partitioned"    // the rest is below the partition
 	OnHold         Why = "OnHold"         // the rollout is paused
+	BackingOff     Why = "BackingOff"     // the ordinal's pods keep ending
 	Protected      Why = "Protected"      // a PodDisruptionBudget does not let the pod go
 	StartBudget    Why = "StartBudget"    // as many pods are on their way up as may be
 )
 
 // Whys is the closed list.
 var Whys = []Why{
-	Missing, Ended, Surplus, Outdated, Abandoned, ClaimMissing, ClaimPolicy, Misnamed, TornDown, Guarding, LetGo,
+	Missing, Ended, Surplus, Outdated, Abandoned, ClaimMissing, ClaimPolicy, Misnamed, TornDown, Recovering, Guarding, LetGo,
 	SetDeleting, AwaitGone, AwaitReady, AwaitAvailable, AwaitLower, ClaimDeleting, ClaimStale, ByHand, Budget, Partitioned,
-	OnHold, StartBudget, Protected,
+	OnHold, StartBudget, Protected, BackingOff,
 }
 
 func (p *Plan) do(a Action) {

@@ -41,6 +41,7 @@ func drawState(t *rapid.T) State {
 	s.Teardown = rapid.IntRange(0, 3).Draw(t, "teardown") == 0
 	s.Guarded = rapid.IntRange(0, 3).Draw(t, "guarded") == 0
 	s.Orphaning = s.Deleting && rapid.Bool().Draw(t, "orphaning")
+	s.RecoverTogether = rapid.IntRange(0, 3).Draw(t, "recover") == 0
 	s.Paused = rapid.IntRange(0, 5).Draw(t, "paused") == 0
 	s.StartLimit = rapid.SampledFrom([]int{0, 0, 1, 2}).Draw(t, "startLimit")
 	if s.RespectBudgets = rapid.IntRange(0, 2).Draw(t, "respectBudgets") == 0; s.RespectBudgets {
@@ -69,6 +70,10 @@ func drawPod(t *rapid.T, s State, ordinal, claims int) Pod {
 		pod.Revision = rapid.SampledFrom([]string{"A", "B", "C"}).Draw(t, "revision")
 		pod.NeverStarted = pod.Health == Pending && rapid.Bool().Draw(t, "neverStarted")
 		pod.WrongIdentity = rapid.IntRange(0, 9).Draw(t, "misnamed") == 0
+	}
+	pod.ReadyBefore = pod.Health >= Ready || rapid.Bool().Draw(t, "before")
+	if pod.Health == Dead && rapid.Bool().Draw(t, "backsOff") {
+		pod.Failures, pod.RetryIn = 2, time.Second
 	}
 	if pod.Health == Ready {
 		pod.AvailableIn = time.Duration(rapid.IntRange(1, 60).Draw(t, "left")) * time.Second
@@ -100,6 +105,7 @@ func drawRules(t *rapid.T) Rules {
 		AvailableBeforeCurrent: rapid.Bool().Draw(t, "availableFirst"),
 		UpdateParallelPods:     rapid.Bool().Draw(t, "updateParallel"),
 		OrderedWindow:          rapid.Bool().Draw(t, "window"),
+		BackOff:                rapid.Bool().Draw(t, "backOff"),
 		ServeRecreate:          rapid.Bool().Draw(t, "recreate"),
 	}
 }
@@ -145,7 +151,9 @@ func TestSafety(t *testing.T) {
 			done[key], lastStep = true, a.Step
 			switch a.Verb {
 			case CreatePod:
-				creates++
+				if !s.recovers(a) {
+					creates++
+				}
 				if pod.Health != Absent || !s.inRange(a.Ordinal) {
 					t.Fatalf("second or surplus pod: %v over %v", a, pod)
 				}
@@ -156,7 +164,12 @@ func TestSafety(t *testing.T) {
 					t.Fatalf("pod over a claim that goes: %v", pod)
 				}
 			case DeletePod:
-				deletes++
+				if !s.recovers(a) {
+					deletes++
+				}
+				if a.Why == Ended && rules.BackOff && pod.RetryIn > 0 && pod.Revision == s.revisionFor(a.Ordinal, rules) {
+					t.Fatalf("%v before its time", a)
+				}
 				if pod.Health == Absent || pod.Terminating || a.UID != pod.UID {
 					t.Fatalf("delete of a pod that is gone, going or another: %v, %v", a, pod)
 				}
@@ -188,6 +201,13 @@ func higher(s State, ordinal int) bool {
 	return slices.ContainsFunc(s.Pods, func(p Pod) bool { return p.Ordinal > ordinal && p.Health != Absent })
 }
 
+// recovers reports whether the action brings a pod back that was ready before,
+// for which no order is kept.
+func (s State) recovers(a Action) bool {
+	pod := s.at(a.Ordinal)
+	return s.RecoverTogether && s.inRange(a.Ordinal) && pod.ReadyBefore && (a.Why == Missing || a.Why == Recovering || a.Why == Ended)
+}
+
 // checkOrder: an ordered set has no more than window pods on their way up, starts
 // them in order, and takes none away while one is on its way (but for a roll
 // within maxUnavailable).
@@ -201,6 +221,10 @@ func checkOrder(t *rapid.T, s State, p Plan, creates, deletes, window int) {
 	made := map[int]bool{}
 	for _, a := range p.Actions {
 		if a.Verb != CreatePod && a.Verb != DeletePod || a.Why == Abandoned {
+			continue
+		}
+		if s.recovers(a) {
+			made[a.Ordinal] = made[a.Ordinal] || a.Verb == CreatePod
 			continue
 		}
 		onTheWay := len(made)

@@ -24,6 +24,9 @@ type Rules struct {
 	OrderedWindow bool
 	// Conditions publishes Available, Progressing and Held. Upstream has none.
 	Conditions bool
+	// BackOff lets an ordinal whose pods keep ending wait longer and longer for
+	// the next one. Upstream makes them again as fast as it can.
+	BackOff bool
 	// ServeRecreate honours the Recreate strategy, which upstream has behind a
 	// gate that is off by default.
 	ServeRecreate bool
@@ -33,4 +36,4 @@ type Rules struct {
 var Upstream = Rules{}
 
 // Production is what Berth's controller runs with.
-var Production = Rules{RepairForcedRollback: true, AvailableBeforeCurrent: true, UpdateParallelPods: true, OrderedWindow: true, Conditions: true}
+var Production = Rules{RepairForcedRollback: true, AvailableBeforeCurrent: true, UpdateParallelPods: true, OrderedWindow: true, Conditions: true, BackOff: true}

@@ -44,6 +44,9 @@ type State struct {
 	// RespectBudgets: a rollout takes no pod that one of Budgets would refuse.
 	RespectBudgets bool
 	Budgets        []DisruptionBudget
+	// RecoverTogether: pods of an ordered set that were ready before do not wait
+	// for one another.
+	RecoverTogether bool
 	// Pods holds, by ordinal, every wanted pod (absent ones too) and every
 	// surplus pod that exists.
 	Pods []Pod
@@ -100,8 +103,14 @@ type Pod struct {
 	// Detail says in a user's words why the pod is not ready, when known.
 	Detail string
 	// Stuck: what Detail says does not pass by itself.
-	Stuck  bool
-	Claims []Claim
+	Stuck bool
+	// ReadyBefore: the ordinal's pod is, or a former one has been, ready.
+	ReadyBefore bool
+	// Failures is how many pods of the ordinal have ended, one after another,
+	// without becoming available; RetryIn is how long the next one has to wait.
+	Failures int
+	RetryIn  time.Duration
+	Claims   []Claim
 }
 
 // Claim is one of an ordinal's claims.

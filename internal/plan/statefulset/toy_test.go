@@ -62,7 +62,7 @@ func (w *toy) tick() {
 	for _, pod := range w.Pods {
 		switch {
 		case pod.Terminating:
-			pod = Pod{Ordinal: pod.Ordinal, Claims: pod.Claims}
+			pod = Pod{Ordinal: pod.Ordinal, Claims: pod.Claims, ReadyBefore: pod.ReadyBefore, Failures: pod.Failures}
 			for i := range pod.Claims {
 				if pod.Claims[i].PodRef == Held { // deleted with its pod
 					pod.Claims[i] = Claim{Name: pod.Claims[i].Name, Template: i, Missing: true}
@@ -81,6 +81,8 @@ func (w *toy) tick() {
 		case pod.Health == Ready:
 			pod.Health, pod.AvailableIn = Available, 0
 		}
+		pod.RetryIn = 0
+		pod.ReadyBefore = pod.ReadyBefore || pod.Health >= Ready
 		if pod.Health == Absent {
 			for i := range pod.Claims { // what blocked the claim has been collected
 				if pod.Claims[i].Deleting || pod.Claims[i].PodRef == Stale {

@@ -29,6 +29,9 @@ const (
 	// RespectPDB, "true", lets a rollout take only pods that every
 	// PodDisruptionBudget lets go.
 	RespectPDB = "berth.dev/respect-pdb"
+	// Recovery, "Parallel" or "Ordered", is how pods come back that were ready
+	// before: all at once, or in order as upstream does.
+	Recovery = "berth.dev/recovery"
 	// ProgressDeadlineSeconds is how long a set may stand still before its
 	// condition Progressing is False.
 	ProgressDeadlineSeconds = "berth.dev/progress-deadline-seconds"
@@ -49,6 +52,7 @@ type Options struct {
 	ProgressDeadline    time.Duration
 	OrderedTeardown     bool
 	RespectPDB          bool
+	RecoverTogether     bool
 }
 
 // Problem is an annotation whose value cannot be used.
@@ -75,6 +79,13 @@ func Parse(annotations map[string]string) (Options, []Problem) {
 		return err
 	})
 	read(ScaleDownUnready, flag(&o.ScaleDownUnready))
+	read(Recovery, func(value string) error {
+		if value != "Parallel" && value != "Ordered" {
+			return fmt.Errorf(`must be "Parallel" or "Ordered"`)
+		}
+		o.RecoverTogether = value == "Parallel"
+		return nil
+	})
 	read(RespectPDB, flag(&o.RespectPDB))
 	read(OrderedTeardown, flag(&o.OrderedTeardown))
 	read(MaxUnavailableScale, func(value string) error {

@@ -23,17 +23,18 @@ func TestParse(t *testing.T) {
 			name: "everything",
 			given: map[string]string{
 				Paused: "true", ReserveOrdinals: "3-5, 1,2", ScaleDownUnready: "True", MaxUnavailableScale: "50%", ProgressDeadlineSeconds: "30",
-				OrderedTeardown: "true", RespectPDB: "TRUE",
+				OrderedTeardown: "true", RespectPDB: "TRUE", Recovery: "Parallel",
 			},
-			want: Options{Paused: true, Reserved: Ordinals{{1, 5}}, ScaleDownUnready: true, MaxUnavailableScale: &half, ProgressDeadline: 30 * time.Second, OrderedTeardown: true, RespectPDB: true},
+			want: Options{Paused: true, Reserved: Ordinals{{1, 5}}, ScaleDownUnready: true, MaxUnavailableScale: &half, ProgressDeadline: 30 * time.Second, OrderedTeardown: true, RespectPDB: true, RecoverTogether: true},
 		},
 		{
 			name:  "all wrong",
-			given: map[string]string{Paused: "yes", ReserveOrdinals: "5-3", MaxUnavailableScale: "0", ProgressDeadlineSeconds: "soon"},
+			given: map[string]string{Paused: "yes", ReserveOrdinals: "5-3", MaxUnavailableScale: "0", ProgressDeadlineSeconds: "soon", Recovery: "parallel"},
 			want:  Options{ProgressDeadline: 10 * time.Minute},
 			problems: []Problem{
 				{Paused, "yes", `must be "true" or "false"`},
 				{ReserveOrdinals, "5-3", `"5-3" is no ordinal and no range of ordinals, such as "1,3-5"`},
+				{Recovery, "parallel", `must be "Parallel" or "Ordered"`},
 				{MaxUnavailableScale, "0", `must be a number of at least 1 or a percentage from "1%" to "100%"`},
 				{ProgressDeadlineSeconds, "soon", "must be a number of seconds, at least 1"},
 			},
@@ -74,6 +75,15 @@ func TestOrdinals(t *testing.T) {
 		o, err := ParseOrdinals(text)
 		if err != nil {
 			t.Fatal(err)
+		}
+		var built Ordinals
+		for i := range 20 {
+			if plain[i] {
+				built = built.With(i)
+			}
+		}
+		if built.String() != o.String() {
+			t.Fatalf("%v is built as %v", o, built)
 		}
 		start, n := rapid.IntRange(0, 8).Draw(t, "start"), rapid.IntRange(0, 8).Draw(t, "n")
 		end, free := start, 0

@@ -50,6 +50,27 @@ func ordinal(text string) (int, error) {
 	return int(n), err
 }
 
+// String is what ParseOrdinals reads.
+func (o Ordinals) String() string {
+	parts := make([]string, len(o))
+	for i, s := range o {
+		parts[i] = strconv.Itoa(s.First)
+		if s.Last > s.First {
+			parts[i] += "-" + strconv.Itoa(s.Last)
+		}
+	}
+	return strings.Join(parts, ",")
+}
+
+// With is the set and one more ordinal, which must be above all in it.
+func (o Ordinals) With(ordinal int) Ordinals {
+	if n := len(o); n > 0 && o[n-1].Last == ordinal-1 {
+		o[n-1].Last = ordinal
+		return o
+	}
+	return append(o, Span{ordinal, ordinal})
+}
+
 // Has reports whether an ordinal is in the set.
 func (o Ordinals) Has(ordinal int) bool {
 	_, found := slices.BinarySearchFunc(o, ordinal, func(s Span, n int) int {
