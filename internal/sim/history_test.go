@@ -109,7 +109,7 @@ func edit(t *testing.T, s *sim.Sim, r *rand.Rand) {
 			set.Annotations[name] = values[r.IntN(len(values))]
 		})
 	}
-	switch r.IntN(18) {
+	switch r.IntN(21) {
 	case 0, 1:
 		change(func(set *appsv1.StatefulSet) { set.Spec.Replicas = ptr.To(int32(r.IntN(6))) })
 	case 2, 3:
@@ -168,6 +168,18 @@ func edit(t *testing.T, s *sim.Sim, r *rand.Rand) {
 		annotate(options.RespectPDB, "true", "true", "false")
 	case 17:
 		annotate(options.Recovery, "Parallel", "Ordered")
+	case 18:
+		annotate(options.UpdateOrder, "ascending", "descending", "role=primary", "role=replica,primary")
+	case 19, 20: // a pod gets a role, or is to be replaced
+		pod := &corev1.Pod{}
+		if err := s.API().Get(t.Context(), key(fmt.Sprintf("web-%d", r.IntN(4))), pod); err == nil {
+			pod = pod.DeepCopy()
+			label := []string{"role", options.ReplaceLabel}[r.IntN(2)]
+			pod.Labels[label] = map[string]string{"role": "primary", options.ReplaceLabel: "true"}[label]
+			if err := s.API().Update(t.Context(), pod); err != nil {
+				t.Fatal(err)
+			}
+		}
 	case 14:
 		annotate(options.OrderedTeardown, "true", "true", "false")
 	case 15: // the set is deleted and made anew, now and then over orphans
@@ -206,8 +218,14 @@ func mend(t *testing.T, s *sim.Sim) {
 	}
 	set = set.DeepCopy()
 	set.Spec.Template.Spec.Containers[0].Image = "good:9"
-	set.Annotations = map[string]string{options.ScaleDownUnready: "true", options.ReserveOrdinals: set.Annotations[options.ReserveOrdinals], options.RespectPDB: set.Annotations[options.RespectPDB]} // upstream's halt is no way to end
-	if *set.Spec.Replicas < 2 {                                                                                                                                                                       // what a budget never lets go is no way to end either
+	asked := set.Annotations
+	set.Annotations = map[string]string{options.ScaleDownUnready: "true"} // upstream's halt is no way to end
+	for _, name := range []string{options.ReserveOrdinals, options.RespectPDB, options.UpdateOrder} {
+		if value, given := asked[name]; given {
+			set.Annotations[name] = value
+		}
+	}
+	if *set.Spec.Replicas < 2 { // what a budget never lets go is no way to end either
 		delete(set.Annotations, options.RespectPDB)
 	}
 	if rolling := set.Spec.UpdateStrategy.RollingUpdate; rolling != nil {

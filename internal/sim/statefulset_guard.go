@@ -106,6 +106,9 @@ func (s *Sim) guardDelete(set *appsv1.StatefulSet, ordinal int, pod *corev1.Pod)
 	case set.Spec.PodManagementPolicy == appsv1.ParallelPodManagement, ended(cached), neverReady(cached):
 		return nil
 	case slices.Contains(wanted, ordinal):
+		if err := s.guardTurn(set, wanted, cached); err != nil {
+			return err
+		}
 		return s.guardBudget(set, wanted, ordinal)
 	}
 	for _, other := range s.podsOf(set) {
@@ -142,6 +145,23 @@ func (s *Sim) guardTeardown(set *appsv1.StatefulSet, ordinal int) error {
 	for _, other := range s.podsOf(set) {
 		if _, o, _ := plan.ParseName(other.Name); o > ordinal {
 			return fmt.Errorf("pod %d is stopped before %d is gone", ordinal, o)
+		}
+	}
+	return nil
+}
+
+// guardTurn: a pod of a later turn is not taken for an update while one of an
+// earlier turn is of its revision too.
+func (s *Sim) guardTurn(set *appsv1.StatefulSet, wanted []int, pod *corev1.Pod) error {
+	asked, _ := options.Parse(set.Annotations)
+	revision := pod.Labels[appsv1.ControllerRevisionHashLabelKey]
+	if pod.Labels[options.ReplaceLabel] != "" || asked.Order.Label == "" || set.Spec.UpdateStrategy.RollingUpdate == nil {
+		return nil
+	}
+	for _, o := range wanted[min(int(ptr.Deref(set.Spec.UpdateStrategy.RollingUpdate.Partition, 0)), len(wanted)):] {
+		other, _ := s.slot(set, o)
+		if other != nil && other.Labels[appsv1.ControllerRevisionHashLabelKey] == revision && asked.Order.Turn(other.Labels) < asked.Order.Turn(pod.Labels) {
+			return fmt.Errorf("%s is taken before %s, whose turn comes first", pod.Name, other.Name)
 		}
 	}
 	return nil

@@ -1,6 +1,8 @@
 package apps
 
 import (
+	"slices"
+
 	appsv1 "k8s.io/api/apps/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -10,13 +12,23 @@ import (
 
 // checkStatefulSet checks a new set, and what its annotations ask Berth for.
 func checkStatefulSet(set *appsv1.StatefulSet) field.ErrorList {
-	return append(validation.StatefulSet(set), optionErrors(set.Annotations, nil)...)
+	return slices.Concat(validation.StatefulSet(set), optionErrors(set.Annotations, nil), templateErrors(set, nil))
 }
 
 // checkStatefulSetUpdate leaves alone an annotation that nobody changes: it may
 // be older than its meaning.
 func checkStatefulSetUpdate(set, old *appsv1.StatefulSet) field.ErrorList {
-	return append(validation.StatefulSetUpdate(set, old), optionErrors(set.Annotations, old.Annotations)...)
+	return slices.Concat(validation.StatefulSetUpdate(set, old), optionErrors(set.Annotations, old.Annotations), templateErrors(set, old))
+}
+
+// templateErrors refuses a template whose pods would be replaced for ever.
+func templateErrors(set, old *appsv1.StatefulSet) field.ErrorList {
+	value, given := set.Spec.Template.Labels[options.ReplaceLabel]
+	if !given || old != nil && old.Spec.Template.Labels[options.ReplaceLabel] == value {
+		return nil
+	}
+	path := field.NewPath("spec", "template", "metadata", "labels").Key(options.ReplaceLabel)
+	return field.ErrorList{field.Invalid(path, value, "is a label for a single pod: every new pod would ask to be replaced")}
 }
 
 func optionErrors(annotations, old map[string]string) field.ErrorList {

@@ -159,6 +159,11 @@ func (w *toy) set(t *testing.T, args map[string]string) {
 				b.Covers = append(b.Covers, number(o))
 			}
 			w.RespectBudgets, w.Budgets = true, []DisruptionBudget{b}
+		case "order":
+			var err error
+			if w.Order, err = options.ParseOrder(strings.Replace(value, ":", "=", 1)); err != nil {
+				t.Fatal(err)
+			}
 		case "recover":
 			w.RecoverTogether = true
 		case "teardown":
@@ -258,6 +263,10 @@ func (w *toy) parsePod(t *testing.T, line, claims string) Pod {
 			pod.Terminating = true
 		case "stuck":
 			pod.NeverStarted, pod.Detail = true, "container nginx in ImagePullBackOff"
+		case "role":
+			pod.Turn = w.Order.Turn(map[string]string{"role": value})
+		case "asked":
+			pod.Asked = true
 		case "before":
 			pod.ReadyBefore = true
 		case "retry":

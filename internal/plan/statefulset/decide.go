@@ -15,6 +15,9 @@ func Decide(s State, rules Rules) Plan {
 	if s.Strategy == Recreate && rules.ServeRecreate && !s.Paused && p.replaceAll(s, slots, surplus) {
 		return p
 	}
+	if p.replaceAsked(s, slots) {
+		return p
+	}
 	if rules.RepairForcedRollback && !s.Paused && p.repairRollback(s, slots) {
 		return p
 	}
@@ -74,7 +77,7 @@ func (p *Plan) fill(s State, slots, surplus []Pod, rules Rules) bool {
 	}
 	window, onTheWay, full := s.window(rules), 0, false
 	for _, pod := range slots {
-		if full && !(s.RecoverTogether && pod.ReadyBefore) {
+		if full && (!s.RecoverTogether || !pod.ReadyBefore) {
 			continue
 		}
 		made := len(p.Actions)

@@ -31,6 +31,8 @@ func (s State) sayAction(a Action) string {
 		return fmt.Sprintf("creating %s (revision %s)", pod, a.Revision)
 	case Recovering:
 		return fmt.Sprintf("creating %s (revision %s) without waiting for lower pods: it was ready before (annotation %s)", pod, a.Revision, options.Recovery)
+	case Asked:
+		return fmt.Sprintf("replacing %s: its label %s asks for it", pod, options.ReplaceLabel)
 	case Ended:
 		return fmt.Sprintf("replacing %s: it has ended; its claims stay", pod)
 	case Surplus:
@@ -113,6 +115,8 @@ func (s State) sayHold(h Hold) string {
 		return fmt.Sprintf("pods below %s keep their revision (partition %d)", PodName(s.Name, s.Reserved.Skip(s.Start, s.Partition)), s.Partition)
 	case OnHold:
 		return fmt.Sprintf("the rollout to revision %s is paused; to go on, remove the annotation %s", s.Update, options.Paused)
+	case LaterTurn:
+		return fmt.Sprintf("%s has %s=%s, and its turn comes when the others are updated and available (annotation %s)", pod, s.Order.Label, s.Order.Values[s.at(h.Ordinal).Turn-1], options.UpdateOrder)
 	case BackingOff:
 		return fmt.Sprintf("waiting %s before %s is made again: its pods keep ending (%d so far); see the events of %s", h.Left.Round(time.Second), pod, s.at(h.Ordinal).Failures, pod)
 	case Protected:

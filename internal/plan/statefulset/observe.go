@@ -45,6 +45,7 @@ func Observe(f Facts) State {
 	}
 	asked, _ := options.Parse(f.Set.Annotations)
 	s.ScaleDownUnready, s.Reserved, s.Paused = asked.ScaleDownUnready, asked.Reserved, asked.Paused
+	s.Order = asked.Order
 	s.RecoverTogether = asked.RecoverTogether
 	s.Teardown = asked.OrderedTeardown
 	s.Guarded = slices.Contains(f.Set.Finalizers, options.TeardownFinalizer)
@@ -116,6 +117,8 @@ func observePod(f Facts, s State, ordinal int, pod *corev1.Pod) Pod {
 	p.UID = pod.UID
 	p.Terminating = pod.DeletionTimestamp != nil
 	p.Revision = pod.Labels[appsv1.ControllerRevisionHashLabelKey]
+	p.Turn = s.Order.Turn(pod.Labels)
+	p.Asked = pod.Labels[options.ReplaceLabel] == "true" && f.Set.Spec.Template.Labels[options.ReplaceLabel] == ""
 	p.WrongIdentity = !identityOK(pod)
 	p.WrongStorage = !storageOK(f.Set, ordinal, pod)
 	p.Health, p.AvailableIn = health(pod, f.Set.Spec.MinReadySeconds, f.Now)

@@ -95,6 +95,7 @@ const (
 	TornDown     Why = "TornDown"     // the set is being deleted, and stops its pods in order
 	Recovering   Why = "Recovering"   // the pod does not exist, and was ready before with others that do not
 	Guarding     Why = "Guarding"     // an ordered teardown is asked for
+	Asked        Why = "Asked"        // the pod's label asks for it
 	LetGo        Why = "LetGo"        // nothing is left, or asked, to be torn down in order
 )
 
@@ -111,6 +112,7 @@ const (
 	Budget         Why = "Budget"         // maxUnavailable is used up
 	Partitioned    Why = "Partitioned"    // the rest is below the partition
 	OnHold         Why = "OnHold"         // the rollout is paused
+	LaterTurn      Why = "LaterTurn"      // pods of an earlier turn are not updated and available yet
 	BackingOff     Why = "BackingOff"     // the ordinal's pods keep ending
 	Protected      Why = "Protected"      // a PodDisruptionBudget does not let the pod go
 	StartBudget    Why = "StartBudget"    // as many pods are on their way up as may be
@@ -118,9 +120,9 @@ const (
 
 // Whys is the closed list.
 var Whys = []Why{
-	Missing, Ended, Surplus, Outdated, Abandoned, ClaimMissing, ClaimPolicy, Misnamed, TornDown, Recovering, Guarding, LetGo,
+	Missing, Ended, Surplus, Outdated, Abandoned, ClaimMissing, ClaimPolicy, Misnamed, TornDown, Recovering, Asked, Guarding, LetGo,
 	SetDeleting, AwaitGone, AwaitReady, AwaitAvailable, AwaitLower, ClaimDeleting, ClaimStale, ByHand, Budget, Partitioned,
-	OnHold, StartBudget, Protected, BackingOff,
+	OnHold, StartBudget, Protected, BackingOff, LaterTurn,
 }
 
 func (p *Plan) do(a Action) {

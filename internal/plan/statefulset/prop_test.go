@@ -42,6 +42,7 @@ func drawState(t *rapid.T) State {
 	s.Guarded = rapid.IntRange(0, 3).Draw(t, "guarded") == 0
 	s.Orphaning = s.Deleting && rapid.Bool().Draw(t, "orphaning")
 	s.RecoverTogether = rapid.IntRange(0, 3).Draw(t, "recover") == 0
+	s.Order = rapid.SampledFrom([]options.Order{{}, {}, {Ascending: true}, {Label: "role", Values: []string{"a", "b"}}}).Draw(t, "order")
 	s.Paused = rapid.IntRange(0, 5).Draw(t, "paused") == 0
 	s.StartLimit = rapid.SampledFrom([]int{0, 0, 1, 2}).Draw(t, "startLimit")
 	if s.RespectBudgets = rapid.IntRange(0, 2).Draw(t, "respectBudgets") == 0; s.RespectBudgets {
@@ -70,6 +71,12 @@ func drawPod(t *rapid.T, s State, ordinal, claims int) Pod {
 		pod.Revision = rapid.SampledFrom([]string{"A", "B", "C"}).Draw(t, "revision")
 		pod.NeverStarted = pod.Health == Pending && rapid.Bool().Draw(t, "neverStarted")
 		pod.WrongIdentity = rapid.IntRange(0, 9).Draw(t, "misnamed") == 0
+	}
+	if pod.Health != Absent {
+		pod.Asked = rapid.IntRange(0, 9).Draw(t, "asked") == 0
+		if s.Order.Label != "" {
+			pod.Turn = rapid.IntRange(0, 2).Draw(t, "turn")
+		}
 	}
 	pod.ReadyBefore = pod.Health >= Ready || rapid.Bool().Draw(t, "before")
 	if pod.Health == Dead && rapid.Bool().Draw(t, "backsOff") {
@@ -186,6 +193,7 @@ func TestSafety(t *testing.T) {
 			checkOrder(t, s, p, creates, deletes, s.window(rules))
 		}
 		checkBudget(t, s, p)
+		checkTurns(t, s, p)
 		checkDisruptions(t, s, p)
 		if again := Decide(s, rules); !reflect.DeepEqual(p, again) {
 			t.Fatalf("the same state gives another plan:\n%v\n%v", p, again)
@@ -220,7 +228,7 @@ func checkOrder(t *rapid.T, s State, p Plan, creates, deletes, window int) {
 	}
 	made := map[int]bool{}
 	for _, a := range p.Actions {
-		if a.Verb != CreatePod && a.Verb != DeletePod || a.Why == Abandoned {
+		if a.Verb != CreatePod && a.Verb != DeletePod || a.Why == Abandoned || a.Why == Asked {
 			continue
 		}
 		if s.recovers(a) {
@@ -269,7 +277,7 @@ func checkBudget(t *rapid.T, s State, p Plan) {
 		}
 	}
 	for _, a := range p.Actions {
-		if a.Verb != DeletePod || a.Why != Outdated {
+		if a.Verb != DeletePod || a.Why != Outdated && a.Why != Asked {
 			continue
 		}
 		i := slices.IndexFunc(s.Pods, func(p Pod) bool { return p.Ordinal == a.Ordinal })
@@ -282,12 +290,37 @@ func checkBudget(t *rapid.T, s State, p Plan) {
 	}
 }
 
+// checkTurns: a rollout takes pods that work in the order that is asked for.
+func checkTurns(t *rapid.T, s State, p Plan) {
+	taken := map[int]bool{}
+	for _, a := range p.Actions {
+		taken[a.Ordinal] = taken[a.Ordinal] || a.Verb == DeletePod
+	}
+	slots, _ := s.split()
+	for _, a := range p.Actions {
+		pod := s.at(a.Ordinal)
+		if a.Why != Outdated || pod.unavailable() || s.Strategy != RollingUpdate {
+			continue
+		}
+		for _, other := range slots[min(s.Partition, len(slots)):] {
+			switch {
+			case !other.old(s) || other.Ordinal == a.Ordinal:
+			case pod.Turn > other.Turn && s.Order.Label != "":
+				t.Fatalf("%v before %v", a, other)
+			case s.Parallel && len(s.Budgets) > 0, other.unavailable(), taken[other.Ordinal]:
+			case s.Order.Ascending && other.Ordinal < a.Ordinal, s.Order.Default() && other.Ordinal > a.Ordinal:
+				t.Fatalf("%v before %v", a, other)
+			}
+		}
+	}
+}
+
 // checkDisruptions: a rollout takes no more pods than each PodDisruptionBudget lets go.
 func checkDisruptions(t *rapid.T, s State, p Plan) {
 	for _, b := range s.Budgets {
 		gone := 0
 		for _, a := range p.Actions {
-			if pod := s.at(a.Ordinal); a.Verb == DeletePod && a.Why == Outdated && slices.Contains(b.Covers, a.Ordinal) && s.Strategy == RollingUpdate {
+			if pod := s.at(a.Ordinal); a.Verb == DeletePod && (a.Why == Outdated || a.Why == Asked) && slices.Contains(b.Covers, a.Ordinal) && s.Strategy == RollingUpdate {
 				if !a.Evict {
 					t.Fatalf("%v does not ask the budgets", a)
 				}

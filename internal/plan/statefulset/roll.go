@@ -19,8 +19,8 @@ func (p Pod) replaceable(s State) bool {
 	return p.old(s) && p.Health != Dead && !p.Terminating
 }
 
-// roll deletes outdated pods from the highest ordinal down to the partition,
-// as many as maxUnavailable allows.
+// roll deletes outdated pods from the highest ordinal, or by the order asked for,
+// down to the partition, as many as maxUnavailable allows.
 func (p *Plan) roll(s State, slots []Pod) {
 	if outdated(s, slots) == 0 {
 		return
@@ -41,21 +41,24 @@ func (p *Plan) roll(s State, slots []Pod) {
 	if s.Parallel { // what is broken already costs nothing
 		for i := len(slots) - 1; i >= from; i-- {
 			if pod := slots[i]; pod.replaceable(s) && pod.unavailable() {
-				p.disrupt(s, pod, allowed)
+				p.disrupt(s, pod, Outdated, allowed)
 			}
 		}
 	}
-	left := 0
-	for i := len(slots) - 1; i >= from; i-- {
-		pod := slots[i]
+	left, queue := 0, s.turns(slots[from:])
+	for i, pod := range queue {
 		if !pod.replaceable(s) || s.Parallel && pod.unavailable() {
 			continue
+		}
+		if budget > 0 && s.early(queue[:i], pod, unavailable > 0) {
+			p.hold(pod, LaterTurn)
+			break
 		}
 		if budget <= 0 {
 			left++
 			continue
 		}
-		if p.disrupt(s, pod, allowed) {
+		if p.disrupt(s, pod, Outdated, allowed) {
 			budget--
 		} else if !s.Parallel {
 			break // lower pods wait for their turn
@@ -74,13 +77,13 @@ func (s State) unrolled(slots []Pod) bool {
 	return outdated(s, slots[min(s.Partition, len(slots)):]) > 0
 }
 
-// disrupt replaces an outdated pod if every PodDisruptionBudget lets it go.
-func (p *Plan) disrupt(s State, pod Pod, allowed *allowance) bool {
+// disrupt replaces a pod if every PodDisruptionBudget lets it go.
+func (p *Plan) disrupt(s State, pod Pod, why Why, allowed *allowance) bool {
 	if refused := allowed.take(pod); refused != "" {
 		p.Holds = append(p.Holds, Hold{Ordinal: pod.Ordinal, Why: Protected, Budget: refused})
 		return false
 	}
-	p.do(Action{Verb: DeletePod, Ordinal: pod.Ordinal, UID: pod.UID, Why: Outdated, Evict: s.RespectBudgets})
+	p.do(Action{Verb: DeletePod, Ordinal: pod.Ordinal, UID: pod.UID, Why: why, Evict: s.RespectBudgets})
 	return true
 }
 
@@ -140,6 +143,9 @@ func (p *Plan) repairRollback(s State, slots []Pod) bool {
 func (s State) keptWithoutOne() int {
 	if s.HasRolling {
 		return s.Partition
+	}
+	if !s.Order.Default() {
+		return 0
 	}
 	return s.keepers() - 1
 }

@@ -47,6 +47,8 @@ type State struct {
 	// RecoverTogether: pods of an ordered set that were ready before do not wait
 	// for one another.
 	RecoverTogether bool
+	// Order is the order in which a rollout takes pods.
+	Order options.Order
 	// Pods holds, by ordinal, every wanted pod (absent ones too) and every
 	// surplus pod that exists.
 	Pods []Pod
@@ -104,6 +106,10 @@ type Pod struct {
 	Detail string
 	// Stuck: what Detail says does not pass by itself.
 	Stuck bool
+	// Turn is when a rollout comes to the pod, by its label; Asked: its label asks
+	// for a new pod in its place.
+	Turn  int
+	Asked bool
 	// ReadyBefore: the ordinal's pod is, or a former one has been, ready.
 	ReadyBefore bool
 	// Failures is how many pods of the ordinal have ended, one after another,
@@ -192,6 +198,8 @@ func (s State) kept(rules Rules) int {
 		return 0
 	case s.HasRolling:
 		return s.Partition
+	case !s.Order.Default():
+		return 0 // what is current are not the lowest
 	case s.Parallel && rules.UpdateParallelPods:
 		return 0
 	case rules.RepairForcedRollback:
@@ -200,11 +208,15 @@ func (s State) kept(rules Rules) int {
 	return s.CurrentReplicas
 }
 
-// reached reports whether the rollout, which goes from the highest ordinal
-// down, has come to this ordinal.
+// reached reports whether the rollout has certainly come to this ordinal. By
+// label it cannot be told: the pod is gone, and its label with it.
 func (s State) reached(ordinal int) bool {
 	for _, pod := range s.Pods {
-		if pod.Ordinal < ordinal && s.inRange(pod.Ordinal) && pod.Health != Absent && pod.Revision == s.Update {
+		before := pod.Ordinal < ordinal
+		if s.Order.Ascending {
+			before = pod.Ordinal > ordinal
+		}
+		if before && s.Order.Label == "" && s.inRange(pod.Ordinal) && pod.Health != Absent && pod.Revision == s.Update {
 			return true
 		}
 	}

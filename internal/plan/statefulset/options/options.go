@@ -32,10 +32,16 @@ const (
 	// Recovery, "Parallel" or "Ordered", is how pods come back that were ready
 	// before: all at once, or in order as upstream does.
 	Recovery = "berth.dev/recovery"
+	// UpdateOrder, "descending", "ascending" or a pod label with values such as
+	// "role=replica,primary", is the order in which a rollout takes pods.
+	UpdateOrder = "berth.dev/update-order"
 	// ProgressDeadlineSeconds is how long a set may stand still before its
 	// condition Progressing is False.
 	ProgressDeadlineSeconds = "berth.dev/progress-deadline-seconds"
 )
+
+// ReplaceLabel, "true" on a pod, asks for a new pod in its place.
+const ReplaceLabel = "berth.dev/replace"
 
 // TeardownFinalizer keeps a set until its pods have been stopped in order.
 const TeardownFinalizer = OrderedTeardown
@@ -53,6 +59,7 @@ type Options struct {
 	OrderedTeardown     bool
 	RespectPDB          bool
 	RecoverTogether     bool
+	Order               Order
 }
 
 // Problem is an annotation whose value cannot be used.
@@ -85,6 +92,10 @@ func Parse(annotations map[string]string) (Options, []Problem) {
 		}
 		o.RecoverTogether = value == "Parallel"
 		return nil
+	})
+	read(UpdateOrder, func(value string) (err error) {
+		o.Order, err = ParseOrder(value)
+		return err
 	})
 	read(RespectPDB, flag(&o.RespectPDB))
 	read(OrderedTeardown, flag(&o.OrderedTeardown))

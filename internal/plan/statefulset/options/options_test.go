@@ -23,9 +23,9 @@ func TestParse(t *testing.T) {
 			name: "everything",
 			given: map[string]string{
 				Paused: "true", ReserveOrdinals: "3-5, 1,2", ScaleDownUnready: "True", MaxUnavailableScale: "50%", ProgressDeadlineSeconds: "30",
-				OrderedTeardown: "true", RespectPDB: "TRUE", Recovery: "Parallel",
+				OrderedTeardown: "true", RespectPDB: "TRUE", Recovery: "Parallel", UpdateOrder: "example.com/role=replica,primary",
 			},
-			want: Options{Paused: true, Reserved: Ordinals{{1, 5}}, ScaleDownUnready: true, MaxUnavailableScale: &half, ProgressDeadline: 30 * time.Second, OrderedTeardown: true, RespectPDB: true, RecoverTogether: true},
+			want: Options{Paused: true, Reserved: Ordinals{{1, 5}}, ScaleDownUnready: true, MaxUnavailableScale: &half, ProgressDeadline: 30 * time.Second, OrderedTeardown: true, RespectPDB: true, RecoverTogether: true, Order: Order{Label: "example.com/role", Values: []string{"replica", "primary"}}},
 		},
 		{
 			name:  "all wrong",
@@ -51,6 +51,17 @@ func TestParse(t *testing.T) {
 	for _, bad := range []string{"101%", "x", "-1", "0%"} {
 		if _, problems := Parse(map[string]string{MaxUnavailableScale: bad}); len(problems) != 1 {
 			t.Errorf("%q was accepted", bad)
+		}
+	}
+	for _, bad := range []string{"", "up", "role", "role=", "=primary", "role=a,a", "role=a b", "a b=c", "role=a,"} {
+		if o, err := ParseOrder(bad); err == nil {
+			t.Errorf("order %q was accepted as %v", bad, o)
+		}
+	}
+	order, err := ParseOrder("role=replica,primary")
+	for role, want := range map[string]int{"": 0, "learner": 0, "replica": 1, "primary": 2} {
+		if got := order.Turn(map[string]string{"role": role}); err != nil || got != want {
+			t.Errorf("turn of %q is %d, want %d (%v)", role, got, want, err)
 		}
 	}
 	for _, bad := range []string{"a", "-1", "1-", "1-2-3", "4294967296"} {

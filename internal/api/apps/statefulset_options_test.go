@@ -1,0 +1,61 @@
+package apps
+
+import (
+	"strings"
+	"testing"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"berth.dev/berth/internal/api/defaults"
+	"berth.dev/berth/internal/plan/statefulset/options"
+)
+
+func goodSet(edit func(*appsv1.StatefulSet)) *appsv1.StatefulSet {
+	labels := map[string]string{"app": "web"}
+	set := &appsv1.StatefulSet{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "web", Annotations: map[string]string{}}}
+	set.Spec.Selector = &metav1.LabelSelector{MatchLabels: labels}
+	set.Spec.Template.Labels = map[string]string{"app": "web"}
+	set.Spec.Template.Spec.Containers = []corev1.Container{{Name: "nginx", Image: "nginx:1"}}
+	if edit != nil {
+		edit(set)
+	}
+	defaults.StatefulSet(set)
+	return set
+}
+
+// What an annotation asks for is refused with its path, at create and when it
+// changes, but not when it was there before.
+func TestOptionsAreChecked(t *testing.T) {
+	annotate := func(name, value string) func(*appsv1.StatefulSet) {
+		return func(set *appsv1.StatefulSet) { set.Annotations[name] = value }
+	}
+	for name, c := range map[string]struct {
+		edit func(*appsv1.StatefulSet)
+		want string // "" when it is accepted
+	}{
+		"nothing":          {nil, ""},
+		"ordered teardown": {annotate(options.OrderedTeardown, "true"), ""},
+		"teardown, maybe":  {annotate(options.OrderedTeardown, "maybe"), `metadata.annotations[berth.dev/ordered-teardown]: Invalid value: "maybe": must be "true" or "false"`},
+		"respect pdb, 1":   {annotate(options.RespectPDB, "1"), `metadata.annotations[berth.dev/respect-pdb]: Invalid value: "1": must be "true" or "false"`},
+		"recovery":         {annotate(options.Recovery, "Parallel"), ""},
+		"recovery, both":   {annotate(options.Recovery, "Both"), `metadata.annotations[berth.dev/recovery]: Invalid value: "Both": must be "Parallel" or "Ordered"`},
+		"order":            {annotate(options.UpdateOrder, "role=replica,primary"), ""},
+		"order, sideways":  {annotate(options.UpdateOrder, "sideways"), `metadata.annotations[berth.dev/update-order]: Invalid value: "sideways": must be "descending", "ascending" or a pod label`},
+		"replace them all": {func(set *appsv1.StatefulSet) { set.Spec.Template.Labels[options.ReplaceLabel] = "true" }, `spec.template.metadata.labels[berth.dev/replace]: Invalid value: "true": is a label for a single pod`},
+	} {
+		set, old := goodSet(c.edit), goodSet(nil)
+		old.ResourceVersion, set.ResourceVersion = "1", "1"
+		if errs := checkStatefulSetUpdate(set, set.DeepCopy()); len(errs) > 0 {
+			t.Errorf("%s: unchanged: %v", name, errs)
+		}
+		created := goodSet(c.edit)
+		for how, errs := range map[string]error{"create": checkStatefulSet(created).ToAggregate(), "update": checkStatefulSetUpdate(set, old).ToAggregate()} {
+			switch {
+			case c.want == "" && errs != nil, c.want != "" && (errs == nil || !strings.Contains(errs.Error(), c.want)):
+				t.Errorf("%s: %s: %v, want %q", name, how, errs, c.want)
+			}
+		}
+	}
+}

@@ -1,0 +1,32 @@
+package statefulset
+
+// replaceAsked replaces the pods whose label asks for it, highest first, whatever
+// their revision and the update strategy. What works costs the budget of a
+// rollout, what does not is free. It reports whether the plan ends here.
+func (p *Plan) replaceAsked(s State, slots []Pod) bool {
+	budget, waiting, before := s.MaxUnavailable, 0, len(p.Actions)
+	for _, pod := range slots {
+		if pod.unavailable() {
+			budget--
+		}
+	}
+	allowed := s.allowance()
+	for i := len(slots) - 1; i >= 0; i-- {
+		pod := slots[i]
+		if !pod.Asked || pod.Health <= Dead || pod.Terminating {
+			continue
+		}
+		if !pod.unavailable() {
+			if budget <= 0 {
+				waiting++
+				continue
+			}
+			budget--
+		}
+		p.disrupt(s, pod, Asked, allowed)
+	}
+	if waiting > 0 {
+		p.holdSet(Budget)
+	}
+	return len(p.Actions) > before
+}
