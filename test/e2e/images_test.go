@@ -62,13 +62,7 @@ func pullFromRegistry(t *testing.T, c *cluster.Cluster) {
 	c.Apply("apiVersion: v1\nkind: Pod\nmetadata: {name: pulled}\nspec: {terminationGracePeriodSeconds: 0, containers: [{name: c, image: " + quote(name) + "}]}\n")
 	c.Eventually(20*time.Second, "ImagePullBackOff", waiting(c, "pulled"))
 
-	hosts := filepath.Join(c.Data, "containerd/certs.d", at.addr)
-	if err := os.MkdirAll(hosts, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(hosts, "hosts.toml"), fmt.Appendf(nil, "server = %q\n", "http://"+at.addr), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	at.serves(t, c, at.addr)
 	c.Kubectl("wait", "--for=condition=Ready", "pod/pulled", "--timeout=60s")
 	says(t, "events", c.Kubectl("events", "--for", "pod/pulled"), "Successfully pulled image "+`"`+name+`"`, "Image size: ")
 	matches(t, "imageID", c.Kubectl("get", "pod", "pulled", "-o", "jsonpath={.status.containerStatuses[0].imageID}"), at.addr+"/demo@sha256:[0-9a-f]{64}")
@@ -111,7 +105,7 @@ type registryServer struct {
 func serveRegistry(t *testing.T, c *cluster.Cluster) registryServer {
 	t.Helper()
 	handler := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
-	listener, err := c.Host.Listen("tcp", net.JoinHostPort(c.Host.Addr, "5000"))
+	listener, err := c.Host.Listen("tcp", net.JoinHostPort(c.Host.Addr, "0"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,6 +113,18 @@ func serveRegistry(t *testing.T, c *cluster.Cluster) registryServer {
 	server.Start()
 	t.Cleanup(server.Close)
 	return registryServer{listener.Addr().String(), handler}
+}
+
+// serves makes the container runtime ask here for what is named after a domain.
+func (r registryServer) serves(t *testing.T, c *cluster.Cluster, domain string) {
+	t.Helper()
+	hosts := filepath.Join(c.Data, "containerd/certs.d", domain)
+	if err := os.MkdirAll(hosts, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(hosts, "hosts.toml"), fmt.Appendf(nil, "server = %q\n", "http://"+r.addr), 0o644); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // push puts an image archive into a registry.

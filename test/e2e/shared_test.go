@@ -46,6 +46,7 @@ func TestOneCluster(t *testing.T) {
 		"readiness":    readinessAndEndpoints,
 		"volumes":      volumesOfPods,
 		"command-line": commandLine,
+		"tutorial":     tutorialOfStatefulSets,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -26,6 +26,12 @@ func (c *Cluster) In(t testing.TB, namespace string) *Cluster {
 	return &view
 }
 
+// Namespace is where kubectl works; "" leaves it to kubectl.
+func (c *Cluster) Namespace() string { return c.namespace }
+
+// Bin is the folder of the programs that the cluster runs.
+func (c *Cluster) Bin() string { return c.bin }
+
 // Path is where File writes name.
 func (c *Cluster) Path(name string) string { return filepath.Join(c.Host.Dir, c.namespace, name) }
 

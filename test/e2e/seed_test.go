@@ -1,0 +1,71 @@
+package e2e
+
+import (
+	"context"
+	"flag"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/distribution/reference"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"berth.dev/berth/test/conversation"
+	"berth.dev/berth/test/e2e/cluster"
+)
+
+var update = flag.Bool("update", false, "write what was answered into the conversations")
+
+// Every StatefulSet command of a tutorial that users follow, as printed there,
+// answered as today's kubectl and upstream do.
+func tutorialOfStatefulSets(t *testing.T, c *cluster.Cluster) {
+	mirror(t, c, "nginx", "dotbalo/canary:v1", "dotbalo/canary:v2")
+	talk(t, c, "testdata/tutorial-statefulset.txtar")
+}
+
+// mirror serves public images by these names from a registry of the test's own:
+// all are the nginx example's.
+func mirror(t *testing.T, c *cluster.Cluster, names ...string) {
+	t.Helper()
+	at := serveRegistry(t, c)
+	for _, name := range names {
+		ref, err := reference.ParseDockerRef(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		push(t, at.handler, nginxImage(t), reference.Path(ref), ref.(reference.Tagged).Tag())
+		at.serves(t, c, reference.Domain(ref))
+	}
+}
+
+// talk has a conversation with the cluster on its host.
+func talk(t *testing.T, c *cluster.Cluster, path string) {
+	t.Helper()
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	script, err := conversation.Read(path)
+	must(err)
+	work := c.Path("work")
+	must(os.MkdirAll(work, 0o755))
+	must(script.Files(work))
+	config, err := clientcmd.LoadFromFile(filepath.Join(c.Data, "kubeconfig"))
+	must(err)
+	for _, each := range config.Contexts {
+		each.Namespace = c.Namespace()
+	}
+	kubeconfig := c.Path("kubeconfig")
+	must(clientcmd.WriteToFile(*config, kubeconfig))
+	script.Hold(t, conversation.Partner{
+		Shell: func(ctx context.Context, line string) *exec.Cmd {
+			return c.Host.Command(ctx, "env", "-C", work, "KUBECONFIG="+kubeconfig, "PATH="+c.Bin()+":"+os.Getenv("PATH"), "LC_ALL=C", "TZ=UTC",
+				"sh", "-c", line)
+		},
+		Hidden: []string{work, "$WORK"},
+		Update: *update,
+	})
+}
