@@ -164,6 +164,8 @@ func (w *toy) set(t *testing.T, args map[string]string) {
 			if w.Order, err = options.ParseOrder(strings.Replace(value, ":", "=", 1)); err != nil {
 				t.Fatal(err)
 			}
+		case "inplace":
+			w.InPlace = options.InPlace(value)
 		case "recover":
 			w.RecoverTogether = true
 		case "teardown":
@@ -265,6 +267,10 @@ func (w *toy) parsePod(t *testing.T, line, claims string) Pod {
 			pod.NeverStarted, pod.Detail = true, "container nginx in ImagePullBackOff"
 		case "role":
 			pod.Turn = w.Order.Turn(map[string]string{"role": value})
+		case "patchable":
+			pod.Patchable = true
+		case "obstacle":
+			pod.Obstacle = "spec.containers[0].env cannot change in place"
 		case "asked":
 			pod.Asked = true
 		case "before":

@@ -37,9 +37,13 @@ func (s State) sayAction(a Action) string {
 		return fmt.Sprintf("replacing %s: it has ended; its claims stay", pod)
 	case Surplus:
 		return fmt.Sprintf("deleting %s: only ordinals %s are wanted", pod, s.span())
-	case Outdated:
-		return fmt.Sprintf("replacing %s: it is not of revision %s", pod, s.Update)
-	case Abandoned:
+	case Outdated, Abandoned:
+		if a.Verb == PatchPod {
+			return fmt.Sprintf("updating %s in place to revision %s", pod, a.Revision)
+		}
+		if a.Why == Outdated {
+			return fmt.Sprintf("replacing %s: it is not of revision %s", pod, s.Update)
+		}
 		return fmt.Sprintf("replacing %s: it never became ready on a revision that is given up for %s", pod, s.Update)
 	case ClaimMissing:
 		return fmt.Sprintf("creating claim %s for %s", a.Claim, pod)
@@ -115,6 +119,8 @@ func (s State) sayHold(h Hold) string {
 		return fmt.Sprintf("pods below %s keep their revision (partition %d)", PodName(s.Name, s.Reserved.Skip(s.Start, s.Partition)), s.Partition)
 	case OnHold:
 		return fmt.Sprintf("the rollout to revision %s is paused; to go on, remove the annotation %s", s.Update, options.Paused)
+	case NotInPlace:
+		return fmt.Sprintf("%s cannot be updated in place: %s; delete it to have it made anew, or set the annotation %s: %s", pod, h.Detail, options.InPlaceUpdate, options.IfPossible)
 	case LaterTurn:
 		return fmt.Sprintf("%s has %s=%s, and its turn comes when the others are updated and available (annotation %s)", pod, s.Order.Label, s.Order.Values[s.at(h.Ordinal).Turn-1], options.UpdateOrder)
 	case BackingOff:

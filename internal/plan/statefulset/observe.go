@@ -25,6 +25,8 @@ type Facts struct {
 	// Current and Update name the revisions.
 	Current, Update string
 	Now             time.Time
+	// Template returns the template of a revision, nil when it is not known.
+	Template func(revision string) *corev1.PodTemplateSpec
 	// Budgets are the PodDisruptionBudgets of the namespace, when they are asked for.
 	Budgets []*policyv1.PodDisruptionBudget
 }
@@ -45,7 +47,7 @@ func Observe(f Facts) State {
 	}
 	asked, _ := options.Parse(f.Set.Annotations)
 	s.ScaleDownUnready, s.Reserved, s.Paused = asked.ScaleDownUnready, asked.Reserved, asked.Paused
-	s.Order = asked.Order
+	s.Order, s.InPlace = asked.Order, asked.InPlace
 	s.RecoverTogether = asked.RecoverTogether
 	s.Teardown = asked.OrderedTeardown
 	s.Guarded = slices.Contains(f.Set.Finalizers, options.TeardownFinalizer)
@@ -122,7 +124,8 @@ func observePod(f Facts, s State, ordinal int, pod *corev1.Pod) Pod {
 	p.WrongIdentity = !identityOK(pod)
 	p.WrongStorage = !storageOK(f.Set, ordinal, pod)
 	p.Health, p.AvailableIn = health(pod, f.Set.Spec.MinReadySeconds, f.Now)
-	if p.Health < Ready {
+	p.observeInPlace(f, s, pod)
+	if p.Health < Ready && p.Detail == "" {
 		p.Detail, p.NeverStarted, p.Stuck = trouble(pod)
 	}
 	return p

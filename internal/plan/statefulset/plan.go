@@ -25,7 +25,7 @@ type Action struct {
 	Step    int
 	// UID is the pod to delete or repair: never another one of that name.
 	UID types.UID
-	// Revision is what a created pod runs.
+	// Revision is what a created or patched pod runs.
 	Revision string
 	// Claim is the claim to create or own, Template its template's index.
 	Claim    string
@@ -48,6 +48,7 @@ const (
 	CreatePod   Verb = "create-pod"
 	DeletePod   Verb = "delete-pod"
 	RepairPod   Verb = "repair-pod"
+	PatchPod    Verb = "patch-pod"   // bring it to a revision in place
 	GuardSet    Verb = "guard-set"   // add the finalizer of an ordered teardown
 	UnguardSet  Verb = "unguard-set" // take it away
 )
@@ -112,6 +113,7 @@ const (
 	Budget         Why = "Budget"         // maxUnavailable is used up
 	Partitioned    Why = "Partitioned"    // the rest is below the partition
 	OnHold         Why = "OnHold"         // the rollout is paused
+	NotInPlace     Why = "NotInPlace"     // a pod may change only in place, and cannot
 	LaterTurn      Why = "LaterTurn"      // pods of an earlier turn are not updated and available yet
 	BackingOff     Why = "BackingOff"     // the ordinal's pods keep ending
 	Protected      Why = "Protected"      // a PodDisruptionBudget does not let the pod go
@@ -122,7 +124,7 @@ const (
 var Whys = []Why{
 	Missing, Ended, Surplus, Outdated, Abandoned, ClaimMissing, ClaimPolicy, Misnamed, TornDown, Recovering, Asked, Guarding, LetGo,
 	SetDeleting, AwaitGone, AwaitReady, AwaitAvailable, AwaitLower, ClaimDeleting, ClaimStale, ByHand, Budget, Partitioned,
-	OnHold, StartBudget, Protected, BackingOff, LaterTurn,
+	OnHold, StartBudget, Protected, BackingOff, LaterTurn, NotInPlace,
 }
 
 func (p *Plan) do(a Action) {

@@ -43,6 +43,7 @@ func drawState(t *rapid.T) State {
 	s.Orphaning = s.Deleting && rapid.Bool().Draw(t, "orphaning")
 	s.RecoverTogether = rapid.IntRange(0, 3).Draw(t, "recover") == 0
 	s.Order = rapid.SampledFrom([]options.Order{{}, {}, {Ascending: true}, {Label: "role", Values: []string{"a", "b"}}}).Draw(t, "order")
+	s.InPlace = rapid.SampledFrom([]options.InPlace{options.Never, options.Never, options.IfPossible, options.Only}).Draw(t, "inPlace")
 	s.Paused = rapid.IntRange(0, 5).Draw(t, "paused") == 0
 	s.StartLimit = rapid.SampledFrom([]int{0, 0, 1, 2}).Draw(t, "startLimit")
 	if s.RespectBudgets = rapid.IntRange(0, 2).Draw(t, "respectBudgets") == 0; s.RespectBudgets {
@@ -73,6 +74,11 @@ func drawPod(t *rapid.T, s State, ordinal, claims int) Pod {
 		pod.WrongIdentity = rapid.IntRange(0, 9).Draw(t, "misnamed") == 0
 	}
 	if pod.Health != Absent {
+		if s.InPlace != options.Never && pod.old(s) {
+			if pod.Patchable = rapid.Bool().Draw(t, "patchable"); !pod.Patchable {
+				pod.Obstacle = "spec.x cannot change in place"
+			}
+		}
 		pod.Asked = rapid.IntRange(0, 9).Draw(t, "asked") == 0
 		if s.Order.Label != "" {
 			pod.Turn = rapid.IntRange(0, 2).Draw(t, "turn")
@@ -180,7 +186,18 @@ func TestSafety(t *testing.T) {
 				if pod.Health == Absent || pod.Terminating || a.UID != pod.UID {
 					t.Fatalf("delete of a pod that is gone, going or another: %v, %v", a, pod)
 				}
+				if a.Why == Outdated && s.InPlace != options.Never && s.Strategy == RollingUpdate && (pod.Patchable || s.InPlace == options.Only) {
+					t.Fatalf("made anew though it may change only in place: %v", a)
+				}
 				if a.Why == Outdated && s.Strategy != Recreate && s.index(a.Ordinal) < s.Partition {
+					t.Fatalf("roll below the partition: %v", a)
+				}
+			case PatchPod:
+				deletes++ // it costs as much
+				if pod.Health == Absent || pod.Terminating || a.UID != pod.UID || !pod.Patchable || s.InPlace == options.Never || a.Revision != s.Update {
+					t.Fatalf("patch of a pod that is gone, going or cannot be: %v, %v", a, pod)
+				}
+				if a.Why == Outdated && s.index(a.Ordinal) < s.Partition {
 					t.Fatalf("roll below the partition: %v", a)
 				}
 			case CreateClaim:
@@ -228,7 +245,7 @@ func checkOrder(t *rapid.T, s State, p Plan, creates, deletes, window int) {
 	}
 	made := map[int]bool{}
 	for _, a := range p.Actions {
-		if a.Verb != CreatePod && a.Verb != DeletePod || a.Why == Abandoned || a.Why == Asked {
+		if a.Verb != CreatePod && a.Verb != DeletePod && a.Verb != PatchPod || a.Why == Abandoned || a.Why == Asked {
 			continue
 		}
 		if s.recovers(a) {
@@ -277,7 +294,7 @@ func checkBudget(t *rapid.T, s State, p Plan) {
 		}
 	}
 	for _, a := range p.Actions {
-		if a.Verb != DeletePod || a.Why != Outdated && a.Why != Asked {
+		if a.Verb != DeletePod && a.Verb != PatchPod || a.Why != Outdated && a.Why != Asked {
 			continue
 		}
 		i := slices.IndexFunc(s.Pods, func(p Pod) bool { return p.Ordinal == a.Ordinal })
@@ -294,7 +311,7 @@ func checkBudget(t *rapid.T, s State, p Plan) {
 func checkTurns(t *rapid.T, s State, p Plan) {
 	taken := map[int]bool{}
 	for _, a := range p.Actions {
-		taken[a.Ordinal] = taken[a.Ordinal] || a.Verb == DeletePod
+		taken[a.Ordinal] = taken[a.Ordinal] || a.Verb == DeletePod || a.Verb == PatchPod
 	}
 	slots, _ := s.split()
 	for _, a := range p.Actions {
@@ -320,8 +337,8 @@ func checkDisruptions(t *rapid.T, s State, p Plan) {
 	for _, b := range s.Budgets {
 		gone := 0
 		for _, a := range p.Actions {
-			if pod := s.at(a.Ordinal); a.Verb == DeletePod && (a.Why == Outdated || a.Why == Asked) && slices.Contains(b.Covers, a.Ordinal) && s.Strategy == RollingUpdate {
-				if !a.Evict {
+			if pod := s.at(a.Ordinal); (a.Verb == DeletePod || a.Verb == PatchPod) && (a.Why == Outdated || a.Why == Asked) && slices.Contains(b.Covers, a.Ordinal) && s.Strategy == RollingUpdate {
+				if !a.Evict && a.Verb == DeletePod {
 					t.Fatalf("%v does not ask the budgets", a)
 				}
 				if pod.Health >= Ready {
@@ -378,9 +395,9 @@ func trapped(s State, rules Rules) bool {
 	return len(holds) > 0 && holds[0].Why == AwaitLower
 }
 
-// protected: budgets that never let go hold a rollout for ever.
+// protected: budgets that never let go, and what can only change in place and cannot, hold a rollout for ever.
 func protected(s State, rules Rules) bool {
-	return slices.ContainsFunc(Decide(s, rules).Holds, func(h Hold) bool { return h.Why == Protected })
+	return slices.ContainsFunc(Decide(s, rules).Holds, func(h Hold) bool { return h.Why == Protected || h.Why == NotInPlace })
 }
 
 // A set that is stuck on a bad revision comes back when its template is good.

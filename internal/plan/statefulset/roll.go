@@ -77,14 +77,17 @@ func (s State) unrolled(slots []Pod) bool {
 	return outdated(s, slots[min(s.Partition, len(slots)):]) > 0
 }
 
-// disrupt replaces a pod if every PodDisruptionBudget lets it go.
+// disrupt changes a pod if every PodDisruptionBudget lets it go.
 func (p *Plan) disrupt(s State, pod Pod, why Why, allowed *allowance) bool {
 	if refused := allowed.take(pod); refused != "" {
 		p.Holds = append(p.Holds, Hold{Ordinal: pod.Ordinal, Why: Protected, Budget: refused})
 		return false
 	}
-	p.do(Action{Verb: DeletePod, Ordinal: pod.Ordinal, UID: pod.UID, Why: why, Evict: s.RespectBudgets})
-	return true
+	if why == Asked {
+		p.do(Action{Verb: DeletePod, Ordinal: pod.Ordinal, UID: pod.UID, Why: why, Evict: s.RespectBudgets})
+		return true
+	}
+	return p.change(s, pod, why)
 }
 
 // replace deletes a pod; it is created anew once it is gone.
@@ -131,8 +134,11 @@ func (p *Plan) repairRollback(s State, slots []Pod) bool {
 		}
 		current := pod.Revision == s.Current
 		if !current || pod.NeverStarted && i >= s.keptWithoutOne() {
-			p.replace(pod, Abandoned)
-			return true
+			if i < s.keptWithoutOne() {
+				p.replace(pod, Abandoned) // it comes back at the current revision
+				return true
+			}
+			return p.change(s, pod, Abandoned)
 		}
 	}
 	return false

@@ -49,6 +49,8 @@ type State struct {
 	RecoverTogether bool
 	// Order is the order in which a rollout takes pods.
 	Order options.Order
+	// InPlace is when pods are updated in place instead of being made anew.
+	InPlace options.InPlace
 	// Pods holds, by ordinal, every wanted pod (absent ones too) and every
 	// surplus pod that exists.
 	Pods []Pod
@@ -106,6 +108,10 @@ type Pod struct {
 	Detail string
 	// Stuck: what Detail says does not pass by itself.
 	Stuck bool
+	// Obstacle says why the pod cannot become one of the update revision in place;
+	// Patchable that it can. Both are known only of outdated pods, when asked for.
+	Patchable bool
+	Obstacle  string
 	// Turn is when a rollout comes to the pod, by its label; Asked: its label asks
 	// for a new pod in its place.
 	Turn  int

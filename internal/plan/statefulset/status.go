@@ -22,7 +22,7 @@ func Status(s State, p Plan, set *appsv1.StatefulSet, collisions int32, rules Ru
 		count(&status, s, pod)
 	}
 	for _, action := range p.Actions {
-		if action.Verb == DeletePod && (action.Why == Outdated || action.Why == Abandoned) && s.revisionAt(action.Ordinal) == s.Current {
+		if (action.Verb == DeletePod || action.Verb == PatchPod) && (action.Why == Outdated || action.Why == Abandoned) && s.revisionAt(action.Ordinal) == s.Current {
 			status.CurrentReplicas--
 		}
 	}

@@ -48,6 +48,9 @@ func (w *toy) carryOut(p Plan) []string {
 				claim.PodRef = Held
 			}
 			done = append(done, fmt.Sprintf("%s %s", a.Verb, a.Claim))
+		case PatchPod:
+			pod.Health, pod.Revision, pod.Patchable, pod.Obstacle, pod.NeverStarted = Starting, a.Revision, false, "", false
+			done = append(done, fmt.Sprintf("%d@%s", a.Ordinal, a.Revision))
 		case RepairPod:
 			pod.WrongIdentity, pod.WrongStorage = false, false
 			done = append(done, fmt.Sprintf("repair %d", a.Ordinal))

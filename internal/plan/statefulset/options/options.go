@@ -35,9 +35,23 @@ const (
 	// UpdateOrder, "descending", "ascending" or a pod label with values such as
 	// "role=replica,primary", is the order in which a rollout takes pods.
 	UpdateOrder = "berth.dev/update-order"
+	// InPlaceUpdate, "IfPossible" or "Only", brings running pods to another
+	// revision instead of making them anew.
+	InPlaceUpdate = "berth.dev/in-place-update"
 	// ProgressDeadlineSeconds is how long a set may stand still before its
 	// condition Progressing is False.
 	ProgressDeadlineSeconds = "berth.dev/progress-deadline-seconds"
+)
+
+// InPlace is when pods are updated in place.
+type InPlace string
+
+// Never is upstream's way; IfPossible makes anew what cannot be updated in place;
+// Only refuses it.
+const (
+	Never      InPlace = ""
+	IfPossible InPlace = "IfPossible"
+	Only       InPlace = "Only"
 )
 
 // ReplaceLabel, "true" on a pod, asks for a new pod in its place.
@@ -60,6 +74,7 @@ type Options struct {
 	RespectPDB          bool
 	RecoverTogether     bool
 	Order               Order
+	InPlace             InPlace
 }
 
 // Problem is an annotation whose value cannot be used.
@@ -96,6 +111,13 @@ func Parse(annotations map[string]string) (Options, []Problem) {
 	read(UpdateOrder, func(value string) (err error) {
 		o.Order, err = ParseOrder(value)
 		return err
+	})
+	read(InPlaceUpdate, func(value string) error {
+		if o.InPlace = InPlace(value); o.InPlace != IfPossible && o.InPlace != Only {
+			o.InPlace = Never
+			return fmt.Errorf(`must be "IfPossible" or "Only"`)
+		}
+		return nil
 	})
 	read(RespectPDB, flag(&o.RespectPDB))
 	read(OrderedTeardown, flag(&o.OrderedTeardown))

@@ -23,18 +23,19 @@ func TestParse(t *testing.T) {
 			name: "everything",
 			given: map[string]string{
 				Paused: "true", ReserveOrdinals: "3-5, 1,2", ScaleDownUnready: "True", MaxUnavailableScale: "50%", ProgressDeadlineSeconds: "30",
-				OrderedTeardown: "true", RespectPDB: "TRUE", Recovery: "Parallel", UpdateOrder: "example.com/role=replica,primary",
+				OrderedTeardown: "true", RespectPDB: "TRUE", Recovery: "Parallel", InPlaceUpdate: "Only", UpdateOrder: "example.com/role=replica,primary",
 			},
-			want: Options{Paused: true, Reserved: Ordinals{{1, 5}}, ScaleDownUnready: true, MaxUnavailableScale: &half, ProgressDeadline: 30 * time.Second, OrderedTeardown: true, RespectPDB: true, RecoverTogether: true, Order: Order{Label: "example.com/role", Values: []string{"replica", "primary"}}},
+			want: Options{Paused: true, Reserved: Ordinals{{1, 5}}, ScaleDownUnready: true, MaxUnavailableScale: &half, ProgressDeadline: 30 * time.Second, OrderedTeardown: true, RespectPDB: true, RecoverTogether: true, InPlace: Only, Order: Order{Label: "example.com/role", Values: []string{"replica", "primary"}}},
 		},
 		{
 			name:  "all wrong",
-			given: map[string]string{Paused: "yes", ReserveOrdinals: "5-3", MaxUnavailableScale: "0", ProgressDeadlineSeconds: "soon", Recovery: "parallel"},
+			given: map[string]string{Paused: "yes", ReserveOrdinals: "5-3", MaxUnavailableScale: "0", ProgressDeadlineSeconds: "soon", Recovery: "parallel", InPlaceUpdate: "never"},
 			want:  Options{ProgressDeadline: 10 * time.Minute},
 			problems: []Problem{
 				{Paused, "yes", `must be "true" or "false"`},
 				{ReserveOrdinals, "5-3", `"5-3" is no ordinal and no range of ordinals, such as "1,3-5"`},
 				{Recovery, "parallel", `must be "Parallel" or "Ordered"`},
+				{InPlaceUpdate, "never", `must be "IfPossible" or "Only"`},
 				{MaxUnavailableScale, "0", `must be a number of at least 1 or a percentage from "1%" to "100%"`},
 				{ProgressDeadlineSeconds, "soon", "must be a number of seconds, at least 1"},
 			},
