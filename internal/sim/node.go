@@ -95,6 +95,10 @@ func (s *Sim) podMove(pod *corev1.Pod) func() {
 		return nil
 	case pod.Status.Phase != corev1.PodRunning:
 		return s.start(n, pod)
+	case restarting(pod):
+		return func() { s.restartContainer(n, pod) }
+	case resizing(pod):
+		return func() { s.resize(n, pod) }
 	case !isReady(pod):
 		return s.getReady(n, pod)
 	}
@@ -223,6 +227,10 @@ func containers(pod *corev1.Pod, state corev1.ContainerState) []corev1.Container
 	statuses := make([]corev1.ContainerStatus, len(pod.Spec.Containers))
 	for i := range pod.Spec.Containers {
 		statuses[i] = corev1.ContainerStatus{Name: pod.Spec.Containers[i].Name, Image: pod.Spec.Containers[i].Image, State: state}
+		if state.Running != nil {
+			statuses[i].Resources = pod.Spec.Containers[i].Resources.DeepCopy()
+			statuses[i].ContainerID = fmt.Sprintf("toy://%s-%s-%d", pod.UID, statuses[i].Image, pod.Generation)
+		}
 	}
 	return statuses
 }

@@ -46,6 +46,8 @@ func (s *Sim) guard(loopName, verb string, obj client.Object) error {
 			return fmt.Errorf("pod %d works and is deleted without asking its budgets", ordinal)
 		}
 		return s.guardDelete(set, ordinal, pod)
+	case "update":
+		return s.guardPatch(set, ordinal, pod)
 	case "evict":
 		return s.guardDelete(set, ordinal, pod)
 	}
@@ -119,6 +121,33 @@ func (s *Sim) guardDelete(set *appsv1.StatefulSet, ordinal int, pod *corev1.Pod)
 	return nil
 }
 
+// guardPatch: an update in place keeps to the order and the budget like a delete,
+// and is of the very pod that the cache shows.
+func (s *Sim) guardPatch(set *appsv1.StatefulSet, ordinal int, pod *corev1.Pod) error {
+	wanted := wantedBy(set)
+	cached, _ := s.slot(set, ordinal)
+	revision := func(p *corev1.Pod) string { return p.Labels[appsv1.ControllerRevisionHashLabelKey] }
+	if cached == nil || cached.UID != pod.UID {
+		return fmt.Errorf("pod %d is written without being in the cache", ordinal)
+	}
+	if revision(cached) == revision(pod) || !healthy(cached) {
+		return nil
+	}
+	away := 1
+	for _, o := range wanted {
+		if _, stored := s.slot(set, o); o != ordinal && (s.takenByLoop(set, o) || stored != nil && restarting(stored)) {
+			away++
+		}
+	}
+	if limit := maxUnavailable(set); away > limit {
+		return fmt.Errorf("pod %d is updated in place as number %d, maxUnavailable is %d", ordinal, away, limit)
+	}
+	if set.Spec.PodManagementPolicy == appsv1.ParallelPodManagement {
+		return nil
+	}
+	return s.guardTurn(set, wanted, cached)
+}
+
 func (s *Sim) servesInCache(set *appsv1.StatefulSet, ordinal int) bool {
 	cached, _ := s.slot(set, ordinal)
 	return healthy(cached)
@@ -172,7 +201,7 @@ func (s *Sim) guardTurn(set *appsv1.StatefulSet, wanted []int, pod *corev1.Pod) 
 func (s *Sim) guardBudget(set *appsv1.StatefulSet, wanted []int, ordinal int) error {
 	away := 1
 	for _, o := range wanted {
-		if o != ordinal && s.takenByLoop(set, o) {
+		if _, stored := s.slot(set, o); o != ordinal && (s.takenByLoop(set, o) || stored != nil && restarting(stored)) {
 			away++
 		}
 	}

@@ -56,7 +56,9 @@ func (s *store) update(gvk schema.GroupVersionKind, obj client.Object, part stri
 		return nil, err
 	}
 	next := clone(obj)
-	if part == "status" {
+	if part == "resize" {
+		next = resized(old.(*corev1.Pod), obj.(*corev1.Pod))
+	} else if part == "status" {
 		next = clone(old)
 		setField(next, "Status", clone(obj))
 	} else if err := keepServerFields(gvk, old, next); err != nil {

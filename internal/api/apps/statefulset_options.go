@@ -1,12 +1,14 @@
 package apps
 
 import (
+	"fmt"
 	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"berth.dev/berth/internal/api/validation"
+	"berth.dev/berth/internal/plan/statefulset/inplace"
 	"berth.dev/berth/internal/plan/statefulset/options"
 )
 
@@ -18,7 +20,7 @@ func checkStatefulSet(set *appsv1.StatefulSet) field.ErrorList {
 // checkStatefulSetUpdate leaves alone an annotation that nobody changes: it may
 // be older than its meaning.
 func checkStatefulSetUpdate(set, old *appsv1.StatefulSet) field.ErrorList {
-	return slices.Concat(validation.StatefulSetUpdate(set, old), optionErrors(set.Annotations, old.Annotations), templateErrors(set, old))
+	return slices.Concat(validation.StatefulSetUpdate(set, old), optionErrors(set.Annotations, old.Annotations), templateErrors(set, old), inPlaceErrors(set, old))
 }
 
 // templateErrors refuses a template whose pods would be replaced for ever.
@@ -29,6 +31,21 @@ func templateErrors(set, old *appsv1.StatefulSet) field.ErrorList {
 	}
 	path := field.NewPath("spec", "template", "metadata", "labels").Key(options.ReplaceLabel)
 	return field.ErrorList{field.Invalid(path, value, "is a label for a single pod: every new pod would ask to be replaced")}
+}
+
+// inPlaceErrors refuses a template that a set which changes only in place could
+// never bring its pods to.
+func inPlaceErrors(set, old *appsv1.StatefulSet) field.ErrorList {
+	asked, _ := options.Parse(set.Annotations)
+	if asked.InPlace != options.Only {
+		return nil
+	}
+	found := inplace.Check(&old.Spec.Template, &set.Spec.Template)
+	if found == nil {
+		return nil
+	}
+	path := field.NewPath("spec", "template").Child(found.Path)
+	return field.ErrorList{field.Forbidden(path, fmt.Sprintf("%s (annotation %s: %s)", found.Why, options.InPlaceUpdate, options.Only))}
 }
 
 func optionErrors(annotations, old map[string]string) field.ErrorList {

@@ -59,3 +59,29 @@ func TestOptionsAreChecked(t *testing.T) {
 		}
 	}
 }
+
+// A set that changes only in place keeps a template that its pods can come to.
+func TestOnlyInPlace(t *testing.T) {
+	env := func(s *appsv1.StatefulSet) {
+		s.Spec.Template.Spec.Containers[0].Env = []corev1.EnvVar{{Name: "A", Value: "b"}}
+	}
+	for name, c := range map[string]struct {
+		mode string
+		edit func(*appsv1.StatefulSet)
+		want string
+	}{
+		"image":       {"Only", func(s *appsv1.StatefulSet) { s.Spec.Template.Spec.Containers[0].Image = "nginx:2" }, ""},
+		"env":         {"Only", env, `spec.template.spec.containers[0].env: Forbidden: cannot change in place (annotation berth.dev/in-place-update: Only)`},
+		"env, if not": {"IfPossible", env, ""},
+		"never":       {"Never", env, `metadata.annotations[berth.dev/in-place-update]: Invalid value: "Never": must be "IfPossible" or "Only"`},
+	} {
+		old := goodSet(func(s *appsv1.StatefulSet) { s.ResourceVersion = "1" })
+		set := old.DeepCopy()
+		set.Annotations[options.InPlaceUpdate] = c.mode
+		c.edit(set)
+		err := checkStatefulSetUpdate(set, old).ToAggregate()
+		if c.want == "" && err != nil || c.want != "" && (err == nil || err.Error() != c.want) {
+			t.Errorf("%s: %v, want %q", name, err, c.want)
+		}
+	}
+}

@@ -61,6 +61,8 @@ func (s *pass) act(ctx context.Context, a plan.Action) error {
 		return s.deletePod(ctx, a)
 	case plan.RepairPod:
 		return s.repairPod(ctx, a)
+	case plan.PatchPod:
+		return s.patchPod(ctx, a)
 	case plan.GuardSet:
 		return s.setGuard(ctx, true)
 	case plan.UnguardSet:

@@ -17,6 +17,9 @@ import (
 	plan "berth.dev/berth/internal/plan/statefulset"
 )
 
+// revisionLabel names the revision that a pod is of.
+const revisionLabel = appsv1.ControllerRevisionHashLabelKey
+
 // gatherRevisions collects the set's revisions and adopts orphans that match, so
 // that history goes on after a set is made anew over what it left.
 func (s *pass) gatherRevisions(ctx context.Context) error {
@@ -127,6 +130,22 @@ func (s *pass) template(name string) (*corev1.PodTemplateSpec, error) {
 	return revision.Template(s.current)
 }
 
+// templateOf returns the template of any revision that still exists, or nil.
+func (s *pass) templateOf(name string) *corev1.PodTemplateSpec {
+	if name == s.update.Name {
+		return &s.set.Spec.Template
+	}
+	rev := revision.Named(s.revisions, name)
+	if rev == nil {
+		return nil
+	}
+	template, err := revision.Template(rev)
+	if err != nil {
+		return nil
+	}
+	return template
+}
+
 // cutHistory deletes revisions that nothing uses beyond the limit.
 func (s *pass) cutHistory(ctx context.Context) error {
 	limit := ptr.Deref(s.set.Spec.RevisionHistoryLimit, 10)
@@ -135,7 +154,7 @@ func (s *pass) cutHistory(ctx context.Context) error {
 	}
 	used := sets.New(s.current.Name, s.update.Name)
 	for _, pod := range s.pods {
-		used.Insert(pod.Labels[appsv1.ControllerRevisionHashLabelKey])
+		used.Insert(pod.Labels[revisionLabel])
 	}
 	for _, rev := range revision.Excess(s.revisions, used, limit) {
 		err := s.write.Delete(ctx, rev, client.Preconditions{UID: &rev.UID})

@@ -41,13 +41,14 @@ func asksFor(set *appsv1.StatefulSet) options.Options {
 func (s *pass) facts(ctx context.Context) (plan.Facts, error) {
 	budgets, err := s.budgets(ctx)
 	return plan.Facts{
-		Budgets: budgets,
-		Set:     s.set,
-		Pods:    s.pods,
-		Current: s.current.Name,
-		Update:  s.update.Name,
-		Now:     s.env.Clock.Now(),
-		Claim:   func(name string) *corev1.PersistentVolumeClaim { return s.claim(ctx, name) },
+		Budgets:  budgets,
+		Template: s.templateOf,
+		Set:      s.set,
+		Pods:     s.pods,
+		Current:  s.current.Name,
+		Update:   s.update.Name,
+		Now:      s.env.Clock.Now(),
+		Claim:    func(name string) *corev1.PersistentVolumeClaim { return s.claim(ctx, name) },
 	}, err
 }
 

@@ -16,13 +16,15 @@ func (p *Plan) replaceAsked(s State, slots []Pod) bool {
 		if !pod.Asked || pod.Health <= Dead || pod.Terminating {
 			continue
 		}
-		if !pod.unavailable() {
-			if budget <= 0 {
-				waiting++
-				continue
-			}
-			budget--
+		cost := 1
+		if pod.unavailable() {
+			cost = 0 // it is counted already
 		}
+		if pod.Health >= Ready && budget < cost {
+			waiting++
+			continue
+		}
+		budget -= cost
 		p.disrupt(s, pod, Asked, allowed)
 	}
 	if waiting > 0 {
