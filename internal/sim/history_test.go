@@ -109,7 +109,7 @@ func edit(t *testing.T, s *sim.Sim, r *rand.Rand) {
 			set.Annotations[name] = values[r.IntN(len(values))]
 		})
 	}
-	switch r.IntN(22) {
+	switch r.IntN(23) {
 	case 0, 1:
 		change(func(set *appsv1.StatefulSet) { set.Spec.Replicas = ptr.To(int32(r.IntN(6))) })
 	case 2, 3:
@@ -170,6 +170,8 @@ func edit(t *testing.T, s *sim.Sim, r *rand.Rand) {
 		annotate(options.Recovery, "Parallel", "Ordered")
 	case 21:
 		annotate(options.InPlaceUpdate, "IfPossible", "IfPossible", "Only")
+	case 22:
+		annotate(options.PrePull, "true", "true", "false")
 	case 18:
 		annotate(options.UpdateOrder, "ascending", "descending", "role=primary", "role=replica,primary")
 	case 19, 20: // a pod gets a role, or is to be replaced
@@ -222,7 +224,7 @@ func mend(t *testing.T, s *sim.Sim) {
 	set.Spec.Template.Spec.Containers[0].Image = "good:9"
 	asked := set.Annotations
 	set.Annotations = map[string]string{options.ScaleDownUnready: "true"} // upstream's halt is no way to end
-	for _, name := range []string{options.ReserveOrdinals, options.RespectPDB, options.UpdateOrder, options.InPlaceUpdate} {
+	for _, name := range []string{options.ReserveOrdinals, options.RespectPDB, options.UpdateOrder, options.InPlaceUpdate, options.PrePull} {
 		if value, given := asked[name]; given {
 			set.Annotations[name] = value
 		}

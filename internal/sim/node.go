@@ -95,6 +95,8 @@ func (s *Sim) podMove(pod *corev1.Pod) func() {
 		return nil
 	case pod.Status.Phase != corev1.PodRunning:
 		return s.start(n, pod)
+	case unanswered(pod) && !s.config.NoPullAhead:
+		return func() { s.pullImages(n, pod) }
 	case restarting(pod):
 		return func() { s.restartContainer(n, pod) }
 	case resizing(pod):

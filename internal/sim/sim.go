@@ -39,6 +39,8 @@ type Config struct {
 	// NoToyScheduler and NoToyCollector leave binding and garbage collection to
 	// loops under test.
 	NoToyScheduler, NoToyCollector bool
+	// NoPullAhead: nodes do not answer when they are asked for images.
+	NoPullAhead bool
 	// Check is asked after every step, beside the built-in invariants.
 	Check []func(*Sim) error
 }

@@ -32,8 +32,10 @@ func web(replicas int32) *appsv1.StatefulSet {
 	}
 }
 
+func loops() []loop.Loop { return []loop.Loop{statefulset.Loop()} }
+
 func newSim(seed uint64, faults sim.Faults) *sim.Sim {
-	return sim.New(sim.Config{Seed: seed, Loops: []loop.Loop{statefulset.Loop()}, Faults: faults})
+	return sim.New(sim.Config{Seed: seed, Loops: loops(), Faults: faults})
 }
 
 func TestSetComesUpAndRests(t *testing.T) {

@@ -130,7 +130,7 @@ func (s *Sim) guardPatch(set *appsv1.StatefulSet, ordinal int, pod *corev1.Pod) 
 	if cached == nil || cached.UID != pod.UID {
 		return fmt.Errorf("pod %d is written without being in the cache", ordinal)
 	}
-	if revision(cached) == revision(pod) || !healthy(cached) {
+	if revision(cached) == revision(pod) || !healthy(cached) || set.Spec.PodManagementPolicy == appsv1.ParallelPodManagement {
 		return nil
 	}
 	away := 1
@@ -141,9 +141,6 @@ func (s *Sim) guardPatch(set *appsv1.StatefulSet, ordinal int, pod *corev1.Pod) 
 	}
 	if limit := maxUnavailable(set); away > limit {
 		return fmt.Errorf("pod %d is updated in place as number %d, maxUnavailable is %d", ordinal, away, limit)
-	}
-	if set.Spec.PodManagementPolicy == appsv1.ParallelPodManagement {
-		return nil
 	}
 	return s.guardTurn(set, wanted, cached)
 }

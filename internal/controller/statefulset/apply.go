@@ -61,6 +61,8 @@ func (s *pass) act(ctx context.Context, a plan.Action) error {
 		return s.deletePod(ctx, a)
 	case plan.RepairPod:
 		return s.repairPod(ctx, a)
+	case plan.PullImages:
+		return s.askForImages(ctx, a)
 	case plan.PatchPod:
 		return s.patchPod(ctx, a)
 	case plan.GuardSet:

@@ -166,6 +166,8 @@ func (w *toy) set(t *testing.T, args map[string]string) {
 			}
 		case "inplace":
 			w.InPlace = options.InPlace(value)
+		case "prepull":
+			w.PrePull = true
 		case "recover":
 			w.RecoverTogether = true
 		case "teardown":
@@ -271,6 +273,15 @@ func (w *toy) parsePod(t *testing.T, line, claims string) Pod {
 			pod.Patchable = true
 		case "obstacle":
 			pod.Obstacle = "spec.containers[0].env cannot change in place"
+		case "pull": // pull=unasked|pulling|failed
+			pod.Images = "nginx:2"
+			pod.Pull = map[string]Pull{"unasked": Unasked, "pulling": Pulling, "failed": PullFailed}[value]
+			if pod.Pull == PullFailed {
+				pod.Detail = "nginx:2: not found"
+			}
+			if pod.Pull == Pulling {
+				pod.PullLeft = time.Minute
+			}
 		case "asked":
 			pod.Asked = true
 		case "before":

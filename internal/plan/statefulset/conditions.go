@@ -136,6 +136,10 @@ func (s State) held(p Plan) *appsv1.StatefulSetCondition {
 			if !pod.Stuck {
 				continue
 			}
+		case AwaitImages:
+			if pod.Pull != PullFailed {
+				continue
+			}
 		default:
 			continue
 		}

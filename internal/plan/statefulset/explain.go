@@ -31,6 +31,8 @@ func (s State) sayAction(a Action) string {
 		return fmt.Sprintf("creating %s (revision %s)", pod, a.Revision)
 	case Recovering:
 		return fmt.Sprintf("creating %s (revision %s) without waiting for lower pods: it was ready before (annotation %s)", pod, a.Revision, options.Recovery)
+	case ComesNext:
+		return fmt.Sprintf("asking the node of %s for %s before the pod is replaced", pod, a.Images)
 	case Asked:
 		return fmt.Sprintf("replacing %s: its label %s asks for it", pod, options.ReplaceLabel)
 	case Ended:
@@ -119,6 +121,11 @@ func (s State) sayHold(h Hold) string {
 		return fmt.Sprintf("pods below %s keep their revision (partition %d)", PodName(s.Name, s.Reserved.Skip(s.Start, s.Partition)), s.Partition)
 	case OnHold:
 		return fmt.Sprintf("the rollout to revision %s is paused; to go on, remove the annotation %s", s.Update, options.Paused)
+	case AwaitImages:
+		if h.Detail != "" {
+			return fmt.Sprintf("%s goes on working: its node cannot get %s: %s", pod, h.Images, h.Detail)
+		}
+		return fmt.Sprintf("waiting to replace %s until its node has %s (annotation %s)", pod, h.Images, options.PrePull)
 	case NotInPlace:
 		return fmt.Sprintf("%s cannot be updated in place: %s; delete it to have it made anew, or set the annotation %s: %s", pod, h.Detail, options.InPlaceUpdate, options.IfPossible)
 	case LaterTurn:

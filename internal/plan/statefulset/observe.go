@@ -47,6 +47,7 @@ func Observe(f Facts) State {
 	}
 	asked, _ := options.Parse(f.Set.Annotations)
 	s.ScaleDownUnready, s.Reserved, s.Paused = asked.ScaleDownUnready, asked.Reserved, asked.Paused
+	s.PrePull = asked.PrePull
 	s.Order, s.InPlace = asked.Order, asked.InPlace
 	s.RecoverTogether = asked.RecoverTogether
 	s.Teardown = asked.OrderedTeardown
@@ -125,6 +126,7 @@ func observePod(f Facts, s State, ordinal int, pod *corev1.Pod) Pod {
 	p.WrongStorage = !storageOK(f.Set, ordinal, pod)
 	p.Health, p.AvailableIn = health(pod, f.Set.Spec.MinReadySeconds, f.Now)
 	p.observeInPlace(f, s, pod)
+	p.observePull(f, s, pod)
 	if p.Health < Ready && p.Detail == "" {
 		p.Detail, p.NeverStarted, p.Stuck = trouble(pod)
 	}

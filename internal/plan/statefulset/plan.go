@@ -34,6 +34,8 @@ type Action struct {
 	Owner Owner
 	// Exact: the pod must not have changed since it was seen.
 	Exact bool
+	// Images, with commas, are to be pulled to the pod's node.
+	Images string
 	// Evict: the pod goes only if every PodDisruptionBudget agrees at that moment.
 	Evict bool
 }
@@ -49,6 +51,7 @@ const (
 	DeletePod   Verb = "delete-pod"
 	RepairPod   Verb = "repair-pod"
 	PatchPod    Verb = "patch-pod"   // bring it to a revision in place
+	PullImages  Verb = "pull-images" // ask the pod's node for the images that come next
 	GuardSet    Verb = "guard-set"   // add the finalizer of an ordered teardown
 	UnguardSet  Verb = "unguard-set" // take it away
 )
@@ -70,6 +73,8 @@ type Hold struct {
 	Claim   string
 	// Budget is the PodDisruptionBudget that stands in the way.
 	Budget string
+	// Images are those that are not on the pod's node yet.
+	Images string
 	Why    Why
 	// Detail is what is known about the pod in a user's words.
 	Detail string
@@ -97,6 +102,7 @@ const (
 	Recovering   Why = "Recovering"   // the pod does not exist, and was ready before with others that do not
 	Guarding     Why = "Guarding"     // an ordered teardown is asked for
 	Asked        Why = "Asked"        // the pod's label asks for it
+	ComesNext    Why = "ComesNext"    // the pod is taken soon, and its node lacks the new images
 	LetGo        Why = "LetGo"        // nothing is left, or asked, to be torn down in order
 )
 
@@ -113,6 +119,7 @@ const (
 	Budget         Why = "Budget"         // maxUnavailable is used up
 	Partitioned    Why = "Partitioned"    // the rest is below the partition
 	OnHold         Why = "OnHold"         // the rollout is paused
+	AwaitImages    Why = "AwaitImages"    // the new images are not on the pod's node yet
 	NotInPlace     Why = "NotInPlace"     // a pod may change only in place, and cannot
 	LaterTurn      Why = "LaterTurn"      // pods of an earlier turn are not updated and available yet
 	BackingOff     Why = "BackingOff"     // the ordinal's pods keep ending
@@ -122,9 +129,9 @@ const (
 
 // Whys is the closed list.
 var Whys = []Why{
-	Missing, Ended, Surplus, Outdated, Abandoned, ClaimMissing, ClaimPolicy, Misnamed, TornDown, Recovering, Asked, Guarding, LetGo,
+	Missing, Ended, Surplus, Outdated, Abandoned, ClaimMissing, ClaimPolicy, Misnamed, TornDown, Recovering, Asked, ComesNext, Guarding, LetGo,
 	SetDeleting, AwaitGone, AwaitReady, AwaitAvailable, AwaitLower, ClaimDeleting, ClaimStale, ByHand, Budget, Partitioned,
-	OnHold, StartBudget, Protected, BackingOff, LaterTurn, NotInPlace,
+	OnHold, StartBudget, Protected, BackingOff, LaterTurn, NotInPlace, AwaitImages,
 }
 
 func (p *Plan) do(a Action) {

@@ -44,6 +44,7 @@ func drawState(t *rapid.T) State {
 	s.RecoverTogether = rapid.IntRange(0, 3).Draw(t, "recover") == 0
 	s.Order = rapid.SampledFrom([]options.Order{{}, {}, {Ascending: true}, {Label: "role", Values: []string{"a", "b"}}}).Draw(t, "order")
 	s.InPlace = rapid.SampledFrom([]options.InPlace{options.Never, options.Never, options.IfPossible, options.Only}).Draw(t, "inPlace")
+	s.PrePull = rapid.IntRange(0, 3).Draw(t, "prePull") == 0
 	s.Paused = rapid.IntRange(0, 5).Draw(t, "paused") == 0
 	s.StartLimit = rapid.SampledFrom([]int{0, 0, 1, 2}).Draw(t, "startLimit")
 	if s.RespectBudgets = rapid.IntRange(0, 2).Draw(t, "respectBudgets") == 0; s.RespectBudgets {
@@ -78,6 +79,10 @@ func drawPod(t *rapid.T, s State, ordinal, claims int) Pod {
 			if pod.Patchable = rapid.Bool().Draw(t, "patchable"); !pod.Patchable {
 				pod.Obstacle = "spec.x cannot change in place"
 			}
+		}
+		if s.PrePull && pod.old(s) {
+			pod.Pull = rapid.SampledFrom([]Pull{Pulled, Unasked, Pulling, PullFailed}).Draw(t, "pull")
+			pod.PullLeft = time.Duration(rapid.IntRange(0, 1).Draw(t, "pullLeft")) * time.Minute
 		}
 		pod.Asked = rapid.IntRange(0, 9).Draw(t, "asked") == 0
 		if s.Order.Label != "" {
@@ -162,7 +167,14 @@ func TestSafety(t *testing.T) {
 				t.Fatalf("reason %q is not in the list", a.Why)
 			}
 			done[key], lastStep = true, a.Step
+			if a.Why == Outdated && s.Strategy == RollingUpdate && pod.Health >= Ready && pod.Pull != Pulled && (pod.Pull != Pulling || pod.PullLeft > 0) {
+				t.Fatalf("%v before its images are there: %v", a, pod)
+			}
 			switch a.Verb {
+			case PullImages:
+				if pod.Pull != Unasked || a.UID != pod.UID {
+					t.Fatalf("images are asked for again: %v", a)
+				}
 			case CreatePod:
 				if !s.recovers(a) {
 					creates++
@@ -324,7 +336,7 @@ func checkTurns(t *rapid.T, s State, p Plan) {
 			case !other.old(s) || other.Ordinal == a.Ordinal:
 			case pod.Turn > other.Turn && s.Order.Label != "":
 				t.Fatalf("%v before %v", a, other)
-			case s.Parallel && len(s.Budgets) > 0, other.unavailable(), taken[other.Ordinal]:
+			case s.Parallel && (len(s.Budgets) > 0 || s.PrePull || s.InPlace != options.Never), other.unavailable(), taken[other.Ordinal]:
 			case s.Order.Ascending && other.Ordinal < a.Ordinal, s.Order.Default() && other.Ordinal > a.Ordinal:
 				t.Fatalf("%v before %v", a, other)
 			}
@@ -397,7 +409,7 @@ func trapped(s State, rules Rules) bool {
 
 // protected: budgets that never let go, and what can only change in place and cannot, hold a rollout for ever.
 func protected(s State, rules Rules) bool {
-	return slices.ContainsFunc(Decide(s, rules).Holds, func(h Hold) bool { return h.Why == Protected || h.Why == NotInPlace })
+	return slices.ContainsFunc(Decide(s, rules).Holds, func(h Hold) bool { return h.Why == Protected || h.Why == AwaitImages || h.Why == NotInPlace })
 }
 
 // A set that is stuck on a bad revision comes back when its template is good.

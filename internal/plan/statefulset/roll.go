@@ -45,7 +45,8 @@ func (p *Plan) roll(s State, slots []Pod) {
 			}
 		}
 	}
-	left, queue := 0, s.turns(slots[from:])
+	var left []Pod
+	queue := s.turns(slots[from:])
 	for i, pod := range queue {
 		if !pod.replaceable(s) || s.Parallel && pod.unavailable() {
 			continue
@@ -55,7 +56,7 @@ func (p *Plan) roll(s State, slots []Pod) {
 			break
 		}
 		if budget <= 0 {
-			left++
+			left = append(left, pod)
 			continue
 		}
 		if p.disrupt(s, pod, Outdated, allowed) {
@@ -64,8 +65,9 @@ func (p *Plan) roll(s State, slots []Pod) {
 			break // lower pods wait for their turn
 		}
 	}
+	p.pullAhead(s, left)
 	switch {
-	case left > 0:
+	case len(left) > 0:
 		p.holdSet(Budget)
 	case len(p.Actions) == 0 && from > 0:
 		p.holdSet(Partitioned)
@@ -79,6 +81,9 @@ func (s State) unrolled(slots []Pod) bool {
 
 // disrupt changes a pod if every PodDisruptionBudget lets it go.
 func (p *Plan) disrupt(s State, pod Pod, why Why, allowed *allowance) bool {
+	if why == Outdated && !p.pulled(s, pod) {
+		return false
+	}
 	if refused := allowed.take(pod); refused != "" {
 		p.Holds = append(p.Holds, Hold{Ordinal: pod.Ordinal, Why: Protected, Budget: refused})
 		return false

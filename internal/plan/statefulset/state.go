@@ -51,6 +51,8 @@ type State struct {
 	Order options.Order
 	// InPlace is when pods are updated in place instead of being made anew.
 	InPlace options.InPlace
+	// PrePull: a pod that works is taken when the new images are on its node.
+	PrePull bool
 	// Pods holds, by ordinal, every wanted pod (absent ones too) and every
 	// surplus pod that exists.
 	Pods []Pod
@@ -112,6 +114,12 @@ type Pod struct {
 	// Patchable that it can. Both are known only of outdated pods, when asked for.
 	Patchable bool
 	Obstacle  string
+	// Images are those of the update revision that the pod's node may lack, Pull is
+	// how far it is with them; PullLeft is how long a node that does not answer is
+	// waited for.
+	Images   string
+	Pull     Pull
+	PullLeft time.Duration
 	// Turn is when a rollout comes to the pod, by its label; Asked: its label asks
 	// for a new pod in its place.
 	Turn  int

@@ -48,6 +48,9 @@ func (w *toy) carryOut(p Plan) []string {
 				claim.PodRef = Held
 			}
 			done = append(done, fmt.Sprintf("%s %s", a.Verb, a.Claim))
+		case PullImages:
+			pod.Pull = Pulled
+			done = append(done, fmt.Sprintf("pull for %d", a.Ordinal))
 		case PatchPod:
 			pod.Health, pod.Revision, pod.Patchable, pod.Obstacle, pod.NeverStarted = Starting, a.Revision, false, "", false
 			done = append(done, fmt.Sprintf("%d@%s", a.Ordinal, a.Revision))
@@ -84,7 +87,7 @@ func (w *toy) tick() {
 		case pod.Health == Ready:
 			pod.Health, pod.AvailableIn = Available, 0
 		}
-		pod.RetryIn = 0
+		pod.RetryIn, pod.PullLeft = 0, 0
 		pod.ReadyBefore = pod.ReadyBefore || pod.Health >= Ready
 		if pod.Health == Absent {
 			for i := range pod.Claims { // what blocked the claim has been collected

@@ -38,6 +38,9 @@ const (
 	// InPlaceUpdate, "IfPossible" or "Only", brings running pods to another
 	// revision instead of making them anew.
 	InPlaceUpdate = "berth.dev/in-place-update"
+	// PrePull, "true", lets the images of a rollout be on a node before a pod that
+	// works there is taken.
+	PrePull = "berth.dev/pre-pull"
 	// ProgressDeadlineSeconds is how long a set may stand still before its
 	// condition Progressing is False.
 	ProgressDeadlineSeconds = "berth.dev/progress-deadline-seconds"
@@ -75,6 +78,7 @@ type Options struct {
 	RecoverTogether     bool
 	Order               Order
 	InPlace             InPlace
+	PrePull             bool
 }
 
 // Problem is an annotation whose value cannot be used.
@@ -119,6 +123,7 @@ func Parse(annotations map[string]string) (Options, []Problem) {
 		}
 		return nil
 	})
+	read(PrePull, flag(&o.PrePull))
 	read(RespectPDB, flag(&o.RespectPDB))
 	read(OrderedTeardown, flag(&o.OrderedTeardown))
 	read(MaxUnavailableScale, func(value string) error {
