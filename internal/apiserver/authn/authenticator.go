@@ -14,6 +14,7 @@ import (
 	"k8s.io/apiserver/pkg/authentication/request/union"
 	"k8s.io/apiserver/pkg/authentication/request/websocket"
 	x509request "k8s.io/apiserver/pkg/authentication/request/x509"
+	"k8s.io/utils/clock"
 )
 
 // Headers say whom a front proxy speaks for. They are upstream's usual ones.
@@ -37,6 +38,7 @@ type Options struct {
 	Tokens authenticator.Token
 	// Anonymous says who may come without credentials; nil means everybody.
 	Anonymous func() (bool, []apiserver.AnonymousAuthCondition)
+	Clock     clock.PassiveClock // nil: real time
 }
 
 // New returns the authenticator of the API server.
@@ -44,11 +46,15 @@ func New(o Options) (authenticator.Request, error) {
 	if o.ClientCA == nil {
 		return nil, errors.New("authn: no client authority given")
 	}
-	var ways []authenticator.Request
+	if o.Clock == nil {
+		o.Clock = clock.RealClock{}
+	}
+	certificates := newRemember(x509request.NewDynamic(verify(o.ClientCA), x509request.CommonNameUserConversion), o.Clock)
+	ways := []authenticator.Request{authenticator.RequestFunc(certificates.recall)}
 	if o.FrontProxy.CA != nil {
 		ways = append(ways, frontProxy(o.FrontProxy))
 	}
-	ways = append(ways, x509request.NewDynamic(verify(o.ClientCA), x509request.CommonNameUserConversion))
+	ways = append(ways, certificates)
 	if o.Tokens != nil {
 		ways = append(ways, bearertoken.New(o.Tokens), websocket.NewProtocolAuthenticator(o.Tokens))
 	}
