@@ -17,6 +17,7 @@ import (
 )
 
 func main() {
+	//nolint:forbidigo // this is where contexts begin
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, os.Args[1:])
 	stop()
