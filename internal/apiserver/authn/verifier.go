@@ -33,7 +33,7 @@ type VerifierOptions struct {
 	// on which day a token that lies in a Secret was last used.
 	Live   LiveObjects
 	Cached Objects
-	Clock        clock.PassiveClock // nil: real time
+	Clock  clock.PassiveClock // nil: real time
 }
 
 // Verifier checks service account tokens: signature, issuer, time, audience,

@@ -144,8 +144,8 @@ type collector struct {
 	mu      sync.Mutex
 	absent  map[ownerKey]bool      // whether the UID lives in another namespace
 	present map[ownerKey]time.Time // when a foreign owner was last found
-	customs map[string]custom // by the names of their definitions
-	begun   bool              // every definition of the start was followed
+	customs map[string]custom      // by the names of their definitions
+	begun   bool                   // every definition of the start was followed
 }
 
 // Reconcile decides on one object.
