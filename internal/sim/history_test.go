@@ -10,6 +10,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -109,7 +110,7 @@ func edit(t *testing.T, s *sim.Sim, r *rand.Rand) {
 			set.Annotations[name] = values[r.IntN(len(values))]
 		})
 	}
-	switch r.IntN(23) {
+	switch r.IntN(26) {
 	case 0, 1:
 		change(func(set *appsv1.StatefulSet) { set.Spec.Replicas = ptr.To(int32(r.IntN(6))) })
 	case 2, 3:
@@ -172,6 +173,20 @@ func edit(t *testing.T, s *sim.Sim, r *rand.Rand) {
 		annotate(options.InPlaceUpdate, "IfPossible", "IfPossible", "Only")
 	case 22:
 		annotate(options.PrePull, "true", "true", "false")
+	case 23, 24:
+		annotate(options.Overrides, "own")
+	case 25: // overrides appear, change, break or go
+		own := &corev1.ConfigMap{}
+		own.Namespace, own.Name = "default", "own"
+		_ = s.API().Delete(t.Context(), own.DeepCopy())
+		if r.IntN(3) > 0 {
+			own.Data = []map[string]string{
+				{"0-2": "spec: {containers: [{name: nginx, env: [{name: A, value: '1'}]}]}"},
+				{"1": "metadata: {labels: {zone: b}}", "0-5": "spec: {priorityClassName: x}"},
+				{"1": "spec: {nonsense: 1}"},
+			}[r.IntN(3)]
+			s.Create(own)
+		}
 	case 18:
 		annotate(options.UpdateOrder, "ascending", "descending", "role=primary", "role=replica,primary")
 	case 19, 20: // a pod gets a role, or is to be replaced
@@ -222,9 +237,14 @@ func mend(t *testing.T, s *sim.Sim) {
 	}
 	set = set.DeepCopy()
 	set.Spec.Template.Spec.Containers[0].Image = "good:9"
+	own := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "own"}}
+	if err := s.API().Get(t.Context(), key("own"), own); err != nil || own.Data["1"] == "spec: {nonsense: 1}" {
+		_ = s.API().Delete(t.Context(), own.DeepCopy())
+		s.Create(&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "own"}})
+	}
 	asked := set.Annotations
 	set.Annotations = map[string]string{options.ScaleDownUnready: "true"} // upstream's halt is no way to end
-	for _, name := range []string{options.ReserveOrdinals, options.RespectPDB, options.UpdateOrder, options.InPlaceUpdate, options.PrePull} {
+	for _, name := range []string{options.ReserveOrdinals, options.RespectPDB, options.UpdateOrder, options.InPlaceUpdate, options.PrePull, options.Overrides} {
 		if value, given := asked[name]; given {
 			set.Annotations[name] = value
 		}

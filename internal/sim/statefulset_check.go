@@ -11,9 +11,14 @@ import (
 	"k8s.io/utils/ptr"
 
 	plan "berth.dev/berth/internal/plan/statefulset"
+	"berth.dev/berth/internal/plan/statefulset/options"
+	"berth.dev/berth/internal/plan/statefulset/override"
 )
 
-var setGVK = appsv1.SchemeGroupVersion.WithKind("StatefulSet")
+var (
+	setGVK       = appsv1.SchemeGroupVersion.WithKind("StatefulSet")
+	configMapGVK = corev1.SchemeGroupVersion.WithKind("ConfigMap")
+)
 
 // Converged reports every way in which a StatefulSet is not what its spec asks
 // for. Ask it after Settle.
@@ -50,6 +55,9 @@ func (s *Sim) converged(set *appsv1.StatefulSet) error {
 		if pod.Labels[appsv1.ControllerRevisionHashLabelKey] == set.Status.UpdateRevision {
 			updated++
 		}
+		if _, ordinal, _ := plan.ParseName(pod.Name); pod.Annotations[override.HashAnnotation] != s.overrides(set).Hash(ordinal) {
+			complain("pod %s has overrides %q, want %q", pod.Name, pod.Annotations[override.HashAnnotation], s.overrides(set).Hash(ordinal))
+		}
 	}
 	slices.Sort(got)
 	if !slices.Equal(got, want) {
@@ -74,6 +82,20 @@ func (s *Sim) converged(set *appsv1.StatefulSet) error {
 		complain("currentRevision %s is not updateRevision %s though all pods are updated", st.CurrentRevision, st.UpdateRevision)
 	}
 	return errors.Join(errs...)
+}
+
+// overrides are the patches that the set asks for, none when they cannot be read.
+func (s *Sim) overrides(set *appsv1.StatefulSet) override.Set {
+	asked, _ := options.Parse(set.Annotations)
+	found, ok := s.store.kind(configMapGVK).objects[nameIn(set, asked.Overrides)].(*corev1.ConfigMap)
+	if !ok {
+		return override.Set{}
+	}
+	patches, err := override.Parse(found.Data)
+	if err != nil {
+		return override.Set{}
+	}
+	return patches
 }
 
 // wantUpdated is how many pods must be of the update revision in the end.

@@ -111,6 +111,9 @@ func (s *pass) createPod(ctx context.Context, a plan.Action) error {
 	if err != nil {
 		return err
 	}
+	if template, err = s.facts.Overrides.Apply(template, a.Ordinal); err != nil {
+		return fmt.Errorf("overrides of %s: %w", plan.PodName(s.set.Name, a.Ordinal), err)
+	}
 	s.warnOfConflict(a.Ordinal)
 	err = s.write.Create(ctx, plan.NewPod(s.set, template, a.Revision, a.Ordinal))
 	if !apierrors.IsAlreadyExists(err) {

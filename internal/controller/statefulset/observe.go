@@ -26,6 +26,7 @@ type pass struct {
 	current    *appsv1.ControllerRevision
 	update     *appsv1.ControllerRevision
 	collisions int32
+	facts      plan.Facts
 	state      plan.State
 
 	adoptable *error // the answer of the live check, once asked
@@ -37,10 +38,15 @@ func asksFor(set *appsv1.StatefulSet) options.Options {
 	return asked
 }
 
-// facts are what was gathered.
-func (s *pass) facts(ctx context.Context) (plan.Facts, error) {
+// gatherFacts returns what was gathered, as the planner wants it.
+func (s *pass) gatherFacts(ctx context.Context) (plan.Facts, error) {
 	budgets, err := s.budgets(ctx)
+	if err != nil {
+		return plan.Facts{}, err
+	}
+	overrides, problem, err := s.overrides(ctx)
 	return plan.Facts{
+		Overrides: overrides, OverridesError: problem,
 		Budgets:  budgets,
 		Template: s.templateOf,
 		Set:      s.set,

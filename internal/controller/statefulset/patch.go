@@ -17,7 +17,7 @@ func (s *pass) patchPod(ctx context.Context, a plan.Action) error {
 	if pod == nil || pod.UID != a.UID {
 		return nil
 	}
-	from, to := s.templateOf(pod.Labels[revisionLabel]), s.templateOf(a.Revision)
+	from, to := s.facts.Rendered(pod.Labels[revisionLabel], a.Ordinal), s.facts.Rendered(a.Revision, a.Ordinal)
 	if from == nil || to == nil {
 		return fmt.Errorf("update %s in place: the template of its revision is gone", pod.Name)
 	}

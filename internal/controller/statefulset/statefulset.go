@@ -83,17 +83,17 @@ func (s *pass) run(ctx context.Context) (reconcile.Result, error) {
 	if err := s.settleRevisions(ctx); err != nil {
 		return reconcile.Result{}, err
 	}
-	facts, err := s.facts(ctx)
-	if err != nil {
+	var err error
+	if s.facts, err = s.gatherFacts(ctx); err != nil {
 		return reconcile.Result{}, err
 	}
-	s.state = plan.Observe(facts)
+	s.state = plan.Observe(s.facts)
 	decided := plan.Decide(s.state, s.rules)
 	status := plan.Status(s.state, decided, s.set, s.collisions, s.rules)
 	again := decided.Again
 	if s.rules.Conditions {
 		var deadline time.Duration
-		status.Conditions, deadline = plan.Conditions(facts, s.state, decided, &status)
+		status.Conditions, deadline = plan.Conditions(s.facts, s.state, decided, &status)
 		again = sooner(again, deadline)
 	}
 

@@ -54,6 +54,7 @@ func watches() []loop.Watch {
 		}},
 		{Kind: &corev1.PersistentVolumeClaim{}, Map: setsOfClaim},
 		{Kind: &policyv1.PodDisruptionBudget{}, Map: setsLookingAt(func(client.Object) string { return budgets })},
+		{Kind: &corev1.ConfigMap{}, Map: setsLookingAt(func(obj client.Object) string { return overridesIn + obj.GetName() })},
 	}
 }
 
@@ -104,6 +105,8 @@ func owners(ev loop.Event, byName func(string) string) []reconcile.Request {
 const (
 	looksAt = "metadata.annotations.looksAt"
 	budgets = "budgets"
+	// overridesIn is followed by the name of a ConfigMap.
+	overridesIn = "overrides/"
 )
 
 func lookedAt(obj client.Object) []string {
@@ -112,8 +115,12 @@ func lookedAt(obj client.Object) []string {
 		return nil
 	}
 	var all []string
-	if asksFor(set).RespectPDB {
+	asked := asksFor(set)
+	if asked.RespectPDB {
 		all = append(all, budgets)
+	}
+	if asked.Overrides != "" {
+		all = append(all, overridesIn+asked.Overrides)
 	}
 	return all
 }

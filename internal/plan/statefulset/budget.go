@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"slices"
 
-	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 )
@@ -14,8 +13,6 @@ type DisruptionBudget struct {
 	Name string
 	// Allowed is how many of its pods may go now; none while it is not computed.
 	Allowed int
-	// FreeUnready lets pods go that are not ready.
-	FreeUnready bool
 	// Covers are the ordinals that it protects.
 	Covers []int
 }
@@ -42,9 +39,6 @@ func observeBudgets(f Facts) []DisruptionBudget {
 		if status.ObservedGeneration >= pdb.Generation {
 			b.Allowed = max(int(status.DisruptionsAllowed), 0)
 		}
-		policy := pdb.Spec.UnhealthyPodEvictionPolicy
-		b.FreeUnready = policy != nil && *policy == policyv1.AlwaysAllow ||
-			status.CurrentHealthy >= status.DesiredHealthy && status.DesiredHealthy > 0
 		all = append(all, b)
 	}
 	slices.SortFunc(all, func(a, b DisruptionBudget) int { return cmp.Compare(a.Name, b.Name) })
@@ -65,15 +59,16 @@ func (s State) allowance() *allowance {
 }
 
 // take reports whether every budget lets the pod go, and counts it; refused names
-// the first that does not. What eviction does not ask budgets about is free: pods
-// that have not started or have ended.
+// the first that does not. A pod that is not ready is no loss to a budget. Eviction
+// may refuse it all the same, to give it a chance; but to replace it by what may
+// work is why there is a rollout, so it is not evicted.
 func (a *allowance) take(pod Pod) (refused string) {
-	if pod.Health <= Pending || pod.Terminating {
+	if pod.Health < Ready || pod.Terminating {
 		return ""
 	}
 	var paid []int
 	for i, b := range a.budgets {
-		if _, covered := slices.BinarySearch(b.Covers, pod.Ordinal); !covered || pod.Health < Ready && b.FreeUnready {
+		if _, covered := slices.BinarySearch(b.Covers, pod.Ordinal); !covered {
 			continue
 		}
 		if b.Allowed <= a.spent[i] {
@@ -85,4 +80,14 @@ func (a *allowance) take(pod Pod) (refused string) {
 		a.spent[i]++
 	}
 	return ""
+}
+
+// take deletes a pod that the budgets let go: one that works by eviction, which
+// asks them once more; another only as long as it is as it was seen.
+func (s State) take(pod Pod, why Why) Action {
+	works := pod.Health >= Ready
+	return Action{
+		Verb: DeletePod, Ordinal: pod.Ordinal, UID: pod.UID, Why: why,
+		Evict: s.RespectBudgets && works, Exact: s.RespectBudgets && !works,
+	}
 }

@@ -154,7 +154,7 @@ func (w *toy) set(t *testing.T, args map[string]string) {
 			w.ScaleDownUnready = true
 		case "pdb": // pdb=ALLOWED:ORDINAL,ORDINAL
 			allowed, covers, _ := strings.Cut(value, ":")
-			b := DisruptionBudget{Name: "guard", Allowed: number(allowed), FreeUnready: true}
+			b := DisruptionBudget{Name: "guard", Allowed: number(allowed)}
 			for _, o := range strings.Split(covers, ",") {
 				b.Covers = append(b.Covers, number(o))
 			}
@@ -168,6 +168,8 @@ func (w *toy) set(t *testing.T, args map[string]string) {
 			w.InPlace = options.InPlace(value)
 		case "prepull":
 			w.PrePull = true
+		case "badOverrides":
+			w.BadOverrides = "2: json: unknown field \"nodeNam\""
 		case "recover":
 			w.RecoverTogether = true
 		case "teardown":
@@ -282,6 +284,8 @@ func (w *toy) parsePod(t *testing.T, line, claims string) Pod {
 			if pod.Pull == Pulling {
 				pod.PullLeft = time.Minute
 			}
+		case "override": // override=WANTED[:HAS]
+			pod.Override, pod.Overridden, _ = strings.Cut(value, ":")
 		case "asked":
 			pod.Asked = true
 		case "before":

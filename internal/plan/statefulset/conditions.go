@@ -131,7 +131,7 @@ func (s State) held(p Plan) *appsv1.StatefulSetCondition {
 	for _, h := range p.Holds {
 		pod := s.at(h.Ordinal)
 		switch h.Why {
-		case AwaitLower, ClaimDeleting, NotInPlace:
+		case AwaitLower, ClaimDeleting, NotInPlace, OverridesUnusable:
 		case AwaitReady:
 			if !pod.Stuck {
 				continue

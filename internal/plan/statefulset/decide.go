@@ -10,6 +10,10 @@ func Decide(s State, rules Rules) Plan {
 		return p
 	}
 	p.guard(s)
+	if s.BadOverrides != "" {
+		p.Holds = append(p.Holds, Hold{Ordinal: NoOrdinal, Why: OverridesUnusable, Detail: s.BadOverrides})
+		return p
+	}
 	slots, surplus := s.split()
 	p.Again = nextAvailable(s.Pods)
 	if s.Strategy == Recreate && rules.ServeRecreate && !s.Paused && p.replaceAll(s, slots, surplus) {

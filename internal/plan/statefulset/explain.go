@@ -43,6 +43,9 @@ func (s State) sayAction(a Action) string {
 		if a.Verb == PatchPod {
 			return fmt.Sprintf("updating %s in place to revision %s", pod, a.Revision)
 		}
+		if was := s.at(a.Ordinal); a.Why == Outdated && was.Revision == s.Update {
+			return fmt.Sprintf("replacing %s: its overrides have changed", pod)
+		}
 		if a.Why == Outdated {
 			return fmt.Sprintf("replacing %s: it is not of revision %s", pod, s.Update)
 		}
@@ -126,6 +129,8 @@ func (s State) sayHold(h Hold) string {
 			return fmt.Sprintf("%s goes on working: its node cannot get %s: %s", pod, h.Images, h.Detail)
 		}
 		return fmt.Sprintf("waiting to replace %s until its node has %s (annotation %s)", pod, h.Images, options.PrePull)
+	case OverridesUnusable:
+		return fmt.Sprintf("nothing is done before the ConfigMap of annotation %s is right: %s", options.Overrides, h.Detail)
 	case NotInPlace:
 		return fmt.Sprintf("%s cannot be updated in place: %s; delete it to have it made anew, or set the annotation %s: %s", pod, h.Detail, options.InPlaceUpdate, options.IfPossible)
 	case LaterTurn:

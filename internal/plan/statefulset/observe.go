@@ -13,6 +13,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"berth.dev/berth/internal/plan/statefulset/options"
+	"berth.dev/berth/internal/plan/statefulset/override"
 )
 
 // Facts are the objects that a State is read from. They are not changed.
@@ -27,6 +28,10 @@ type Facts struct {
 	Now             time.Time
 	// Template returns the template of a revision, nil when it is not known.
 	Template func(revision string) *corev1.PodTemplateSpec
+	// Overrides are patches of the template by ordinal; OverridesError says why
+	// those that are asked for cannot be read.
+	Overrides      override.Set
+	OverridesError string
 	// Budgets are the PodDisruptionBudgets of the namespace, when they are asked for.
 	Budgets []*policyv1.PodDisruptionBudget
 }
@@ -48,6 +53,7 @@ func Observe(f Facts) State {
 	asked, _ := options.Parse(f.Set.Annotations)
 	s.ScaleDownUnready, s.Reserved, s.Paused = asked.ScaleDownUnready, asked.Reserved, asked.Paused
 	s.PrePull = asked.PrePull
+	s.BadOverrides = f.badOverrides()
 	s.Order, s.InPlace = asked.Order, asked.InPlace
 	s.RecoverTogether = asked.RecoverTogether
 	s.Teardown = asked.OrderedTeardown
@@ -113,13 +119,14 @@ func observePods(f Facts, s State) []Pod {
 }
 
 func observePod(f Facts, s State, ordinal int, pod *corev1.Pod) Pod {
-	p := Pod{Ordinal: ordinal, Claims: observeClaims(f, s, ordinal, pod)}
+	p := Pod{Ordinal: ordinal, Claims: observeClaims(f, s, ordinal, pod), Override: f.Overrides.Hash(ordinal)}
 	if pod == nil {
 		return p
 	}
 	p.UID = pod.UID
 	p.Terminating = pod.DeletionTimestamp != nil
 	p.Revision = pod.Labels[appsv1.ControllerRevisionHashLabelKey]
+	p.Overridden = pod.Annotations[override.HashAnnotation]
 	p.Turn = s.Order.Turn(pod.Labels)
 	p.Asked = pod.Labels[options.ReplaceLabel] == "true" && f.Set.Spec.Template.Labels[options.ReplaceLabel] == ""
 	p.WrongIdentity = !identityOK(pod)

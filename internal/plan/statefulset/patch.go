@@ -15,11 +15,13 @@ func (p *Pod) observeInPlace(f Facts, s State, pod *corev1.Pod) {
 			p.Health, p.AvailableIn, p.Detail, p.Stuck = Starting, 0, what, stuck
 		}
 	}
-	if s.InPlace == options.Never || !p.old(s) || f.Template == nil {
+	if s.InPlace == options.Never || !p.old(s) {
 		return
 	}
-	from, to := f.Template(p.Revision), f.Template(s.Update)
+	from, to := f.Rendered(p.Revision, p.Ordinal), f.Rendered(s.Update, p.Ordinal)
 	switch {
+	case p.Override != p.Overridden:
+		p.Obstacle = "its overrides have changed"
 	case from == nil || to == nil:
 		p.Obstacle = "its revision is not known any more"
 	case p.WrongStorage:
@@ -45,7 +47,7 @@ func (p *Plan) change(s State, pod Pod, why Why) bool {
 		p.Holds = append(p.Holds, Hold{Ordinal: pod.Ordinal, Why: NotInPlace, Detail: pod.Obstacle})
 		return false
 	default:
-		p.do(Action{Verb: DeletePod, Ordinal: pod.Ordinal, UID: pod.UID, Why: why, Evict: s.RespectBudgets && why == Outdated})
+		p.do(s.take(pod, why))
 	}
 	return true
 }

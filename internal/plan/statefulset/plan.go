@@ -108,30 +108,31 @@ const (
 
 // Reasons to wait.
 const (
-	SetDeleting    Why = "SetDeleting"    // the set is being deleted
-	AwaitGone      Why = "AwaitGone"      // a pod is terminating
-	AwaitReady     Why = "AwaitReady"     // a pod is not ready
-	AwaitAvailable Why = "AwaitAvailable" // a pod is ready, but not long enough
-	AwaitLower     Why = "AwaitLower"     // a surplus pod waits for a lower one that is not ready
-	ClaimDeleting  Why = "ClaimDeleting"  // a claim of the pod to create is being deleted
-	ClaimStale     Why = "ClaimStale"     // a claim still belongs to the pod's predecessor
-	ByHand         Why = "ByHand"         // OnDelete: pods are replaced when the user deletes them
-	Budget         Why = "Budget"         // maxUnavailable is used up
-	Partitioned    Why = "Partitioned"    // the rest is below the partition
-	OnHold         Why = "OnHold"         // the rollout is paused
-	AwaitImages    Why = "AwaitImages"    // the new images are not on the pod's node yet
-	NotInPlace     Why = "NotInPlace"     // a pod may change only in place, and cannot
-	LaterTurn      Why = "LaterTurn"      // pods of an earlier turn are not updated and available yet
-	BackingOff     Why = "BackingOff"     // the ordinal's pods keep ending
-	Protected      Why = "Protected"      // a PodDisruptionBudget does not let the pod go
-	StartBudget    Why = "StartBudget"    // as many pods are on their way up as may be
+	SetDeleting       Why = "SetDeleting"       // the set is being deleted
+	AwaitGone         Why = "AwaitGone"         // a pod is terminating
+	AwaitReady        Why = "AwaitReady"        // a pod is not ready
+	AwaitAvailable    Why = "AwaitAvailable"    // a pod is ready, but not long enough
+	AwaitLower        Why = "AwaitLower"        // a surplus pod waits for a lower one that is not ready
+	ClaimDeleting     Why = "ClaimDeleting"     // a claim of the pod to create is being deleted
+	ClaimStale        Why = "ClaimStale"        // a claim still belongs to the pod's predecessor
+	ByHand            Why = "ByHand"            // OnDelete: pods are replaced when the user deletes them
+	Budget            Why = "Budget"            // maxUnavailable is used up
+	Partitioned       Why = "Partitioned"       // the rest is below the partition
+	OnHold            Why = "OnHold"            // the rollout is paused
+	OverridesUnusable Why = "OverridesUnusable" // the ConfigMap of overrides is missing or wrong
+	AwaitImages       Why = "AwaitImages"       // the new images are not on the pod's node yet
+	NotInPlace        Why = "NotInPlace"        // a pod may change only in place, and cannot
+	LaterTurn         Why = "LaterTurn"         // pods of an earlier turn are not updated and available yet
+	BackingOff        Why = "BackingOff"        // the ordinal's pods keep ending
+	Protected         Why = "Protected"         // a PodDisruptionBudget does not let the pod go
+	StartBudget       Why = "StartBudget"       // as many pods are on their way up as may be
 )
 
 // Whys is the closed list.
 var Whys = []Why{
 	Missing, Ended, Surplus, Outdated, Abandoned, ClaimMissing, ClaimPolicy, Misnamed, TornDown, Recovering, Asked, ComesNext, Guarding, LetGo,
 	SetDeleting, AwaitGone, AwaitReady, AwaitAvailable, AwaitLower, ClaimDeleting, ClaimStale, ByHand, Budget, Partitioned,
-	OnHold, StartBudget, Protected, BackingOff, LaterTurn, NotInPlace, AwaitImages,
+	OnHold, StartBudget, Protected, BackingOff, LaterTurn, NotInPlace, AwaitImages, OverridesUnusable,
 }
 
 func (p *Plan) do(a Action) {

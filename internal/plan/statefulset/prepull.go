@@ -27,10 +27,10 @@ const pullPatience = 5 * time.Minute
 
 // observePull reads how far the node of a pod that is to be updated is.
 func (p *Pod) observePull(f Facts, s State, pod *corev1.Pod) {
-	if !s.PrePull || !p.old(s) || f.Template == nil || pod.Spec.NodeName == "" {
+	if !s.PrePull || !p.old(s) || pod.Spec.NodeName == "" {
 		return
 	}
-	to := f.Template(s.Update)
+	to := f.Rendered(s.Update, p.Ordinal)
 	if to == nil {
 		return
 	}

@@ -45,11 +45,14 @@ func drawState(t *rapid.T) State {
 	s.Order = rapid.SampledFrom([]options.Order{{}, {}, {Ascending: true}, {Label: "role", Values: []string{"a", "b"}}}).Draw(t, "order")
 	s.InPlace = rapid.SampledFrom([]options.InPlace{options.Never, options.Never, options.IfPossible, options.Only}).Draw(t, "inPlace")
 	s.PrePull = rapid.IntRange(0, 3).Draw(t, "prePull") == 0
+	if rapid.IntRange(0, 20).Draw(t, "badOverrides") == 0 {
+		s.BadOverrides = "wrong"
+	}
 	s.Paused = rapid.IntRange(0, 5).Draw(t, "paused") == 0
 	s.StartLimit = rapid.SampledFrom([]int{0, 0, 1, 2}).Draw(t, "startLimit")
 	if s.RespectBudgets = rapid.IntRange(0, 2).Draw(t, "respectBudgets") == 0; s.RespectBudgets {
 		for i := range rapid.IntRange(0, 2).Draw(t, "budgets") {
-			b := DisruptionBudget{Name: fmt.Sprint("pdb", i), Allowed: rapid.IntRange(0, 2).Draw(t, "allowed"), FreeUnready: rapid.Bool().Draw(t, "freeUnready")}
+			b := DisruptionBudget{Name: fmt.Sprint("pdb", i), Allowed: rapid.IntRange(0, 2).Draw(t, "allowed")}
 			b.Covers = slices.Sorted(slices.Values(rapid.SliceOfNDistinct(rapid.IntRange(0, 9), 1, 6, rapid.ID).Draw(t, "covers")))
 			s.Budgets = append(s.Budgets, b)
 		}
@@ -65,10 +68,11 @@ func drawState(t *rapid.T) State {
 }
 
 func drawPod(t *rapid.T, s State, ordinal, claims int) Pod {
-	pod := Pod{Ordinal: ordinal}
+	pod := Pod{Ordinal: ordinal, Override: rapid.SampledFrom([]string{"", "", "x"}).Draw(t, "override")}
 	pod.Health = rapid.SampledFrom([]Health{Absent, Dead, Pending, Starting, Ready, Available, Available, Available}).Draw(t, "health")
 	if pod.Health != Absent {
 		pod.UID = types.UID(fmt.Sprintf("old-%d", ordinal))
+		pod.Overridden = rapid.SampledFrom([]string{"", "", "x"}).Draw(t, "overridden")
 		pod.Terminating = rapid.IntRange(0, 4).Draw(t, "terminating") == 0
 		pod.Revision = rapid.SampledFrom([]string{"A", "B", "C"}).Draw(t, "revision")
 		pod.NeverStarted = pod.Health == Pending && rapid.Bool().Draw(t, "neverStarted")
@@ -143,6 +147,8 @@ func TestSafety(t *testing.T) {
 			pod, known := pods[a.Ordinal]
 			key := fmt.Sprint(a.Verb, a.Ordinal, a.Claim)
 			switch {
+			case s.BadOverrides != "" && a.Ordinal != NoOrdinal && !s.Deleting:
+				t.Fatalf("%v without knowing how pods look", a)
 			case s.Deleting && !s.Guarded:
 				t.Fatalf("a set being deleted does %v", a)
 			case s.Deleting && a.Verb == DeletePod && (!s.Teardown || s.Orphaning || !a.Exact):
@@ -350,7 +356,7 @@ func checkDisruptions(t *rapid.T, s State, p Plan) {
 		gone := 0
 		for _, a := range p.Actions {
 			if pod := s.at(a.Ordinal); (a.Verb == DeletePod || a.Verb == PatchPod) && (a.Why == Outdated || a.Why == Asked) && slices.Contains(b.Covers, a.Ordinal) && s.Strategy == RollingUpdate {
-				if !a.Evict && a.Verb == DeletePod {
+				if a.Verb == DeletePod && a.Evict != (pod.Health >= Ready) && a.Exact == a.Evict {
 					t.Fatalf("%v does not ask the budgets", a)
 				}
 				if pod.Health >= Ready {
@@ -369,6 +375,7 @@ func TestLiveness(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s, rules := drawState(t), drawRules(t)
 		s.Deleting, s.Orphaning, rules.UpdateParallelPods = false, false, true
+		s.BadOverrides = ""
 		if s.Strategy == Recreate {
 			rules.ServeRecreate = true
 		}
@@ -387,7 +394,7 @@ func TestLiveness(t *testing.T) {
 			if pod.Health != Available || !s.inRange(pod.Ordinal) {
 				t.Fatalf("rests with %v after %v: %v", pod, trace, Explain(w.State, Decide(w.State, rules)))
 			}
-			if s.Strategy == RollingUpdate && !s.Paused && s.index(pod.Ordinal) >= s.Partition && pod.Revision != s.Update {
+			if s.Strategy == RollingUpdate && !s.Paused && s.index(pod.Ordinal) >= s.Partition && pod.old(s) {
 				t.Fatalf("rests with outdated %v after %v", pod, trace)
 			}
 			for _, claim := range pod.Claims {

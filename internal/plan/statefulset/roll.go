@@ -11,8 +11,11 @@ func outdated(s State, slots []Pod) int {
 	return n
 }
 
-// old reports whether the pod exists and is not of the update revision.
-func (p Pod) old(s State) bool { return p.Health != Absent && p.Revision != s.Update }
+// old reports whether the pod exists and is not what the update revision and the
+// overrides make of its ordinal.
+func (p Pod) old(s State) bool {
+	return p.Health != Absent && (p.Revision != s.Update || p.Override != p.Overridden)
+}
 
 // replaceable leaves out pods that are on their way already.
 func (p Pod) replaceable(s State) bool {
@@ -89,7 +92,7 @@ func (p *Plan) disrupt(s State, pod Pod, why Why, allowed *allowance) bool {
 		return false
 	}
 	if why == Asked {
-		p.do(Action{Verb: DeletePod, Ordinal: pod.Ordinal, UID: pod.UID, Why: why, Evict: s.RespectBudgets})
+		p.do(s.take(pod, why))
 		return true
 	}
 	return p.change(s, pod, why)

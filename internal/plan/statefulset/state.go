@@ -53,6 +53,8 @@ type State struct {
 	InPlace options.InPlace
 	// PrePull: a pod that works is taken when the new images are on its node.
 	PrePull bool
+	// BadOverrides says why the overrides cannot be used; nothing is done then.
+	BadOverrides string
 	// Pods holds, by ordinal, every wanted pod (absent ones too) and every
 	// surplus pod that exists.
 	Pods []Pod
@@ -120,6 +122,9 @@ type Pod struct {
 	Images   string
 	Pull     Pull
 	PullLeft time.Duration
+	// Override stands for the patches of the template that the ordinal's pod should
+	// have, Overridden for those it has; "" for none.
+	Override, Overridden string
 	// Turn is when a rollout comes to the pod, by its label; Asked: its label asks
 	// for a new pod in its place.
 	Turn  int

@@ -30,6 +30,7 @@ func (w *toy) carryOut(p Plan) []string {
 		switch a.Verb {
 		case CreatePod:
 			w.made++
+			pod.Overridden = pod.Override
 			pod.Health, pod.Revision, pod.UID = Pending, a.Revision, types.UID(fmt.Sprintf("new-%d", w.made))
 			done = append(done, fmt.Sprintf("+%d@%s", a.Ordinal, a.Revision))
 		case DeletePod:
@@ -68,7 +69,7 @@ func (w *toy) tick() {
 	for _, pod := range w.Pods {
 		switch {
 		case pod.Terminating:
-			pod = Pod{Ordinal: pod.Ordinal, Claims: pod.Claims, ReadyBefore: pod.ReadyBefore, Failures: pod.Failures}
+			pod = Pod{Ordinal: pod.Ordinal, Claims: pod.Claims, ReadyBefore: pod.ReadyBefore, Override: pod.Override, Failures: pod.Failures}
 			for i := range pod.Claims {
 				if pod.Claims[i].PodRef == Held { // deleted with its pod
 					pod.Claims[i] = Claim{Name: pod.Claims[i].Name, Template: i, Missing: true}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/apimachinery/pkg/util/validation"
 )
 
 // The annotations.
@@ -41,6 +42,8 @@ const (
 	// PrePull, "true", lets the images of a rollout be on a node before a pod that
 	// works there is taken.
 	PrePull = "berth.dev/pre-pull"
+	// Overrides names a ConfigMap with patches of the template by ordinal.
+	Overrides = "berth.dev/overrides"
 	// ProgressDeadlineSeconds is how long a set may stand still before its
 	// condition Progressing is False.
 	ProgressDeadlineSeconds = "berth.dev/progress-deadline-seconds"
@@ -79,6 +82,7 @@ type Options struct {
 	Order               Order
 	InPlace             InPlace
 	PrePull             bool
+	Overrides           string
 }
 
 // Problem is an annotation whose value cannot be used.
@@ -124,6 +128,13 @@ func Parse(annotations map[string]string) (Options, []Problem) {
 		return nil
 	})
 	read(PrePull, flag(&o.PrePull))
+	read(Overrides, func(value string) error {
+		if problems := validation.IsDNS1123Subdomain(value); len(problems) > 0 {
+			return fmt.Errorf("must be the name of a ConfigMap: %s", problems[0])
+		}
+		o.Overrides = value
+		return nil
+	})
 	read(RespectPDB, flag(&o.RespectPDB))
 	read(OrderedTeardown, flag(&o.OrderedTeardown))
 	read(MaxUnavailableScale, func(value string) error {
