@@ -66,7 +66,10 @@ func finish(object, namespace string, answers []Answer) Report {
 		if slices.ContainsFunc(r.Answers, func(b Answer) bool { return a.Reason == b.Reason && a.Object == b.Object && a.Sentence == b.Sentence }) {
 			continue
 		}
-		if a.Follows && len(r.Answers) > 0 {
+		if a.Follows && len(r.Answers) == 0 {
+			a.Follows = false // nothing better is known
+		}
+		if a.Follows {
 			hope, next := Yes, ""
 			for _, cause := range r.Answers {
 				if !cause.Follows {

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"berth.dev/berth/internal/plan/statefulset"
 )
 
 var update = flag.Bool("update", false, "rewrite testdata/answers.txt and the table in docs/stuck.md")
@@ -84,6 +86,10 @@ func TestEveryReasonIsProvoked(t *testing.T) {
 				t.Errorf("%s: %s does not pass by itself and names no command", c.name, a.Reason)
 			}
 		}
+	}
+	w := healthy()
+	for _, a := range w.hold(w.observe(w.set()), statefulset.Hold{Why: "SomethingNew"}) { // a hold that this package has not heard of
+		seen[a.Reason] = true
 	}
 	for _, about := range Reasons {
 		if !seen[about.Reason] {

@@ -143,7 +143,7 @@ func times(n int32) string {
 
 // crashed is a container that has ended and is to run again.
 func (f *Facts) crashed(pod *corev1.Pod, st *corev1.ContainerStatus, ended *corev1.ContainerStateTerminated, a Answer) Answer {
-	a.Since = at(ended.FinishedAt.Time)
+	a.Since = at(f.failingSince(pod, ended.FinishedAt.Time))
 	a.Next = f.command("logs %s -c %s --previous", pod.Name, st.Name)
 	if st.State.Terminated != nil {
 		a.Next = f.command("logs %s -c %s", pod.Name, st.Name)
@@ -175,6 +175,20 @@ func (f *Facts) crashed(pod *corev1.Pod, st *corev1.ContainerStatus, ended *core
 		a.Next = f.fixTemplate(pod)
 	}
 	return a
+}
+
+// failingSince is when a container began to end again and again.
+func (f *Facts) failingSince(pod *corev1.Pod, ended time.Time) time.Time {
+	since := notReadySince(pod)
+	for _, e := range f.events("Pod", pod.Name, pod.UID, "BackOff") {
+		if t := first(e); t.Before(since) && f.Now.Sub(last(e)) < staleAfter {
+			since = t
+		}
+	}
+	if since.IsZero() {
+		return ended
+	}
+	return since
 }
 
 // memoryLimit is a container's limit and twice of it.

@@ -14,11 +14,16 @@ func (f *Facts) node(pod *corev1.Pod) []Answer {
 		if f.Nodes == nil {
 			return nil // not read
 		}
-		return []Answer{{
+		a := Answer{
 			Reason: NodeMissing, Object: ref(pod), Since: at(pod.CreationTimestamp.Time), Passes: Yes,
 			Sentence: fmt.Sprintf("pod %s is on node %s, which does not exist: it is removed 40 seconds after that was noticed", pod.Name, pod.Spec.NodeName),
-			Next:     f.fixTemplate(pod),
-		}}
+			Next:     f.command("get pod %s --watch", pod.Name),
+		}
+		if f.templateNode(pod) == pod.Spec.NodeName {
+			a.Passes, a.Next = No, f.fixTemplate(pod)
+			a.Sentence += ", and comes back the same: its template says nodeName"
+		}
+		return []Answer{a}
 	}
 	ready := nodeCondition(node, corev1.NodeReady)
 	if ready == nil || ready.Status != corev1.ConditionTrue {

@@ -47,6 +47,21 @@ func (f *Facts) workload(pod *corev1.Pod) workload {
 	return workload{kind: "pod", name: pod.Name}
 }
 
+// templateNode is the node that the pod's template names, if any.
+func (f *Facts) templateNode(pod *corev1.Pod) string {
+	owner := metav1.GetControllerOfNoCopy(pod)
+	if owner == nil {
+		return ""
+	}
+	if set, ok := named(f.Sets, owner.Name); ok && owner.UID == set.UID {
+		return set.Spec.Template.Spec.NodeName
+	}
+	if rs, ok := named(f.ReplicaSets, owner.Name); ok && owner.UID == rs.UID {
+		return rs.Spec.Template.Spec.NodeName
+	}
+	return ""
+}
+
 // fixImage is the command that gets rid of a wrong image.
 func (f *Facts) fixImage(pod *corev1.Pod, container string) string {
 	w := f.workload(pod)

@@ -131,6 +131,8 @@ func (f *Facts) claimsOf(pod *corev1.Pod, since time.Time) []Answer {
 // refused sums a decision up: a reason for each node, and one for all.
 func (f *Facts) refused(pod *corev1.Pod, state schedule.State, decision schedule.Decision, a Answer) Answer {
 	kinds := map[Reason]bool{}
+	var holder *schedule.Node // the node that has the pod's volumes
+	held := ""
 	for _, r := range decision.Refusals {
 		i := slices.IndexFunc(state.Nodes, func(n schedule.Node) bool { return n.Node.Name == r.Node })
 		var words []string
@@ -140,8 +142,20 @@ func (f *Facts) refused(pod *corev1.Pod, state schedule.State, decision schedule
 			words = append(words, text)
 		}
 		a.Details = append(a.Details, r.Node+": "+strings.Join(words, ", "))
+		if has(state, &state.Nodes[i]) {
+			holder, held = &state.Nodes[i], strings.Join(words, ", ")
+		}
 	}
 	a.Reason, a.Passes = Unschedulable, Unknown
+	if holder != nil && len(kinds) > 1 && kinds[VolumeElsewhere] {
+		a.Reason = VolumeElsewhere
+		a.Sentence = fmt.Sprintf("pod %s fits on none of %s: its volume is on node %s, which cannot take it: %s", pod.Name, count(len(state.Nodes), "node"), holder.Node.Name, held)
+		a.Next = f.global("describe node %s", holder.Node.Name)
+		if kinds[NodesTainted] {
+			a.Next = f.untaint([]schedule.Node{*holder})
+		}
+		return a
+	}
 	if len(kinds) == 1 {
 		for kind := range kinds {
 			a.Reason = kind
@@ -165,6 +179,16 @@ func (f *Facts) refused(pod *corev1.Pod, state schedule.State, decision schedule
 		a.Next = f.command("get pvc %s -o wide", strings.Join(claimNames(pod), " "))
 	}
 	return a
+}
+
+// has reports whether the pod's volumes can be reached from a node.
+func has(state schedule.State, node *schedule.Node) bool {
+	for _, c := range state.Claims {
+		if c.Volume != nil && volume.CheckNodeAffinity(c.Volume, node.Node.Labels) != nil {
+			return false
+		}
+	}
+	return true
 }
 
 func count(n int, what string) string {

@@ -135,7 +135,7 @@ func placeCases() []stuck {
 			w.node("n2")
 			w.node("n3").Spec.Unschedulable = true
 		}},
-		{name: "volume on a cordoned node", want: Unschedulable, disturb: func(w world) {
+		{name: "volume on a cordoned node", want: VolumeElsewhere, disturb: func(w world) {
 			w.uses(w.unplaced(), "data")
 			bound(w.claim("local"), "v1")
 			w.local("v1", "n1")
@@ -186,6 +186,10 @@ func nodeCases() []stuck {
 	}
 	return []stuck{
 		{name: "node name does not exist", want: NodeMissing, ask: "pod/web-1", disturb: func(w world) { w.notReady(1).Spec.NodeName = "n7" }},
+		{name: "node name of the template does not exist", want: NodeMissing, ask: "pod/web-1", disturb: func(w world) {
+			w.notReady(1).Spec.NodeName = "n7"
+			w.set().Spec.Template.Spec.NodeName = "n7"
+		}},
 		{name: "node not ready", want: NodeNotReady, ask: "pod/web-1", disturb: func(w world) {
 			w.notReady(1)
 			w.Nodes[0].Status.Conditions[0] = corev1.NodeCondition{

@@ -64,6 +64,9 @@ func (f *Facts) admission(message string) string {
 	if policy, ok := between(message, `ValidatingAdmissionPolicy '`, `'`); ok {
 		return f.global("get validatingadmissionpolicy %s -o yaml", policy)
 	}
+	if account, ok := between(message, `: serviceaccount "`, `" not found`); ok {
+		return f.command("create serviceaccount %s", account)
+	}
 	if strings.Contains(message, "violates PodSecurity") {
 		return f.global("get namespace %s --show-labels", f.Name) + "   # pod-security.kubernetes.io/enforce"
 	}

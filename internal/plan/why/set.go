@@ -2,6 +2,7 @@ package why
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -72,6 +73,7 @@ func (f *Facts) set(set *appsv1.StatefulSet) ([]Answer, string) {
 			answers = append(answers, f.blockedEviction(pod)...)
 		}
 	}
+	answers = append(answers, f.underWay(s, answers)...)
 	for _, hold := range s.plan.Holds {
 		answers = append(answers, f.hold(s, hold)...)
 	}
@@ -202,6 +204,26 @@ func (f *Facts) refusals(s *setFacts) []Answer {
 			answers = append(answers, a)
 			break
 		}
+	}
+	return answers
+}
+
+// underWay is what the controller does next, unless something is known to stop it.
+func (f *Facts) underWay(s *setFacts, known []Answer) []Answer {
+	var answers []Answer
+	for _, action := range s.plan.Actions {
+		object := "pod/" + statefulset.PodName(s.set.Name, action.Ordinal)
+		if action.Verb != statefulset.CreatePod && action.Verb != statefulset.DeletePod ||
+			slices.ContainsFunc(known, func(a Answer) bool {
+				return a.Object == object || a.Reason == QuotaExceeded || a.Reason == AdmissionRefuses
+			}) {
+			continue
+		}
+		answers = append(answers, Answer{
+			Reason: ComingUp, Object: object, Passes: Yes,
+			Sentence: statefulset.Explain(s.state, statefulset.Plan{Actions: []statefulset.Action{action}})[0],
+			Next:     f.command("get statefulset %s --watch", s.set.Name),
+		})
 	}
 	return answers
 }

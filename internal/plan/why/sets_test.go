@@ -62,7 +62,7 @@ func setCases() []stuck {
 			w.rolls()
 			w.set().Spec.UpdateStrategy = appsv1.StatefulSetUpdateStrategy{Type: appsv1.OnDeleteStatefulSetStrategyType}
 		}},
-		{name: "start budget", want: StartLimited, disturb: func(w world) {
+		{name: "start budget", want: ComingUp, disturb: func(w world) {
 			w.set().Spec.PodManagementPolicy = appsv1.ParallelPodManagement
 			w.set().Annotations = map[string]string{"berth.dev/max-unavailable-scale": "1"}
 			w.without(0)
@@ -207,4 +207,3 @@ func otherCases() []stuck {
 		}},
 	}
 }
-
