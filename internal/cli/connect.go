@@ -51,6 +51,30 @@ func (c *connection) file() (string, error) {
 	return dir.Kubeconfig(), nil
 }
 
+// kubectl is how a command that talks to the same cluster begins.
+func (c *connection) kubectl() string {
+	switch {
+	case c.kubeconfig != "":
+		return "berth kubectl --kubeconfig " + c.kubeconfig
+	case c.dataDir != datadir.Default:
+		return "berth kubectl --data-dir " + c.dataDir
+	}
+	return "berth kubectl"
+}
+
+// namespace is the one asked for, else the kubeconfig's.
+func (c *connection) namespace(asked string) (string, error) {
+	if asked != "" {
+		return asked, nil
+	}
+	file, err := c.file()
+	if err != nil {
+		return "", err
+	}
+	name, _, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(&clientcmd.ClientConfigLoadingRules{ExplicitPath: file}, nil).Namespace()
+	return name, err
+}
+
 func (c *connection) config() (*rest.Config, error) {
 	file, err := c.file()
 	if err != nil {

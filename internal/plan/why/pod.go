@@ -121,24 +121,23 @@ func (f *Facts) volumes(pod *corev1.Pod) []Answer {
 			return nil // they are up
 		}
 	}
-	for _, e := range f.events("Pod", pod.Name, pod.UID, "FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox") {
-		if f.Now.Sub(last(e)) > staleAfter {
-			break
-		}
-		a := Answer{
-			Reason: VolumeNotMounted, Object: ref(pod), Since: at(first(e)), Passes: Unknown,
-			Sentence: fmt.Sprintf("pod %s cannot start on node %s: %s", pod.Name, pod.Spec.NodeName, brief(e.Message)),
-			Next:     f.command("describe pod %s", pod.Name),
-		}
-		if e.Reason == "FailedCreatePodSandBox" {
-			a.Reason = ContainerNotCreated
-		}
-		if next := f.createMissing(e.Message); next != "" {
-			a.Reason, a.Passes, a.Next = ConfigMissing, No, next
-		}
-		return []Answer{a}
+	failed := f.events("Pod", pod.Name, pod.UID, "FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox")
+	if len(failed) == 0 || f.Now.Sub(last(failed[0])) > staleAfter {
+		return nil
 	}
-	return nil
+	e := failed[0]
+	a := Answer{
+		Reason: VolumeNotMounted, Object: ref(pod), Since: at(first(e)), Passes: Unknown,
+		Sentence: fmt.Sprintf("pod %s cannot start on node %s: %s", pod.Name, pod.Spec.NodeName, brief(e.Message)),
+		Next:     f.command("describe pod %s", pod.Name),
+	}
+	if e.Reason == "FailedCreatePodSandBox" {
+		a.Reason = ContainerNotCreated
+	}
+	if next := f.createMissing(e.Message); next != "" {
+		a.Reason, a.Passes, a.Next = ConfigMissing, No, next
+	}
+	return []Answer{a}
 }
 
 // staleAfter is for how long an event speaks of the present: what goes on
