@@ -57,6 +57,7 @@ its berth, its name, its address and its disk.
   berth server                         a whole cluster on this machine
   berth status --wait                  wait until pods can run
   berth kubectl apply -f web.yaml      the real kubectl, already connected
+  berth plan -f web.yaml               what would happen, step by step
   berth why sts/web                    what it waits for, and the next command`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
@@ -65,7 +66,7 @@ its berth, its name, its address and its disk.
 	root.SetOut(s.out)
 	root.SetErr(s.err)
 	root.AddCommand(
-		newServer(s), newStatus(s), newWhy(s), kubectl.New(), newImage(s),
+		newServer(s), newStatus(s), newWhy(s), newPlan(s), kubectl.New(), newImage(s),
 		newDown(s), newInstall(s), newUninstall(s), newVersion(s),
 	)
 	return root
