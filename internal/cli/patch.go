@@ -24,14 +24,6 @@ func threeWay(file, live *unstructured.Unstructured) ([]byte, types.PatchType, e
 	original := []byte(live.GetAnnotations()[lastApplied])
 	wanted := file.DeepCopy()
 	unstructured.RemoveNestedField(wanted.Object, "metadata", "creationTimestamp")
-	if len(original) > 0 { // what apply keeps there is not a change of its own
-		notes := wanted.GetAnnotations()
-		if notes == nil {
-			notes = map[string]string{}
-		}
-		notes[lastApplied] = string(original)
-		wanted.SetAnnotations(notes)
-	}
 	modified, err := json.Marshal(wanted.Object)
 	if err != nil {
 		return nil, "", err

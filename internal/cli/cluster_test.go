@@ -1,0 +1,228 @@
+package cli_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/utils/ptr"
+
+	"berth.dev/berth/internal/cli"
+	"berth.dev/berth/internal/controller/all/alltest"
+	"berth.dev/berth/internal/plan/why"
+)
+
+// cluster is the real API server with its loops, and a node whose kubelet does
+// with a pod what the pod's image says.
+type cluster struct {
+	*alltest.Cluster
+	t          *testing.T
+	kubeconfig string
+}
+
+func start(t *testing.T) *cluster {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("starts the API server")
+	}
+	// Nobody renews a lease here.
+	c := &cluster{Cluster: alltest.Start(t, alltest.Options{Without: []string{"node-lifecycle"}}), t: t}
+	text, err := c.Kubeconfig().Encode()
+	must(t, err)
+	c.kubeconfig = filepath.Join(t.TempDir(), "kubeconfig")
+	must(t, os.WriteFile(c.kubeconfig, text, 0o600))
+	c.node("n1", corev1.ConditionTrue)
+	alltest.Run(t, c.kubelet)
+	return c
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// run runs berth with a kubeconfig.
+func (c *cluster) run(args ...string) (code int, out, errOut string) {
+	var o, e bytes.Buffer
+	code = cli.Main(append(args, "--kubeconfig", c.kubeconfig), strings.NewReader(""), &o, &e)
+	return code, o.String(), e.String()
+}
+
+func (c *cluster) node(name string, ready corev1.ConditionStatus) {
+	c.t.Helper()
+	ctx := c.t.Context()
+	node, err := c.Client.CoreV1().Nodes().Create(ctx, &corev1.Node{ObjectMeta: metav1.ObjectMeta{
+		Name: name, Labels: map[string]string{corev1.LabelHostname: name},
+	}}, metav1.CreateOptions{})
+	must(c.t, err)
+	node.Spec.Taints = nil // admission taints new nodes until they are ready
+	node, err = c.Client.CoreV1().Nodes().Update(ctx, node, metav1.UpdateOptions{})
+	must(c.t, err)
+	node.Status.Conditions = []corev1.NodeCondition{{
+		Type: corev1.NodeReady, Status: ready, LastTransitionTime: metav1.Now(), Reason: "NodeStatusUnknown", Message: "Kubelet stopped posting node status.",
+	}}
+	node.Status.Allocatable = corev1.ResourceList{
+		corev1.ResourceCPU: resource.MustParse("8"), corev1.ResourceMemory: resource.MustParse("16Gi"), corev1.ResourcePods: resource.MustParse("110"),
+	}
+	if ready != corev1.ConditionTrue {
+		node.Status.Allocatable[corev1.ResourcePods] = resource.MustParse("0") // nothing is scheduled there
+	}
+	node.Status.Capacity = node.Status.Allocatable
+	_, err = c.Client.CoreV1().Nodes().UpdateStatus(ctx, node, metav1.UpdateOptions{})
+	must(c.t, err)
+}
+
+// namespace makes a namespace with a headless service nginx.
+func (c *cluster) namespace(t *testing.T, name string, labels map[string]string) {
+	t.Helper()
+	_, err := c.Client.CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: labels}}, metav1.CreateOptions{})
+	must(t, err)
+	_, err = c.Client.CoreV1().Services(name).Create(t.Context(), &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{Name: "nginx"},
+		Spec:       corev1.ServiceSpec{ClusterIP: corev1.ClusterIPNone, Selector: map[string]string{"app": "web"}},
+	}, metav1.CreateOptions{})
+	must(t, err)
+	until(t, "the service account", func() bool {
+		_, err := c.Client.CoreV1().ServiceAccounts(name).Get(t.Context(), "default", metav1.GetOptions{})
+		return err == nil
+	})
+}
+
+func until(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for begun := time.Now(); !ok(); time.Sleep(20 * time.Millisecond) {
+		if time.Since(begun) > 20*time.Second {
+			t.Fatalf("waited 20 s for %s", what)
+		}
+	}
+}
+
+// set makes a StatefulSet web of which every pod runs the image.
+func (c *cluster) set(t *testing.T, namespace, image string, replicas int32, change ...func(*appsv1.StatefulSet)) *appsv1.StatefulSet {
+	t.Helper()
+	labels := map[string]string{"app": "web"}
+	set := &appsv1.StatefulSet{ObjectMeta: metav1.ObjectMeta{Name: "web"}, Spec: appsv1.StatefulSetSpec{
+		Replicas: &replicas, ServiceName: "nginx", Selector: &metav1.LabelSelector{MatchLabels: labels},
+		UpdateStrategy: appsv1.StatefulSetUpdateStrategy{Type: appsv1.RollingUpdateStatefulSetStrategyType, RollingUpdate: &appsv1.RollingUpdateStatefulSetStrategy{}},
+		Template: corev1.PodTemplateSpec{
+			ObjectMeta: metav1.ObjectMeta{Labels: labels},
+			Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "nginx", Image: image}}, TerminationGracePeriodSeconds: ptr.To(int64(1))},
+		},
+	}}
+	for _, f := range change {
+		f(set)
+	}
+	set, err := c.Client.AppsV1().StatefulSets(namespace).Create(t.Context(), set, metav1.CreateOptions{})
+	must(t, err)
+	return set
+}
+
+func (c *cluster) settled(t *testing.T, namespace string, replicas int32) {
+	t.Helper()
+	until(t, "the pods", func() bool {
+		set, err := c.Client.AppsV1().StatefulSets(namespace).Get(t.Context(), "web", metav1.GetOptions{})
+		return err == nil && set.Status.AvailableReplicas == replicas && set.Status.Replicas == replicas &&
+			set.Status.ObservedGeneration == set.Generation && set.Status.UpdateRevision == set.Status.CurrentRevision
+	})
+}
+
+// answer asks until the first reason is the wanted one, and returns the report
+// with the text that people get.
+func (c *cluster) answer(t *testing.T, namespace, object string, want why.Reason) (why.Report, string) {
+	t.Helper()
+	var r why.Report
+	for begun := time.Now(); ; time.Sleep(50 * time.Millisecond) {
+		code, out, errOut := c.run("why", object, "-n", namespace, "-o", "json")
+		if code == 2 {
+			t.Fatalf("berth why %s: %s", object, errOut)
+		}
+		r = why.Report{}
+		must(t, json.Unmarshal([]byte(out), &r))
+		if len(r.Answers) > 0 && r.Answers[0].Reason == want {
+			if (code == 1) != r.Stuck {
+				t.Errorf("exit code %d, stuck %v", code, r.Stuck)
+			}
+			_, text, _ := c.run("why", object, "-n", namespace)
+			return r, text
+		}
+		if time.Since(begun) > 20*time.Second {
+			t.Fatalf("berth why %s: want %s, got\n%s", object, want, out)
+		}
+	}
+}
+
+// kubelet does with a pod of its nodes what the pod's image says.
+func (c *cluster) kubelet(ctx context.Context) error {
+	w, err := c.Client.CoreV1().Pods("").Watch(ctx, metav1.ListOptions{})
+	if err != nil {
+		return err
+	}
+	defer w.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case ev, ok := <-w.ResultChan():
+			if !ok {
+				return fmt.Errorf("the toy kubelet's watch ended")
+			}
+			if pod, isPod := ev.Object.(*corev1.Pod); isPod && ev.Type != watch.Deleted && pod.Spec.NodeName == "n1" {
+				if err := c.sync(ctx, pod); err != nil && ctx.Err() == nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
+					c.t.Errorf("toy kubelet: %v", err)
+				}
+			}
+		}
+	}
+}
+
+func (c *cluster) sync(ctx context.Context, pod *corev1.Pod) error {
+	pods := c.Client.CoreV1().Pods(pod.Namespace)
+	if pod.DeletionTimestamp != nil {
+		return pods.Delete(ctx, pod.Name, metav1.DeleteOptions{GracePeriodSeconds: ptr.To(int64(0)), Preconditions: &metav1.Preconditions{UID: &pod.UID}})
+	}
+	if len(pod.Status.ContainerStatuses) > 0 {
+		return nil
+	}
+	status := corev1.ContainerStatus{Name: pod.Spec.Containers[0].Name, Image: pod.Spec.Containers[0].Image}
+	ready := corev1.ConditionFalse
+	pod.Status.Phase = corev1.PodPending
+	waiting := func(reason, message string) {
+		status.State.Waiting = &corev1.ContainerStateWaiting{Reason: reason, Message: message}
+	}
+	switch image, _, _ := strings.Cut(status.Image, ":"); image {
+	case "absent":
+		waiting("ImagePullBackOff", `Back-off pulling image "`+status.Image+`": ErrImagePull: not found`)
+	case "unsettled":
+		waiting("CreateContainerConfigError", `configmap "settings" not found`)
+	case "crashing", "hungry":
+		pod.Status.Phase = corev1.PodRunning
+		waiting("CrashLoopBackOff", "back-off 10s restarting failed container")
+		ended := &corev1.ContainerStateTerminated{ExitCode: 3, Reason: "Error", FinishedAt: metav1.Now()}
+		if image == "hungry" {
+			ended.ExitCode, ended.Reason = 137, "OOMKilled"
+		}
+		status.LastTerminationState.Terminated, status.RestartCount = ended, 2
+	default:
+		pod.Status.Phase, ready = corev1.PodRunning, corev1.ConditionTrue
+		status.Ready, status.Started = true, ptr.To(true)
+		status.State.Running = &corev1.ContainerStateRunning{StartedAt: metav1.Now()}
+	}
+	pod.Status.ContainerStatuses = []corev1.ContainerStatus{status}
+	pod.Status.Conditions = append(pod.Status.Conditions, corev1.PodCondition{Type: corev1.PodReady, Status: ready, LastTransitionTime: metav1.Now()})
+	_, err := pods.UpdateStatus(ctx, pod, metav1.UpdateOptions{})
+	return err
+}
