@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -144,8 +145,8 @@ func (t *rehearsal) created(r preview.Result, to dynamic.ResourceInterface, obj 
 
 // unlessRefused keeps a refusal as the result; other errors go on.
 func (t *rehearsal) unlessRefused(r *preview.Result, err error) error {
-	status, ok := err.(apierrors.APIStatus) //nolint:errorlint // the client returns it bare
-	if !ok || status.Status().Code >= 500 || status.Status().Code == 401 {
+	var status apierrors.APIStatus
+	if !errors.As(err, &status) || status.Status().Code >= 500 || status.Status().Code == 401 {
 		return fmt.Errorf("%s: %w", r.Object, err)
 	}
 	a := why.Refused(&why.Facts{Kubectl: t.kubectl, Name: r.Namespace}, r.Object, err.Error())
