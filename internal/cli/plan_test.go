@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -153,6 +154,9 @@ func (c *cluster) refusals(t *testing.T) {
 		last := results[len(results)-1]
 		if last.Change != preview.Refused || !strings.Contains(last.Refused, r.words) {
 			t.Errorf("%s: %+v", r.name, last)
+		}
+		if r.name == "immutable" && !slices.Contains(last.Warnings, "spec.serviceName may not change") {
+			t.Errorf("warnings: %q", last.Warnings)
 		}
 		if r.name == "immutable" && !strings.HasSuffix(strings.SplitN(last.Next, "   #", 2)[0], "-n shop delete statefulset web --cascade=orphan") {
 			t.Errorf("next: %s", last.Next)

@@ -54,7 +54,7 @@ func immutable(message string) []string {
 	return fields
 }
 
-var immutableField = regexp.MustCompile(`([a-z][A-Za-z0-9.\[\]]*): (?:Invalid value|Forbidden)[^,]*?: field is immutable`)
+var immutableField = regexp.MustCompile(`([a-z][A-Za-z0-9.\[\]]*): (?:Invalid value|Forbidden).*?: field is immutable`)
 
 // admission is the command that shows who refuses.
 func (f *Facts) admission(message string) string {
