@@ -16,7 +16,8 @@ func TestRefused(t *testing.T) {
 	}{
 		{
 			"statefulset/web", `StatefulSet.apps "web" is invalid: [spec.selector: Invalid value: {"matchLabels":{"app":"b","tier":"c"}}: field is immutable, spec.serviceName: Invalid value: "db": field is immutable]`,
-			ImmutableField, []string{"spec.selector may not change", "spec.serviceName may not change"},
+			ImmutableField,
+			[]string{"spec.selector may not change", "spec.serviceName may not change"},
 			"kubectl -n shop delete statefulset web --cascade=orphan   # pods and claims stay; the new set takes them over",
 		},
 		{"service/nginx", `Service "nginx" is invalid: spec.clusterIPs[0]: Invalid value: ["10.43.0.9"]: field is immutable`, ImmutableField, []string{"spec.clusterIPs[0] may not change"}, "kubectl -n shop get service nginx -o yaml"},
