@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,7 +12,6 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/watch"
@@ -171,22 +169,13 @@ func (c *cluster) kubelet(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer w.Stop()
-	for {
-		select {
-		case <-ctx.Done():
+	return alltest.Follow(ctx, w, func(event watch.Event) error {
+		pod, isPod := event.Object.(*corev1.Pod)
+		if !isPod || event.Type == watch.Deleted || pod.Spec.NodeName != "n1" {
 			return nil
-		case ev, ok := <-w.ResultChan():
-			if !ok {
-				return fmt.Errorf("the toy kubelet's watch ended")
-			}
-			if pod, isPod := ev.Object.(*corev1.Pod); isPod && ev.Type != watch.Deleted && pod.Spec.NodeName == "n1" {
-				if err := c.sync(ctx, pod); err != nil && ctx.Err() == nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
-					c.t.Errorf("toy kubelet: %v", err)
-				}
-			}
 		}
-	}
+		return c.sync(ctx, pod)
+	})
 }
 
 func (c *cluster) sync(ctx context.Context, pod *corev1.Pod) error {

@@ -2,11 +2,14 @@ package preview
 
 import (
 	"fmt"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"berth.dev/berth/internal/plan/statefulset/options"
 )
 
 // budget is a PodDisruptionBudget that the set's pods fall under, with what
@@ -70,6 +73,23 @@ func desired(pdb *policyv1.PodDisruptionBudget, expected int) int {
 	return 0
 }
 
+// allow brings the planner's budgets up to what they would allow now.
+func (w *world) allow() {
+	healthy := w.available()
+	for i := range w.state.Budgets {
+		b := &w.state.Budgets[i]
+		j := slices.IndexFunc(w.budgets, func(mine budget) bool { return mine.name == b.Name })
+		if j < 0 {
+			continue
+		}
+		b.Allowed = max(healthy+w.budgets[j].healthy-w.budgets[j].desired, 0)
+		b.Covers = b.Covers[:0]
+		for _, pod := range w.state.Pods {
+			b.Covers = append(b.Covers, pod.Ordinal)
+		}
+	}
+}
+
 // judge counts what is down after a step.
 func (w *world) judge(step int) {
 	down, healthy := 0, 0
@@ -83,8 +103,11 @@ func (w *world) judge(step int) {
 	w.worst = max(w.worst, down)
 	for _, b := range w.budgets {
 		if w.below == "" && down > 0 && healthy+b.healthy < b.desired {
-			w.below = fmt.Sprintf("%d of %s down at a time, below PodDisruptionBudget %s at step %d: it wants %d healthy, %d are (a rollout is not held by it)",
+			w.below = fmt.Sprintf("%d of %s down at a time, below PodDisruptionBudget %s at step %d: it wants %d healthy, %d are",
 				down, count(w.existed, "pod"), b.name, step, b.desired, healthy+b.healthy)
+			if !w.state.RespectBudgets {
+				w.below += " (a rollout is not held by it; the annotation " + options.RespectPDB + " lets it)"
+			}
 		}
 	}
 }

@@ -54,7 +54,7 @@ func (f SetFacts) state() (statefulset.State, error) {
 		return statefulset.State{}, err
 	}
 	return statefulset.Observe(statefulset.Facts{
-		Set: f.After, Pods: f.mine(), Current: current, Update: update, Now: f.Now,
+		Set: f.After, Pods: f.mine(), Budgets: f.Budgets, Current: current, Update: update, Now: f.Now,
 		Claim: func(name string) *corev1.PersistentVolumeClaim {
 			for _, c := range f.Claims {
 				if c.Name == name {

@@ -109,6 +109,44 @@ var previews = []struct {
 		f.Budgets = []*policyv1.PodDisruptionBudget{pdb(2)}
 		return f
 	}},
+	{"a rollout that respects its budget", func() SetFacts {
+		f := image(running(web(4)))
+		f.After.Annotations = map[string]string{"berth.dev/respect-pdb": "true"}
+		f.After.Spec.UpdateStrategy.RollingUpdate.MaxUnavailable = ptr.To(intstr.FromInt(2))
+		f.Budgets = []*policyv1.PodDisruptionBudget{pdb(3)}
+		return f
+	}},
+	{"a rollout that its budget never lets begin", func() SetFacts {
+		f := image(running(web(3)))
+		f.After.Annotations = map[string]string{"berth.dev/respect-pdb": "true"}
+		f.Budgets = []*policyv1.PodDisruptionBudget{pdb(3)}
+		return f
+	}},
+	{"the primary goes last", func() SetFacts {
+		f := image(running(web(3)))
+		f.After.Annotations = map[string]string{"berth.dev/update-order": "role=primary"}
+		f.Pods[2].Labels["role"] = "primary"
+		return f
+	}},
+	{"ordered teardown is asked for", func() SetFacts {
+		f := running(web(1))
+		f.After.Annotations = map[string]string{"berth.dev/ordered-teardown": "true"}
+		return f
+	}},
+	{"pods keep ending", func() SetFacts {
+		f := running(web(2))
+		f.Pods[1].Status = corev1.PodStatus{Phase: corev1.PodFailed}
+		f.After.Status.Conditions = []appsv1.StatefulSetCondition{{
+			Type: statefulset.ConditionBackOff, Status: corev1.ConditionTrue,
+			Message: "web-1: replaced 7 times without becoming available, last at 2026-01-02T11:59:50Z",
+		}}
+		return f
+	}},
+	{"one pod is to be replaced", func() SetFacts {
+		f := running(web(3))
+		f.Pods[0].Labels["berth.dev/replace"] = "true"
+		return f
+	}},
 	{"two at a time fall below a budget", func() SetFacts {
 		f := image(running(web(4)))
 		f.After.Spec.UpdateStrategy.RollingUpdate.MaxUnavailable = ptr.To(intstr.FromInt(2))

@@ -54,6 +54,7 @@ func up(pod statefulset.Pod) bool { return pod.Health == statefulset.Available &
 func (w *world) run() (steps []Step, end string) {
 	repeated := ""
 	for len(steps) < most {
+		w.allow()
 		p := statefulset.Decide(w.state, w.rules)
 		status := statefulset.Status(w.state, p, w.set, 0, w.rules)
 		w.state.CurrentReplicas = int(status.CurrentReplicas)
@@ -102,6 +103,11 @@ func (w *world) do(a statefulset.Action) Action {
 		Do: string(a.Verb), Object: "pod/" + name, Reason: string(a.Why),
 		Sentence: statefulset.Explain(w.state, statefulset.Plan{Actions: []statefulset.Action{a}})[0],
 	}
+	if a.Verb == statefulset.GuardSet || a.Verb == statefulset.UnguardSet {
+		said.Object = "statefulset/" + w.state.Name
+		w.state.Guarded = a.Verb == statefulset.GuardSet
+		return said
+	}
 	i := slices.IndexFunc(w.state.Pods, func(p statefulset.Pod) bool { return p.Ordinal == a.Ordinal })
 	if i < 0 {
 		return said
@@ -112,6 +118,7 @@ func (w *world) do(a statefulset.Action) Action {
 		w.made = append(w.made, name)
 		*pod = statefulset.Pod{
 			Ordinal: a.Ordinal, Health: statefulset.Pending, Revision: a.Revision, Claims: pod.Claims,
+			Turn: w.state.Order.Turn(w.set.Spec.Template.Labels), ReadyBefore: pod.ReadyBefore,
 			UID: types.UID(fmt.Sprintf("preview-%d", len(w.made))),
 		}
 	case statefulset.DeletePod:
@@ -144,7 +151,7 @@ func own(pod *statefulset.Pod, a statefulset.Action) {
 
 // tick lets time pass until all that is under way has come, and says what that was.
 func (w *world) tick() string {
-	var gone, came []string
+	var gone, came, again []string
 	kept := w.state.Pods[:0:0]
 	for _, pod := range w.state.Pods {
 		name := statefulset.PodName(w.state.Name, pod.Ordinal)
@@ -152,9 +159,13 @@ func (w *world) tick() string {
 		case pod.Terminating:
 			gone = append(gone, name)
 			pod = w.buried(pod)
+		case pod.Health == statefulset.Dead && pod.RetryIn > 0:
+			again = append(again, name)
+			pod.RetryIn = 0
 		case pod.Health > statefulset.Dead && pod.Health < statefulset.Available && !pod.Stuck:
 			came = append(came, name)
 			pod.Health, pod.AvailableIn, pod.Detail = statefulset.Available, 0, ""
+			pod.ReadyBefore, pod.Failures = true, 0
 		}
 		if pod.Health != statefulset.Absent || w.state.Wants(pod.Ordinal) {
 			kept = append(kept, pod)
@@ -164,6 +175,9 @@ func (w *world) tick() string {
 	var until []string
 	if len(gone) > 0 {
 		until = append(until, names(gone)+" "+is(gone)+" gone")
+	}
+	if len(again) > 0 {
+		until = append(until, names(again)+" may be made again (back-off)")
 	}
 	if len(came) > 0 {
 		text := names(came) + " " + is(came) + " ready"
@@ -177,7 +191,7 @@ func (w *world) tick() string {
 
 // buried is what is left at an ordinal whose pod is gone.
 func (w *world) buried(pod statefulset.Pod) statefulset.Pod {
-	left := statefulset.Pod{Ordinal: pod.Ordinal, Claims: slices.Clone(pod.Claims)}
+	left := statefulset.Pod{Ordinal: pod.Ordinal, ReadyBefore: pod.ReadyBefore, Failures: pod.Failures, Claims: slices.Clone(pod.Claims)}
 	for i := range left.Claims {
 		claim := &left.Claims[i]
 		if claim.PodRef == statefulset.Held {

@@ -47,11 +47,31 @@ func (f *Facts) hold(s *setFacts, h statefulset.Hold) []Answer {
 		a.Next = f.command("annotate statefulset %s %s-", s.set.Name, options.Paused)
 	case statefulset.StartBudget:
 		a.Reason, a.Passes, a.Follows = StartLimited, Yes, true
+	case statefulset.LaterTurn:
+		a.Reason, a.Object, a.Passes, a.Follows = LaterTurn, "pod/"+pod, Yes, true
+	case statefulset.BackingOff:
+		a.Reason, a.Object, a.Passes = BackingOff, "pod/"+pod, Unknown
+		a.Next = f.command("logs %s --all-containers", pod)
+	case statefulset.Protected:
+		return []Answer{f.protected(h, pod, a)}
 	default:
 		a.Reason, a.Passes = SetHeld, Unknown
 		a.Next = f.command("describe statefulset %s", s.set.Name)
 	}
 	return []Answer{a}
+}
+
+// protected is a pod that a budget keeps from being replaced.
+func (f *Facts) protected(h statefulset.Hold, pod string, a Answer) Answer {
+	a.Reason, a.Object, a.Passes = DisruptionBudget, "pod/"+pod, Unknown
+	a.Next = f.command("describe pdb %s", h.Budget)
+	if b, ok := named(f.Budgets, h.Budget); ok {
+		if spent, ok := f.spent(b); ok {
+			spent.Object, spent.Sentence = a.Object, a.Sentence+": "+spent.Sentence
+			return spent
+		}
+	}
+	return a
 }
 
 // highestOld is the pod that a rollout would begin with.

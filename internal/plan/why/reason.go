@@ -61,6 +61,8 @@ const (
 	ScaleDownWaits     Reason = "ScaleDownWaits"
 	BudgetUsed         Reason = "BudgetUsed"
 	StartLimited       Reason = "StartLimited"
+	LaterTurn          Reason = "LaterTurn"
+	BackingOff         Reason = "BackingOff"
 	PartitionKeeps     Reason = "PartitionKeeps"
 	Paused             Reason = "Paused"
 	OnDelete           Reason = "OnDelete"
@@ -113,7 +115,7 @@ var Reasons = []About{
 	{Terminating, "the pod is being stopped within its grace period", "yes", "wait"},
 	{NodeSilent, "the pod is terminating on a node that is not heard from", "no, unless the node comes back", "bring the node back, or say that it is out of service"},
 	{FinalizerKeeps, "the object is deleted and a finalizer keeps it", "unknown: when the finalizer's owner removes it", "look for its owner; the last resort is to remove the finalizer"},
-	{DisruptionBudget, "the pod's node is cordoned, and a PodDisruptionBudget refuses the eviction", "unknown", "repair the pods that the budget misses, or change the budget"},
+	{DisruptionBudget, "a PodDisruptionBudget refuses to let the pod go, from a cordoned node or (`berth.dev/respect-pdb`) in a rollout", "unknown", "repair the pods that the budget misses, or change the budget"},
 
 	{ClaimMissing, "the pod's claim does not exist", "no, but a StatefulSet makes its own again", "create the claim"},
 	{ClaimNoClass, "the claim names no class and there is no default class", "no", "make a class the default"},
@@ -137,6 +139,8 @@ var Reasons = []About{
 	{ScaleDownWaits, "an ordered set deletes a surplus pod when the others are available", "as its cause; no when two wait for each other", "see the other pod's answer; the annotation `berth.dev/scale-down-unready`"},
 	{BudgetUsed, "as many pods as maxUnavailable allows are not available", "as its cause", "see the pods' answers"},
 	{StartLimited, "as many pods are on their way up as `berth.dev/max-unavailable-scale` allows", "yes", "wait"},
+	{LaterTurn, "the pod's turn in the rollout (`berth.dev/update-order`) comes when the others are updated and available", "as its cause", "see the other pods' answers"},
+	{BackingOff, "the ordinal's pods keep ending, and the next one is made after a while", "unknown", "read the log of the last pod"},
 	{PartitionKeeps, "pods below the partition keep their revision", "no", "lower the partition"},
 	{Paused, "the rollout is paused, or the Job suspended", "no", "resume it"},
 	{OnDelete, "updateStrategy OnDelete: pods are replaced when the user deletes them", "no", "delete a pod"},

@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"berth.dev/berth/internal/plan/statefulset"
+	"berth.dev/berth/internal/plan/statefulset/options"
 )
 
 // setFacts is a set with what its planner makes of it.
@@ -24,7 +25,7 @@ type setFacts struct {
 func (f *Facts) observe(set *appsv1.StatefulSet) *setFacts {
 	s := &setFacts{set: set, pods: controlledBy(f.Pods, set.UID)}
 	s.state = statefulset.Observe(statefulset.Facts{
-		Set: set, Pods: s.pods, Now: f.Now,
+		Set: set, Pods: s.pods, Budgets: f.Budgets, Now: f.Now,
 		Current: set.Status.CurrentRevision, Update: set.Status.UpdateRevision,
 		Claim: func(name string) *corev1.PersistentVolumeClaim {
 			claim, _ := named(f.Claims, name)
@@ -118,9 +119,10 @@ func (f *Facts) goingSet(s *setFacts) []Answer {
 			answers = append(answers, f.terminating(pod)...)
 		}
 	}
+	answers = append(answers, f.underWay(s, answers)...)
 	var others []string
 	for _, name := range s.set.Finalizers {
-		if name != metav1.FinalizerDeleteDependents && name != metav1.FinalizerOrphanDependents {
+		if name != options.TeardownFinalizer && name != metav1.FinalizerDeleteDependents && name != metav1.FinalizerOrphanDependents {
 			others = append(others, name)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/utils/ptr"
 
 	"berth.dev/berth/internal/plan/statefulset"
@@ -106,6 +107,34 @@ func setCases() []stuck {
 		{name: "drain refused", ask: "pod/web-1", want: DisruptionBudget, disturb: func(w world) {
 			w.Nodes[0].Spec.Unschedulable = true
 			w.budget(0, 3, 3)
+		}},
+		{name: "rollout refused by a budget", want: DisruptionBudget, disturb: func(w world) {
+			w.rolls()
+			w.set().Annotations = map[string]string{"berth.dev/respect-pdb": "true"}
+			w.budget(0, 3, 3)
+		}},
+		{name: "primary goes last", want: ReadinessProbeFails, disturb: func(w world) {
+			w.rolls()
+			w.set().Annotations = map[string]string{"berth.dev/update-order": "role=primary"}
+			w.set().Spec.UpdateStrategy.RollingUpdate.MaxUnavailable = ptr.To(intstr.FromInt32(2))
+			w.Pods[2].Labels["role"] = "primary"
+			for i := range 2 {
+				w.Pods[i].Labels[appsv1.ControllerRevisionHashLabelKey] = "web-b"
+			}
+			w.notReady(1).Spec.Containers[0].ReadinessProbe = &corev1.Probe{}
+			w.probe("Readiness", "no quorum")
+		}},
+		{name: "pods keep ending", want: BackingOff, disturb: func(w world) {
+			w.notReady(1).Status.Phase = corev1.PodFailed
+			w.set().Status.Conditions = []appsv1.StatefulSetCondition{{
+				Type: statefulset.ConditionBackOff, Status: corev1.ConditionTrue, Reason: statefulset.PodsKeepEnding,
+				Message: "web-1: replaced 7 times without becoming available, last at 2026-01-02T11:59:50Z",
+			}}
+		}},
+		{name: "set stops its pods in order", want: ComingUp, disturb: func(w world) {
+			t := ago(time.Second)
+			w.set().Annotations = map[string]string{"berth.dev/ordered-teardown": "true"}
+			w.set().DeletionTimestamp, w.set().Finalizers = &t, []string{"berth.dev/ordered-teardown"}
 		}},
 		{name: "budget misses a pod", ask: "poddisruptionbudget/web", want: CrashLoop, disturb: func(w world) {
 			w.ended("Error", 1, 3)
