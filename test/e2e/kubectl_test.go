@@ -13,6 +13,9 @@ import (
 
 // What the server says about itself and about rights.
 func whatTheServerSays(t *testing.T, c *cluster.Cluster) {
+	if strings.Contains(c.Log(), "is deprecated") {
+		t.Errorf("the server warns itself:\n%s", c.Log())
+	}
 	for path, words := range map[string][]string{
 		"/readyz?verbose": {"[+]etcd ok", "[+]informer-sync ok", "[+]poststarthook/rbac/bootstrap-roles ok", "readyz check passed"},
 		"/livez?verbose":  {"[+]ping ok", "livez check passed"},

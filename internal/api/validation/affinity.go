@@ -127,7 +127,7 @@ func (c *podCheck) podTerm(p *field.Path, t *corev1.PodAffinityTerm) {
 	for _, n := range t.Namespaces {
 		c.messages(p.Child("namespace"), n, apivalidation.ValidateNamespaceName(n, false))
 	}
-	c.labelKeys(p, t.LabelSelector, t.MatchLabelKeys, t.MismatchLabelKeys)
+	c.labelKeys(p, t)
 	if t.TopologyKey == "" {
 		c.required(p.Child("topologyKey"), "can not be empty")
 	}
@@ -135,15 +135,15 @@ func (c *podCheck) podTerm(p *field.Path, t *corev1.PodAffinityTerm) {
 }
 
 // labelKeys checks the keys whose values are taken from the pod itself.
-func (c *podCheck) labelKeys(p *field.Path, selector *metav1.LabelSelector, matched, mismatched []string) {
+func (c *podCheck) labelKeys(p *field.Path, t *corev1.PodAffinityTerm) {
 	for _, l := range []struct {
 		name string
 		keys []string
-	}{{"matchLabelKeys", matched}, {"mismatchLabelKeys", mismatched}} {
+	}{{"matchLabelKeys", t.MatchLabelKeys}, {"mismatchLabelKeys", t.MismatchLabelKeys}} {
 		if len(l.keys) == 0 {
 			continue
 		}
-		if selector == nil {
+		if t.LabelSelector == nil {
 			c.forbidden(p.Child(l.name), "must not be specified when labelSelector is not set")
 			continue
 		}
@@ -151,22 +151,22 @@ func (c *podCheck) labelKeys(p *field.Path, selector *metav1.LabelSelector, matc
 			c.add(metavalidation.ValidateLabelName(key, p.Child(l.name).Index(i))...)
 		}
 	}
-	if selector != nil {
+	if s := t.LabelSelector; s != nil {
 		// A key of matchLabelKeys stands in the selector once, put there by the
 		// server; a second time means that the user wrote it too.
 		seen := names{}
-		for key := range selector.MatchLabels {
+		for key := range s.MatchLabels {
 			seen.use(key)
 		}
-		for _, e := range selector.MatchExpressions {
-			i := slices.Index(matched, e.Key)
+		for _, e := range s.MatchExpressions {
+			i := slices.Index(t.MatchLabelKeys, e.Key)
 			if !seen.use(e.Key) && i >= 0 {
 				c.invalid(p.Index(i), e.Key, "exists in both matchLabelKeys and labelSelector")
 			}
 		}
 	}
-	for i, key := range matched {
-		if slices.Contains(mismatched, key) {
+	for i, key := range t.MatchLabelKeys {
+		if slices.Contains(t.MismatchLabelKeys, key) {
 			c.invalid(p.Child("matchLabelKeys").Index(i), key, "exists in both matchLabelKeys and mismatchLabelKeys")
 		}
 	}

@@ -26,7 +26,7 @@ func StatefulSet(set *appsv1.StatefulSet) field.ErrorList {
 		c.dnsLabel(specPath.Child("serviceName"), n)
 	}
 	for i := range set.Spec.VolumeClaimTemplates {
-		c.claimSpec(specPath.Child("volumeClaimTemplates").Index(i).Child("spec"), &set.Spec.VolumeClaimTemplates[i].Spec)
+		c.claimTemplate(i, &set.Spec.VolumeClaimTemplates[i])
 	}
 	return c.list
 }
@@ -170,9 +170,8 @@ func StatefulSetUpdate(set, old *appsv1.StatefulSet) field.ErrorList {
 		c.setTemplate(s)
 	}
 	c.fixed(specPath.Child("selector"), s.Selector, was.Selector)
-	c.fixed(specPath.Child("volumeClaimTemplates"), s.VolumeClaimTemplates, was.VolumeClaimTemplates)
+	c.claimTemplates(s.VolumeClaimTemplates, was.VolumeClaimTemplates)
 	c.fixed(specPath.Child("serviceName"), s.ServiceName, was.ServiceName)
-	c.fixed(specPath.Child("podManagementPolicy"), s.PodManagementPolicy, was.PodManagementPolicy)
 	return c.list
 }
 

@@ -33,6 +33,28 @@ func TestClaimsGrow(t *testing.T) {
 			`only dynamically provisioned pvc can be resized and the storageclass that provisions the pvc must support resize`)
 	}
 	until(t, "the class is known and the claim may grow", func() bool { return grow("elastic") == nil })
+
+	sets := s.Client.AppsV1().StatefulSets("default")
+	for _, class := range []string{"elastic", "rigid", "none", `""`} {
+		name := map[string]string{`""`: "manual"}[class]
+		if name == "" {
+			name = class
+		}
+		s.apply(`{apiVersion: apps/v1, kind: StatefulSet, metadata: {name: ` + name + `}, spec: {selector: {matchLabels: {app: a}},
+			template: {metadata: {labels: {app: a}}, spec: {containers: [{name: c, image: demo}]}},
+			volumeClaimTemplates: [{metadata: {name: data}, spec: {storageClassName: ` + class + `, accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}}]}}`)
+		_, err := sets.Patch(t.Context(), name, types.JSONPatchType,
+			[]byte(`[{"op": "replace", "path": "/spec/volumeClaimTemplates/0/spec/resources/requests/storage", "value": "2Gi"}]`), metav1.PatchOptions{})
+		if why := map[string]string{
+			"rigid":  `storage class "rigid" does not allow claims to grow (allowVolumeExpansion)`,
+			"none":   "claims without a storage class do not grow",
+			"manual": "claims without a storage class do not grow",
+		}[name]; why != "" {
+			refused(t, err, `statefulsets.apps "`+name+`" is forbidden: spec.volumeClaimTemplates[0].spec.resources.requests.storage: Forbidden: `+why)
+		} else if err != nil {
+			t.Errorf("set of class %s: %v", name, err)
+		}
+	}
 }
 
 func TestPodsLearnTheirTopology(t *testing.T) {

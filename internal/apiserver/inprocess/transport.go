@@ -28,6 +28,8 @@ func ClientConfig(handler http.Handler, name string, groups ...string) *rest.Con
 		Transport: &transport{handler: handler, identity: identity},
 		QPS:       -1,
 		UserAgent: userAgent(name),
+		// What is deprecated is served on purpose; nobody reads warnings about it here.
+		WarningHandler: rest.NoWarnings{},
 		ContentConfig: rest.ContentConfig{
 			AcceptContentTypes: "application/vnd.kubernetes.protobuf,application/json",
 			ContentType:        "application/vnd.kubernetes.protobuf",

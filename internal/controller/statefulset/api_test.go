@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -121,6 +122,19 @@ func getSet(t testing.TB, c kubernetes.Interface, name string) *appsv1.StatefulS
 	return set
 }
 
+func podUIDs(t testing.TB, c kubernetes.Interface) map[string]types.UID {
+	t.Helper()
+	pods, err := c.CoreV1().Pods("default").List(t.Context(), metav1.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := map[string]types.UID{}
+	for i := range pods.Items {
+		all[pods.Items[i].Name] = pods.Items[i].UID
+	}
+	return all
+}
+
 func names(t testing.TB, c kubernetes.Interface) []string {
 	t.Helper()
 	pods, err := c.CoreV1().Pods("default").List(t.Context(), metav1.ListOptions{})
@@ -178,6 +192,43 @@ func TestAgainstTheAPIServer(t *testing.T) {
 				s := getSet(t, env.Client, "web").Status
 				return s.ReadyReplicas == n && s.Replicas == n && len(names(t, env.Client)) == int(n)
 			})
+		}
+	})
+	t.Run("claims grow, pods stay", func(t *testing.T) {
+		before := podUIDs(t, env.Client)
+		claims := env.Client.CoreV1().PersistentVolumeClaims("default")
+		for _, name := range []string{"www-web-0", "www-web-1"} {
+			if _, err := claims.Patch(t.Context(), name, types.MergePatchType, []byte(`{"status":{"phase":"Bound","capacity":{"storage":"1Gi"}}}`), metav1.PatchOptions{}, "status"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		patch := `[{"op": "replace", "path": "/spec/volumeClaimTemplates/0/spec/resources/requests/storage", "value": "2Gi"}]`
+		if _, err := api.Patch(t.Context(), "web", types.JSONPatchType, []byte(patch), metav1.PatchOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		progressing := func() appsv1.StatefulSetCondition {
+			for _, c := range getSet(t, env.Client, "web").Status.Conditions {
+				if c.Type == "Progressing" {
+					return c
+				}
+			}
+			return appsv1.StatefulSetCondition{}
+		}
+		for _, name := range []string{"www-web-0", "www-web-1"} {
+			await(t, name+" to ask for 2Gi", func() bool {
+				claim, err := claims.Get(t.Context(), name, metav1.GetOptions{})
+				return err == nil && claim.Spec.Resources.Requests.Storage().String() == "2Gi"
+			})
+		}
+		await(t, "word of it", func() bool { return progressing().Reason == "RolloutProgressing" })
+		for _, name := range []string{"www-web-0", "www-web-1"} {
+			if _, err := claims.Patch(t.Context(), name, types.MergePatchType, []byte(`{"status":{"capacity":{"storage":"2Gi"}}}`), metav1.PatchOptions{}, "status"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		await(t, "the end of it", func() bool { return progressing().Reason == "RolloutComplete" })
+		if diff := cmp.Diff(before, podUIDs(t, env.Client)); diff != "" {
+			t.Error(diff)
 		}
 	})
 	t.Run("update and back", func(t *testing.T) {

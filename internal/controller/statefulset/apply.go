@@ -55,6 +55,8 @@ func (s *pass) act(ctx context.Context, a plan.Action) error {
 		return s.createClaim(ctx, a)
 	case plan.OwnClaim:
 		return s.ownClaim(ctx, a)
+	case plan.GrowClaim:
+		return s.growClaim(ctx, a)
 	case plan.CreatePod:
 		return s.createPod(ctx, a)
 	case plan.DeletePod:
@@ -79,7 +81,7 @@ func (s *pass) createClaim(ctx context.Context, a plan.Action) error {
 	if apierrors.IsAlreadyExists(err) {
 		return nil // another one was quicker: whatever it is, it is used
 	}
-	s.claimEvent(a, err)
+	s.claimEvent("create", "Create", a, err)
 	if err != nil {
 		err = fmt.Errorf("failed to create PVC %s: %w", a.Claim, err)
 		s.podEvent("create", "Create", a.Ordinal, err)
@@ -102,6 +104,27 @@ func (s *pass) ownClaim(ctx context.Context, a plan.Action) error {
 	}
 	if err := s.write.Update(ctx, claim); err != nil {
 		return fmt.Errorf("set the owner of claim %s: %w", a.Claim, err)
+	}
+	return nil
+}
+
+// growClaim lets a claim ask for the storage that its template asks for.
+func (s *pass) growClaim(ctx context.Context, a plan.Action) error {
+	claim := s.claim(ctx, a.Claim)
+	if claim == nil {
+		return nil
+	}
+	claim = claim.DeepCopy()
+	if claim.Spec.Resources.Requests == nil {
+		claim.Spec.Resources.Requests = corev1.ResourceList{}
+	}
+	claim.Spec.Resources.Requests[corev1.ResourceStorage] = *s.set.Spec.VolumeClaimTemplates[a.Template].Spec.Resources.Requests.Storage()
+	err := s.write.Update(ctx, claim)
+	if !apierrors.IsConflict(err) {
+		s.claimEvent("update", "Update", a, err)
+	}
+	if err != nil {
+		return fmt.Errorf("grow claim %s: %w", a.Claim, err)
 	}
 	return nil
 }
@@ -147,7 +170,9 @@ func (s *pass) repairPod(ctx context.Context, a plan.Action) error {
 	}
 	pod = pod.DeepCopy()
 	plan.SetIdentity(pod, a.Ordinal)
-	plan.SetStorage(s.set, pod, a.Ordinal)
+	if a.Volumes {
+		plan.SetStorage(s.set, pod, a.Ordinal)
+	}
 	err := s.write.Update(ctx, pod)
 	if !apierrors.IsConflict(err) {
 		s.podEvent("update", "Update", a.Ordinal, err)
@@ -167,15 +192,15 @@ func (s *pass) podEvent(verb, reason string, ordinal int, err error) {
 		fmt.Sprintf("%s Pod %s in StatefulSet %s failed error: %s", verb, name, s.set.Name, err))
 }
 
-func (s *pass) claimEvent(a plan.Action, err error) {
+func (s *pass) claimEvent(verb, reason string, a plan.Action, err error) {
 	name := plan.PodName(s.set.Name, a.Ordinal)
 	if err == nil {
-		s.env.Events.Event(s.set, corev1.EventTypeNormal, "SuccessfulCreate",
-			fmt.Sprintf("create Claim %s Pod %s in StatefulSet %s success", a.Claim, name, s.set.Name))
+		s.env.Events.Event(s.set, corev1.EventTypeNormal, "Successful"+reason,
+			fmt.Sprintf("%s Claim %s Pod %s in StatefulSet %s success", verb, a.Claim, name, s.set.Name))
 		return
 	}
-	s.env.Events.Event(s.set, corev1.EventTypeWarning, "FailedCreate",
-		fmt.Sprintf("create Claim %s for Pod %s in StatefulSet %s failed error: %s", a.Claim, name, s.set.Name, err))
+	s.env.Events.Event(s.set, corev1.EventTypeWarning, "Failed"+reason,
+		fmt.Sprintf("%s Claim %s for Pod %s in StatefulSet %s failed error: %s", verb, a.Claim, name, s.set.Name, err))
 }
 
 // warnOfConflict says that a claim's other controller wins over the retention policy.

@@ -141,8 +141,8 @@ func setsLookingAt(what func(client.Object) string) func(context.Context, client
 	}
 }
 
-// setsOfClaim wakes the sets that a claim may belong to, when it comes, goes or
-// changes owners; what the binder writes does not concern us.
+// setsOfClaim wakes the sets that a claim may belong to, when it comes, goes,
+// changes owners, is bound or grows.
 func setsOfClaim(ctx context.Context, read client.Reader, ev loop.Event) []reconcile.Request {
 	claim := ev.Object()
 	if ev.Old != nil && ev.New != nil && !claimChanged(ev.Old, ev.New) {
@@ -165,5 +165,14 @@ func setsOfClaim(ctx context.Context, read client.Reader, ev loop.Event) []recon
 
 func claimChanged(before, after client.Object) bool {
 	return (before.GetDeletionTimestamp() == nil) != (after.GetDeletionTimestamp() == nil) ||
-		!equality.Semantic.DeepEqual(before.GetOwnerReferences(), after.GetOwnerReferences())
+		!equality.Semantic.DeepEqual(before.GetOwnerReferences(), after.GetOwnerReferences()) ||
+		sizeChanged(before, after)
+}
+
+func sizeChanged(before, after client.Object) bool {
+	b, ok := before.(*corev1.PersistentVolumeClaim)
+	a, is := after.(*corev1.PersistentVolumeClaim)
+	return ok && is && (b.Status.Phase != a.Status.Phase ||
+		b.Spec.Resources.Requests.Storage().Cmp(*a.Spec.Resources.Requests.Storage()) != 0 ||
+		b.Status.Capacity.Storage().Cmp(*a.Status.Capacity.Storage()) != 0)
 }

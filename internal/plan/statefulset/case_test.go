@@ -23,7 +23,7 @@ var update = flag.Bool("update", false, "rewrite the expected output in testdata
 //
 //	state [policy=Parallel] replicas=3 update=B [current=A] [start=] [partition=]
 //	      [max=] [strategy=] [rolling=no] [paused] [reserve=1,3-5] [limit=2] [delete=scaled,deleted] [claims=www]
-//	  ORDINAL HEALTH [REVISION] [terminating] [stuck] [misnamed] [left=10s] [claim=missing|deleting|stale|set|pod|foreign]
+//	  ORDINAL HEALTH [REVISION] [terminating] [stuck] [misnamed] [left=10s] [claim=missing|deleting|stale|set|pod|foreign|small|growing]
 //	plan [upstream]         what Decide asks for, and Explain says
 //	run [upstream] [broken=B]  carries plans out in a toy world until it rests
 //	set key=value ...       changes the state
@@ -232,6 +232,10 @@ func (w *toy) newClaims(ordinal int, names, how string) []Claim {
 			c.Deleting = true
 		case "stale":
 			c.PodRef = Stale
+		case "small":
+			c.TooSmall, c.Wanted = true, "2Gi"
+		case "growing":
+			c.Growing, c.Wanted = true, "2Gi"
 		case "set":
 			c.SetRef = Held
 		case "plain":
@@ -297,6 +301,8 @@ func (w *toy) parsePod(t *testing.T, line, claims string) Pod {
 			pod.WrongIdentity = true
 		case "wrongstorage":
 			pod.WrongStorage = true
+		case "olderstorage":
+			pod.WrongStorage, pod.OlderStorage = true, true
 		case "left":
 			pod.AvailableIn, err = time.ParseDuration(value)
 		case "claim":

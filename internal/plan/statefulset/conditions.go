@@ -82,7 +82,7 @@ func (s State) progressing(f Facts, p Plan, status *appsv1.StatefulSetStatus, be
 		c.Status, c.Reason = corev1.ConditionUnknown, RolloutPaused
 		c.Message = fmt.Sprintf("the rollout to revision %s is paused", s.Update)
 		return c, 0
-	case len(surplus) == 0 && !slices.ContainsFunc(slots, Pod.unavailable) && (s.Strategy != RollingUpdate || !s.unrolled(slots)):
+	case len(surplus) == 0 && !slices.ContainsFunc(slots, Pod.unavailable) && (s.Strategy != RollingUpdate || !s.unrolled(slots)) && !growing(slots):
 		c.Reason, c.Message = RolloutComplete, fmt.Sprintf("all pods are as wanted, the update revision is %s", s.Update)
 		return c, 0
 	}

@@ -14,24 +14,26 @@ func Decide(s State, rules Rules) Plan {
 		p.Holds = append(p.Holds, Hold{Ordinal: NoOrdinal, Why: OverridesUnusable, Detail: s.BadOverrides})
 		return p
 	}
+	if rules.GrowClaims {
+		s.Pods = forgiven(s.Pods)
+	}
 	slots, surplus := s.split()
 	p.Again = nextAvailable(s.Pods)
-	if s.Strategy == Recreate && rules.ServeRecreate && !s.Paused && p.replaceAll(s, slots, surplus) {
-		return p
+	p.decide(s, slots, surplus, rules)
+	if rules.GrowClaims {
+		p.grow(slots)
 	}
-	if p.replaceAsked(s, slots) {
-		return p
-	}
-	if rules.RepairForcedRollback && !s.Paused && p.repairRollback(s, slots) {
-		return p
-	}
-	if p.fill(s, slots, surplus, rules) {
-		return p
-	}
-	if p.shrink(s, slots, surplus) {
-		return p
-	}
+	return p
+}
+
+// decide asks the rules in their order, until one of them ends the plan.
+func (p *Plan) decide(s State, slots, surplus []Pod, rules Rules) {
 	switch {
+	case s.Strategy == Recreate && rules.ServeRecreate && !s.Paused && p.replaceAll(s, slots, surplus),
+		p.replaceAsked(s, slots),
+		rules.RepairForcedRollback && !s.Paused && p.repairRollback(s, slots),
+		p.fill(s, slots, surplus, rules),
+		p.shrink(s, slots, surplus):
 	case s.Strategy == OnDelete && outdated(s, slots) > 0:
 		p.holdSet(ByHand)
 	case s.Strategy == RollingUpdate && s.Paused && s.unrolled(slots):
@@ -39,7 +41,6 @@ func Decide(s State, rules Rules) Plan {
 	case s.Strategy == RollingUpdate && !s.Paused:
 		p.roll(s, slots)
 	}
-	return p
 }
 
 // nextAvailable is how long until the next ready pod becomes available.
@@ -241,7 +242,7 @@ func (p *Plan) repair(s State, pod Pod) {
 
 func (p *Plan) repairLabels(pod Pod) {
 	if pod.WrongIdentity || pod.WrongStorage {
-		p.do(Action{Verb: RepairPod, Ordinal: pod.Ordinal, UID: pod.UID, Why: Misnamed})
+		p.do(Action{Verb: RepairPod, Ordinal: pod.Ordinal, UID: pod.UID, Volumes: pod.WrongStorage, Why: Misnamed})
 	}
 }
 

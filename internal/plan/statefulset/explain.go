@@ -54,6 +54,8 @@ func (s State) sayAction(a Action) string {
 		return fmt.Sprintf("creating claim %s for %s", a.Claim, pod)
 	case ClaimPolicy:
 		return fmt.Sprintf("claim %s: %s", a.Claim, sayOwner(a.Owner))
+	case TooSmall:
+		return fmt.Sprintf("growing claim %s of %s to what its template asks for", a.Claim, pod)
 	case Misnamed:
 		return fmt.Sprintf("restoring the labels of %s", pod)
 	case TornDown:
@@ -139,6 +141,8 @@ func (s State) sayHold(h Hold) string {
 		return fmt.Sprintf("waiting %s before %s is made again: its pods keep ending (%d so far); see the events of %s", h.Left.Round(time.Second), pod, s.at(h.Ordinal).Failures, pod)
 	case Protected:
 		return fmt.Sprintf("waiting to replace %s: PodDisruptionBudget %s lets no pod go now (annotation %s)", pod, h.Budget, options.RespectPDB)
+	case ClaimGrowing:
+		return fmt.Sprintf("waiting for claim %s of %s to have grown to %s", h.Claim, pod, h.Detail)
 	case StartBudget:
 		return fmt.Sprintf("waiting: no more than %d pods may be on their way up at once (annotation %s)", s.StartLimit, options.MaxUnavailableScale)
 	}

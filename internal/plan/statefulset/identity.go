@@ -47,23 +47,31 @@ func identityOK(pod *corev1.Pod) bool {
 	return pod.Labels[appsv1.StatefulSetPodNameLabel] == pod.Name
 }
 
-// storageOK reports whether every claim template is mounted from the ordinal's own claim.
-func storageOK(set *appsv1.StatefulSet, ordinal int, pod *corev1.Pod) bool {
+// wrongStorage reports whether a claim template is not mounted from the
+// ordinal's own claim, and whether that is so only because its volume is not there.
+func wrongStorage(set *appsv1.StatefulSet, ordinal int, pod *corev1.Pod) (wrong, older bool) {
 	for i := range set.Spec.VolumeClaimTemplates {
 		template := set.Spec.VolumeClaimTemplates[i].Name
-		if !mounts(pod, template, ClaimName(template, set.Name, ordinal)) {
-			return false
+		switch claim, found := mounted(pod, template); {
+		case !found:
+			wrong, older = true, true
+		case claim != ClaimName(template, set.Name, ordinal):
+			return true, false
 		}
 	}
-	return true
+	return wrong, older
 }
 
-func mounts(pod *corev1.Pod, volume, claim string) bool {
+// mounted is the claim that a volume of the pod is of.
+func mounted(pod *corev1.Pod, volume string) (claim string, found bool) {
 	for i := range pod.Spec.Volumes {
 		v := &pod.Spec.Volumes[i]
 		if v.Name == volume {
-			return v.PersistentVolumeClaim != nil && v.PersistentVolumeClaim.ClaimName == claim
+			if v.PersistentVolumeClaim != nil {
+				claim = v.PersistentVolumeClaim.ClaimName
+			}
+			return claim, true
 		}
 	}
-	return false
+	return "", false
 }

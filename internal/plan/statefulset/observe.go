@@ -130,7 +130,7 @@ func observePod(f Facts, s State, ordinal int, pod *corev1.Pod) Pod {
 	p.Turn = s.Order.Turn(pod.Labels)
 	p.Asked = pod.Labels[options.ReplaceLabel] == "true" && f.Set.Spec.Template.Labels[options.ReplaceLabel] == ""
 	p.WrongIdentity = !identityOK(pod)
-	p.WrongStorage = !storageOK(f.Set, ordinal, pod)
+	p.WrongStorage, p.OlderStorage = wrongStorage(f.Set, ordinal, pod)
 	p.Health, p.AvailableIn = health(pod, f.Set.Spec.MinReadySeconds, f.Now)
 	p.observeInPlace(f, s, pod)
 	p.observePull(f, s, pod)
@@ -154,6 +154,7 @@ func observeClaims(f Facts, s State, ordinal int, pod *corev1.Pod) []Claim {
 		name := ClaimName(templates[i].Name, s.Name, ordinal)
 		if claim := f.Claim(name); claim != nil {
 			claims[i] = claimFacts(claim, f.Set, PodName(s.Name, ordinal), owner, s.Retention)
+			claims[i].size(claim, &templates[i])
 		} else {
 			claims[i] = Claim{Name: name, Missing: true}
 		}

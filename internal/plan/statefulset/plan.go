@@ -32,6 +32,8 @@ type Action struct {
 	Template int
 	// Owner is who shall own the claim.
 	Owner Owner
+	// Volumes: the pod to repair lacks more than labels.
+	Volumes bool
 	// Exact: the pod must not have changed since it was seen.
 	Exact bool
 	// Images, with commas, are to be pulled to the pod's node.
@@ -52,6 +54,7 @@ const (
 	RepairPod   Verb = "repair-pod"
 	PatchPod    Verb = "patch-pod"   // bring it to a revision in place
 	PullImages  Verb = "pull-images" // ask the pod's node for the images that come next
+	GrowClaim   Verb = "grow-claim"  // let it ask for the storage of its template
 	GuardSet    Verb = "guard-set"   // add the finalizer of an ordered teardown
 	UnguardSet  Verb = "unguard-set" // take it away
 )
@@ -98,6 +101,7 @@ const (
 	ClaimMissing Why = "ClaimMissing" // the pod's claim does not exist
 	ClaimPolicy  Why = "ClaimPolicy"  // the claim's owner does not follow the retention policy
 	Misnamed     Why = "Misnamed"     // the pod's labels are not those of its ordinal
+	TooSmall     Why = "TooSmall"     // the claim asks for less storage than its template
 	TornDown     Why = "TornDown"     // the set is being deleted, and stops its pods in order
 	Recovering   Why = "Recovering"   // the pod does not exist, and was ready before with others that do not
 	Guarding     Why = "Guarding"     // an ordered teardown is asked for
@@ -126,13 +130,15 @@ const (
 	BackingOff        Why = "BackingOff"        // the ordinal's pods keep ending
 	Protected         Why = "Protected"         // a PodDisruptionBudget does not let the pod go
 	StartBudget       Why = "StartBudget"       // as many pods are on their way up as may be
+	ClaimGrowing      Why = "ClaimGrowing"      // a claim does not have yet what it asks for
 )
 
 // Whys is the closed list.
 var Whys = []Why{
-	Missing, Ended, Surplus, Outdated, Abandoned, ClaimMissing, ClaimPolicy, Misnamed, TornDown, Recovering, Asked, ComesNext, Guarding, LetGo,
+	Missing, Ended, Surplus, Outdated, Abandoned, ClaimMissing, ClaimPolicy, Misnamed, TooSmall, TornDown, Recovering, Asked, ComesNext, Guarding, LetGo,
 	SetDeleting, AwaitGone, AwaitReady, AwaitAvailable, AwaitLower, ClaimDeleting, ClaimStale, ByHand, Budget, Partitioned,
 	OnHold, StartBudget, Protected, BackingOff, LaterTurn, NotInPlace, AwaitImages, OverridesUnusable,
+	ClaimGrowing,
 }
 
 func (p *Plan) do(a Action) {

@@ -116,7 +116,16 @@ func drawPod(t *rapid.T, s State, ordinal, claims int) Pod {
 			}
 			c.Foreign = (s.Retention.WhenDeleted || s.Retention.WhenScaled) && rapid.IntRange(0, 9).Draw(t, "foreign") == 0
 		}
+		if !c.Missing && rapid.IntRange(0, 4).Draw(t, "small") == 0 {
+			c.TooSmall, c.Wanted = true, "2Gi"
+		} else if !c.Missing {
+			c.Growing = rapid.IntRange(0, 4).Draw(t, "growing") == 0
+		}
 		pod.Claims = append(pod.Claims, c)
+	}
+	if claims > 0 && pod.Health != Absent {
+		pod.OlderStorage = rapid.IntRange(0, 9).Draw(t, "olderStorage") == 0
+		pod.WrongStorage = pod.OlderStorage
 	}
 	return pod
 }
@@ -128,6 +137,7 @@ func drawRules(t *rapid.T) Rules {
 		UpdateParallelPods:     rapid.Bool().Draw(t, "updateParallel"),
 		OrderedWindow:          rapid.Bool().Draw(t, "window"),
 		BackOff:                rapid.Bool().Draw(t, "backOff"),
+		GrowClaims:             rapid.Bool().Draw(t, "growClaims"),
 		ServeRecreate:          rapid.Bool().Draw(t, "recreate"),
 	}
 }
@@ -210,6 +220,10 @@ func TestSafety(t *testing.T) {
 				if a.Why == Outdated && s.Strategy != Recreate && s.index(a.Ordinal) < s.Partition {
 					t.Fatalf("roll below the partition: %v", a)
 				}
+			case RepairPod:
+				if rules.GrowClaims && pod.OlderStorage && !pod.WrongIdentity {
+					t.Fatalf("a pod's volumes are changed: %v", a)
+				}
 			case PatchPod:
 				deletes++ // it costs as much
 				if pod.Health == Absent || pod.Terminating || a.UID != pod.UID || !pod.Patchable || s.InPlace == options.Never || a.Revision != s.Update {
@@ -217,6 +231,10 @@ func TestSafety(t *testing.T) {
 				}
 				if a.Why == Outdated && s.index(a.Ordinal) < s.Partition {
 					t.Fatalf("roll below the partition: %v", a)
+				}
+			case GrowClaim:
+				if c := pod.Claims[a.Template]; !rules.GrowClaims || !s.inRange(a.Ordinal) || c.Name != a.Claim || c.Missing || c.Deleting || !c.TooSmall {
+					t.Fatalf("claim is not to grow: %v, %v", a, c)
 				}
 			case CreateClaim:
 				if i := slices.IndexFunc(pod.Claims, func(c Claim) bool { return c.Name == a.Claim && c.Missing }); i < 0 {

@@ -2,12 +2,15 @@ package statefulset
 
 // replaceAsked replaces the pods whose label asks for it, highest first, whatever
 // their revision and the update strategy. What works costs the budget of a
-// rollout, what does not is free. It reports whether the plan ends here.
+// rollout, what does not is free, but no more go at once. It reports whether the plan ends here.
 func (p *Plan) replaceAsked(s State, slots []Pod) bool {
-	budget, waiting, before := s.MaxUnavailable, 0, len(p.Actions)
+	budget, going, waiting, before := s.MaxUnavailable, 0, 0, len(p.Actions)
 	for _, pod := range slots {
 		if pod.unavailable() {
 			budget--
+		}
+		if pod.Terminating {
+			going++
 		}
 	}
 	allowed := s.allowance()
@@ -20,11 +23,12 @@ func (p *Plan) replaceAsked(s State, slots []Pod) bool {
 		if pod.unavailable() {
 			cost = 0 // it is counted already
 		}
-		if pod.Health >= Ready && budget < cost {
+		if pod.Health >= Ready && budget < cost || going >= s.MaxUnavailable {
 			waiting++
 			continue
 		}
 		budget -= cost
+		going++
 		p.disrupt(s, pod, Asked, allowed)
 	}
 	if waiting > 0 {

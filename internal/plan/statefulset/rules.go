@@ -27,6 +27,10 @@ type Rules struct {
 	// BackOff lets an ordinal whose pods keep ending wait longer and longer for
 	// the next one. Upstream makes them again as fast as it can.
 	BackOff bool
+	// GrowClaims lets the storage that a claim template asks for grow, and
+	// templates be added: claims that exist grow with their template, a new one
+	// is used when its pod is made again. Upstream's templates never change.
+	GrowClaims bool
 	// ServeRecreate honours the Recreate strategy, which upstream has behind a
 	// gate that is off by default.
 	ServeRecreate bool
@@ -36,4 +40,4 @@ type Rules struct {
 var Upstream = Rules{}
 
 // Production is what Berth's controller runs with.
-var Production = Rules{RepairForcedRollback: true, AvailableBeforeCurrent: true, UpdateParallelPods: true, OrderedWindow: true, Conditions: true, BackOff: true}
+var Production = Rules{RepairForcedRollback: true, AvailableBeforeCurrent: true, UpdateParallelPods: true, OrderedWindow: true, Conditions: true, BackOff: true, GrowClaims: true}

@@ -106,6 +106,9 @@ type Pod struct {
 	NeverStarted bool
 	// WrongIdentity and WrongStorage: labels or volumes are not the ordinal's.
 	WrongIdentity, WrongStorage bool
+	// OlderStorage: all that is wrong with the volumes is that those of claim
+	// templates are not there which the set has now.
+	OlderStorage bool
 	// AvailableIn is how long until a Ready pod is Available.
 	AvailableIn time.Duration
 	// Detail says in a user's words why the pod is not ready, when known.
@@ -149,6 +152,10 @@ type Claim struct {
 	SetRef, PodRef Ref
 	// Foreign: something else is the claim's controller.
 	Foreign bool
+	// TooSmall: the claim is bound and asks for less storage than its template.
+	// Growing: it asks for more than it has yet, Wanted.
+	TooSmall, Growing bool
+	Wanted            string
 }
 
 // Ref is what an owner reference to an object of the right kind and name is.

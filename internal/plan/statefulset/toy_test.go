@@ -55,6 +55,10 @@ func (w *toy) carryOut(p Plan) []string {
 		case PatchPod:
 			pod.Health, pod.Revision, pod.Patchable, pod.Obstacle, pod.NeverStarted = Starting, a.Revision, false, "", false
 			done = append(done, fmt.Sprintf("%d@%s", a.Ordinal, a.Revision))
+		case GrowClaim:
+			claim := &pod.Claims[a.Template]
+			claim.TooSmall, claim.Growing = false, true
+			done = append(done, "grow "+a.Claim)
 		case RepairPod:
 			pod.WrongIdentity, pod.WrongStorage = false, false
 			done = append(done, fmt.Sprintf("repair %d", a.Ordinal))
@@ -99,6 +103,9 @@ func (w *toy) tick() {
 		}
 		if pod.Health == Absent && !w.inRange(pod.Ordinal) {
 			continue
+		}
+		for i := range pod.Claims {
+			pod.Claims[i].Growing = false
 		}
 		kept = append(kept, pod)
 	}
