@@ -39,6 +39,12 @@ type apiCase struct {
 }
 
 func TestCases(t *testing.T) {
+	eachCase(t, func(file string, c apiCase) { t.Run(file+"/"+c.Name, c.run) })
+}
+
+// eachCase hands out the cases of all files.
+func eachCase(t *testing.T, visit func(file string, c apiCase)) {
+	t.Helper()
 	files, err := filepath.Glob("testdata/cases/*.yaml")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no cases: %v", err)
@@ -55,7 +61,7 @@ func TestCases(t *testing.T) {
 		objects := map[string]map[string]any{}
 		for _, c := range cases {
 			c.build(t, objects)
-			t.Run(filepath.Base(file)+"/"+c.Name, c.run)
+			visit(filepath.Base(file), c)
 		}
 	}
 }

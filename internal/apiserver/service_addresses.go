@@ -10,6 +10,7 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metainternalversion "k8s.io/apimachinery/pkg/apis/meta/internalversion"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apiserver/pkg/endpoints/request"
@@ -68,6 +69,49 @@ func (o addressObjects) Give(ip netip.Addr, svc *corev1.Service) {
 	if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
 		klog.ErrorS(err, "Giving back the address of a service", "service", klog.KObj(svc), "address", ip)
 	}
+}
+
+// Ranges implements service.Objects. The range that flags give is open before
+// anybody has said so.
+func (o addressObjects) Ranges() (map[netip.Prefix]bool, error) {
+	m := o.mains["servicecidrs.networking.k8s.io"]
+	if m == nil {
+		return nil, nil
+	}
+	list, err := m.List(clusterWide(), &metainternalversion.ListOptions{})
+	if err != nil {
+		return nil, err
+	}
+	out := map[netip.Prefix]bool{}
+	for _, c := range list.(*networkingv1.ServiceCIDRList).Items {
+		ready := meta.FindStatusCondition(c.Status.Conditions, networkingv1.ServiceCIDRConditionReady)
+		open := ready == nil && c.Name == serviceCIDR || ready != nil && ready.Status == metav1.ConditionTrue
+		for _, text := range c.Spec.CIDRs {
+			if p, err := netip.ParsePrefix(text); err == nil {
+				out[p.Masked()] = out[p.Masked()] || open && c.DeletionTimestamp == nil
+			}
+		}
+	}
+	return out, nil
+}
+
+// Taken implements service.Objects.
+func (o addressObjects) Taken(within netip.Prefix) ([]netip.Addr, error) {
+	m := o.mains["ipaddresses.networking.k8s.io"]
+	if m == nil {
+		return nil, nil
+	}
+	list, err := m.List(clusterWide(), &metainternalversion.ListOptions{})
+	if err != nil {
+		return nil, err
+	}
+	var out []netip.Addr
+	for _, a := range list.(*networkingv1.IPAddressList).Items {
+		if ip, err := netip.ParseAddr(a.Name); err == nil && within.Contains(ip) {
+			out = append(out, ip)
+		}
+	}
+	return out, nil
 }
 
 // clusterWide is a context for objects without a namespace. A change of a

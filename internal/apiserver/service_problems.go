@@ -13,10 +13,9 @@ import (
 // that they should not.
 func (s *Server) tellProblems(ctx context.Context, client kubernetes.Interface) error {
 	for len(s.problems) > 0 {
-		if p := s.problems[0]; p.OfPort {
-			if err := s.event(ctx, client, p.Service, "Service", "v1", portRepair, p.Reason, p.Message); err != nil {
-				return err
-			}
+		p := s.problems[0]
+		if err := s.event(ctx, client, p.Service, "Service", "v1", portRepair, p.Reason, p.Message); err != nil {
+			return err
 		}
 		s.problems = s.problems[1:]
 	}

@@ -11,7 +11,6 @@ import (
 
 // newPod gives a pod what it has before anyone has looked at it.
 func newPod(ctx context.Context, p *corev1.Pod) {
-	p.Spec.SchedulingGroup = nil // group scheduling is an upstream alpha, off by default
 	p.Status = corev1.PodStatus{Phase: corev1.PodPending, QOSClass: qos.Class(p)}
 	if len(p.Spec.SchedulingGates) > 0 {
 		p.Status.Conditions = []corev1.PodCondition{{

@@ -35,6 +35,7 @@ func PodTemplateSpec(t *corev1.PodTemplateSpec) { PodSpec(&t.Spec) }
 
 // PodSpec fills what pods and templates have in common.
 func PodSpec(s *corev1.PodSpec) {
+	dropGated(s)
 	if s.DNSPolicy == "" {
 		s.DNSPolicy = corev1.DNSClusterFirst
 	}

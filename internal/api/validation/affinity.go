@@ -127,7 +127,7 @@ func (c *podCheck) podTerm(p *field.Path, t *corev1.PodAffinityTerm) {
 	for _, n := range t.Namespaces {
 		c.messages(p.Child("namespace"), n, apivalidation.ValidateNamespaceName(n, false))
 	}
-	c.labelKeys(p, t)
+	c.labelKeys(p, t.LabelSelector, t.MatchLabelKeys, t.MismatchLabelKeys)
 	if t.TopologyKey == "" {
 		c.required(p.Child("topologyKey"), "can not be empty")
 	}
@@ -135,15 +135,15 @@ func (c *podCheck) podTerm(p *field.Path, t *corev1.PodAffinityTerm) {
 }
 
 // labelKeys checks the keys whose values are taken from the pod itself.
-func (c *podCheck) labelKeys(p *field.Path, t *corev1.PodAffinityTerm) {
+func (c *podCheck) labelKeys(p *field.Path, selector *metav1.LabelSelector, matched, mismatched []string) {
 	for _, l := range []struct {
 		name string
 		keys []string
-	}{{"matchLabelKeys", t.MatchLabelKeys}, {"mismatchLabelKeys", t.MismatchLabelKeys}} {
+	}{{"matchLabelKeys", matched}, {"mismatchLabelKeys", mismatched}} {
 		if len(l.keys) == 0 {
 			continue
 		}
-		if t.LabelSelector == nil {
+		if selector == nil {
 			c.forbidden(p.Child(l.name), "must not be specified when labelSelector is not set")
 			continue
 		}
@@ -151,22 +151,22 @@ func (c *podCheck) labelKeys(p *field.Path, t *corev1.PodAffinityTerm) {
 			c.add(metavalidation.ValidateLabelName(key, p.Child(l.name).Index(i))...)
 		}
 	}
-	if s := t.LabelSelector; s != nil {
+	if selector != nil {
 		// A key of matchLabelKeys stands in the selector once, put there by the
 		// server; a second time means that the user wrote it too.
 		seen := names{}
-		for key := range s.MatchLabels {
+		for key := range selector.MatchLabels {
 			seen.use(key)
 		}
-		for _, e := range s.MatchExpressions {
-			i := slices.Index(t.MatchLabelKeys, e.Key)
+		for _, e := range selector.MatchExpressions {
+			i := slices.Index(matched, e.Key)
 			if !seen.use(e.Key) && i >= 0 {
 				c.invalid(p.Index(i), e.Key, "exists in both matchLabelKeys and labelSelector")
 			}
 		}
 	}
-	for i, key := range t.MatchLabelKeys {
-		if slices.Contains(t.MismatchLabelKeys, key) {
+	for i, key := range matched {
+		if slices.Contains(mismatched, key) {
 			c.invalid(p.Child("matchLabelKeys").Index(i), key, "exists in both matchLabelKeys and mismatchLabelKeys")
 		}
 	}

@@ -24,10 +24,10 @@ func (c *podCheck) resourceClaims(p *field.Path, claims []corev1.PodResourceClai
 			c.dnsLabel(p.Child("name"), claim.Name)
 		}
 		if claim.ResourceClaimName != nil && claim.ResourceClaimTemplateName != nil {
-			c.invalid(p, untagged(*claim), "at most one of `resourceClaimName` or `resourceClaimTemplateName` may be specified")
+			c.invalid(p, Untagged(*claim), "at most one of `resourceClaimName` or `resourceClaimTemplateName` may be specified")
 		}
 		if claim.ResourceClaimName == nil && claim.ResourceClaimTemplateName == nil {
-			c.invalid(p, untagged(*claim), "must specify one of: `resourceClaimName`, `resourceClaimTemplateName`")
+			c.invalid(p, Untagged(*claim), "must specify one of: `resourceClaimName`, `resourceClaimTemplateName`")
 		}
 		if n := claim.ResourceClaimName; n != nil {
 			c.messages(p.Child("resourceClaimName"), *n, apivalidation.NameIsDNSSubdomain(*n, false))

@@ -55,9 +55,9 @@ func (c *podCheck) envSource(p *field.Path, v *corev1.EnvVar) {
 	}
 }
 
-func (c *podCheck) envFrom(p *field.Path, sources []corev1.EnvFromSource) {
+func (c *podCheck) envFrom(list *field.Path, sources []corev1.EnvFromSource) {
 	for i := range sources {
-		s, p := &sources[i], p.Index(i)
+		s, p := &sources[i], list.Index(i)
 		if s.Prefix != "" {
 			c.messages(p.Child("prefix"), s.Prefix, validation.IsRelaxedEnvVarName(s.Prefix))
 		}
@@ -67,13 +67,11 @@ func (c *podCheck) envFrom(p *field.Path, sources []corev1.EnvFromSource) {
 		if r := s.SecretRef; r != nil {
 			c.sourceName(p.Child("secretRef", "name"), r.Name)
 		}
-	}
-	for i := range sources {
-		switch s := &sources[i]; {
+		switch {
 		case s.ConfigMapRef == nil && s.SecretRef == nil:
-			c.invalid(p, "", "must specify one of: `configMapRef` or `secretRef`")
+			c.invalid(list, "", "must specify one of: `configMapRef` or `secretRef`")
 		case s.ConfigMapRef != nil && s.SecretRef != nil:
-			c.invalid(p, "", "may not have more than one field specified at a time")
+			c.invalid(list, "", "may not have more than one field specified at a time")
 		}
 	}
 }

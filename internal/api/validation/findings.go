@@ -1,7 +1,6 @@
 package validation
 
 import (
-	"reflect"
 	"slices"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -28,17 +27,6 @@ func (f *findings) messages(p *field.Path, value any, messages []string) {
 	for _, m := range messages {
 		f.invalid(p, value, m)
 	}
-}
-
-// untagged gives a struct the look that upstream's messages have, whose types
-// know no JSON names.
-func untagged(s any) any {
-	v := reflect.ValueOf(s)
-	fields := make([]reflect.StructField, v.NumField())
-	for i := range fields {
-		fields[i] = reflect.StructField{Name: v.Type().Field(i).Name, Type: v.Type().Field(i).Type}
-	}
-	return v.Convert(reflect.StructOf(fields)).Interface()
 }
 
 // notEmpty requires a text.

@@ -10,8 +10,7 @@ func (c *podCheck) volumeMounts(p *field.Path, ctr *corev1.Container) {
 	for i := range ctr.VolumeMounts {
 		m, at := &ctr.VolumeMounts[i], p.Index(i)
 		c.notEmpty(at.Child("name"), m.Name)
-		volume, known := c.volumes[m.Name]
-		if !known {
+		if _, known := c.volumes[m.Name]; !known {
 			c.add(field.NotFound(at.Child("name"), m.Name))
 		}
 		c.notEmpty(at.Child("mountPath"), m.MountPath)
@@ -30,10 +29,6 @@ func (c *podCheck) volumeMounts(p *field.Path, ctr *corev1.Container) {
 				break
 			}
 		}
-		if known && volume.Image != nil {
-			c.notForImages(at.Child("subPath"), m.SubPath)
-			c.notForImages(at.Child("subPathExpr"), m.SubPathExpr)
-		}
 		c.subPaths(p, at, m)
 		if m.MountPropagation != nil {
 			c.propagation(p.Child("mountPropagation"), *m.MountPropagation, ctr)
@@ -41,12 +36,6 @@ func (c *podCheck) volumeMounts(p *field.Path, ctr *corev1.Container) {
 		if m.RecursiveReadOnly != nil {
 			c.recursiveReadOnly(p.Child("recursiveReadOnly"), m)
 		}
-	}
-}
-
-func (c *podCheck) notForImages(p *field.Path, value string) {
-	if value != "" {
-		c.invalid(p, value, "not allowed in image volume sources")
 	}
 }
 

@@ -207,7 +207,7 @@ func PersistentVolumeUpdate(v, old *corev1.PersistentVolume) field.ErrorList {
 	}
 	if !equality.Semantic.DeepEqual(source, old.Spec.PersistentVolumeSource) {
 		f.forbidden(specPath.Child("persistentvolumesource"), fmt.Sprintf("spec.persistentvolumesource is immutable after creation\n%v",
-			diff.Diff(old.Spec.PersistentVolumeSource, source)))
+			diff.Diff(Untagged(old.Spec.PersistentVolumeSource), Untagged(source))))
 	}
 	f.immutable(field.NewPath("volumeMode"), v.Spec.VolumeMode, old.Spec.VolumeMode)
 	if was := old.Spec.NodeAffinity; was != nil && !sameAffinity(v.Spec.NodeAffinity, was) {

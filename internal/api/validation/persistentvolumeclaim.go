@@ -124,7 +124,7 @@ func PersistentVolumeClaimUpdate(c, old *corev1.PersistentVolumeClaim) field.Err
 	}
 	if !equality.Semantic.DeepEqual(is.Spec, was.Spec) {
 		f.forbidden(specPath, fmt.Sprintf("spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims\n%v",
-			diff.Diff(was.Spec, is.Spec)))
+			diff.Diff(Untagged(was.Spec), Untagged(is.Spec))))
 	}
 	f.sizeUpdate(c, old)
 	f.immutable(field.NewPath("volumeMode"), c.Spec.VolumeMode, old.Spec.VolumeMode)

@@ -15,7 +15,7 @@ func PodEphemeralContainersUpdate(pod, old *corev1.Pod) field.ErrorList {
 	if _, static := old.Annotations[corev1.MirrorPodAnnotationKey]; static {
 		return field.ErrorList{field.Forbidden(field.NewPath(""), "static pods do not support ephemeral containers")}
 	}
-	c := podCheck{isPod: true, podName: pod.Name, restartsOnResize: restartsOnResize(&old.Spec)}
+	c := changedPod(pod, old)
 	c.metaUpdate(&pod.ObjectMeta, &old.ObjectMeta)
 	c.pod(pod)
 	c.fixedAnnotations(pod, old)
@@ -29,7 +29,7 @@ func PodEphemeralContainersUpdate(pod, old *corev1.Pod) field.ErrorList {
 		if now, ok := is[was.Name]; !ok {
 			c.forbidden(p, fmt.Sprintf("existing ephemeral containers %q may not be removed\n", was.Name))
 		} else if !equality.Semantic.DeepEqual(was, *now) {
-			c.forbidden(p, fmt.Sprintf("existing ephemeral containers %q may not be changed\n%v", was.Name, diff.Diff(was, *now)))
+			c.forbidden(p, fmt.Sprintf("existing ephemeral containers %q may not be changed\n%v", was.Name, diff.Diff(Untagged(was), Untagged(*now))))
 		}
 	}
 	return c.list

@@ -21,7 +21,7 @@ func PodResize(pod, old *corev1.Pod) field.ErrorList {
 	if old.Spec.OS != nil && old.Spec.OS.Name == corev1.Windows {
 		return field.ErrorList{field.Forbidden(root, "windows pods cannot be resized")}
 	}
-	c := podCheck{isPod: true, podName: pod.Name, restartsOnResize: restartsOnResize(&old.Spec)}
+	c := changedPod(pod, old)
 	c.metaUpdate(&pod.ObjectMeta, &old.ObjectMeta)
 	c.pod(pod)
 	if qosOf(old) != qos.Class(pod) {

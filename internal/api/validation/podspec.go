@@ -21,6 +21,9 @@ type podCheck struct {
 	// restartsOnResize: an init container of the old pod is to be restarted
 	// when it is resized, which new ones may not ask for.
 	restartsOnResize bool
+	// devicesOfOwnUsers: the old pod has users of its own and block devices,
+	// which new ones may not have.
+	devicesOfOwnUsers bool
 
 	volumes   map[string]*corev1.Volume // the sound ones, by name
 	claims    names                     // device claims
@@ -78,6 +81,9 @@ func (c *podCheck) spec(p *field.Path, s *corev1.PodSpec) {
 
 // identity checks the names that a pod has or belongs to.
 func (c *podCheck) identity(p *field.Path, s *corev1.PodSpec) {
+	if n := s.HostnameOverride; n != nil {
+		c.hostnameOverride(p, s, *n)
+	}
 	if n := s.ServiceAccountName; n != "" {
 		c.messages(p.Child("serviceAccountName"), n, apivalidation.ValidateServiceAccountName(n, false))
 	}
@@ -93,9 +99,6 @@ func (c *podCheck) identity(p *field.Path, s *corev1.PodSpec) {
 	if s.Subdomain != "" {
 		c.dnsLabel(p.Child("subdomain"), s.Subdomain)
 	}
-	if n := s.HostnameOverride; n != nil {
-		c.hostnameOverride(p, s, *n)
-	}
 }
 
 // longestHostname is the kernel's limit.
@@ -106,13 +109,13 @@ func (c *podCheck) hostnameOverride(p *field.Path, s *corev1.PodSpec, name strin
 	if len(name) > longestHostname {
 		c.add(field.TooLong(at, name, longestHostname))
 	}
-	c.dnsSubdomain(at, name)
 	if s.HostNetwork {
 		c.forbidden(at, "may not be specified when hostNetwork is true")
 	}
 	if s.SetHostnameAsFQDN != nil && *s.SetHostnameAsFQDN {
 		c.forbidden(at, "may not be specified when setHostnameAsFQDN is true")
 	}
+	c.dnsSubdomain(at, name)
 }
 
 // class checks what a pod takes over from the classes it names.
@@ -137,7 +140,7 @@ func (c *podCheck) ownUsers(p *field.Path, s *corev1.PodSpec) {
 	if c.hostUsers {
 		return
 	}
-	const refused = "when `pod.Spec.HostUsers` is false"
+	const refused = "when `hostUsers` is false"
 	if s.HostNetwork {
 		c.forbidden(p.Child("hostNetwork"), refused)
 	}
@@ -147,6 +150,11 @@ func (c *podCheck) ownUsers(p *field.Path, s *corev1.PodSpec) {
 	if s.HostIPC {
 		c.forbidden(p.Child("HostIPC"), refused)
 	}
+	eachContainer(s, p, func(ctr *corev1.Container, p *field.Path) {
+		if len(ctr.VolumeDevices) > 0 && !c.devicesOfOwnUsers {
+			c.forbidden(p.Child("volumeDevices"), refused)
+		}
+	})
 }
 
 func (c *podCheck) schedulingGates(p *field.Path, gates []corev1.PodSchedulingGate) {

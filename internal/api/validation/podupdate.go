@@ -21,7 +21,7 @@ const changeable = "`spec.containers[*].image`," +
 
 // PodUpdate checks a change of a pod through its main resource.
 func PodUpdate(pod, old *corev1.Pod) field.ErrorList {
-	c := podCheck{isPod: true, podName: pod.Name, restartsOnResize: restartsOnResize(&old.Spec)}
+	c := changedPod(pod, old)
 	c.metaUpdate(&pod.ObjectMeta, &old.ObjectMeta)
 	c.pod(pod)
 	c.fixedAnnotations(pod, old)
@@ -40,9 +40,24 @@ func PodUpdate(pod, old *corev1.Pod) field.ErrorList {
 		c.gatedUpdate(rest, &old.Spec)
 	}
 	if !equality.Semantic.DeepEqual(*rest, old.Spec) {
-		c.forbidden(specPath, fmt.Sprintf("pod updates may not change fields other than %s\n%v", changeable, diff.Diff(old.Spec, *rest)))
+		c.forbidden(specPath, fmt.Sprintf("pod updates may not change fields other than %s\n%v", changeable, diff.Diff(UntaggedPodSpec(&old.Spec), UntaggedPodSpec(rest))))
 	}
 	return c.list
+}
+
+// changedPod begins the check of a pod that may keep what new ones may not have.
+func changedPod(pod, old *corev1.Pod) podCheck {
+	return podCheck{
+		isPod: true, podName: pod.Name,
+		restartsOnResize: restartsOnResize(&old.Spec), devicesOfOwnUsers: devicesOfOwnUsers(&old.Spec),
+	}
+}
+
+// devicesOfOwnUsers says whether a pod has users of its own and block devices.
+func devicesOfOwnUsers(s *corev1.PodSpec) bool {
+	devices := false
+	eachContainer(s, specPath, func(ctr *corev1.Container, _ *field.Path) { devices = devices || len(ctr.VolumeDevices) > 0 })
+	return devices && s.HostUsers != nil && !*s.HostUsers
 }
 
 // withoutChangeable copies spec and undoes what may be changed.

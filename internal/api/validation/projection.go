@@ -1,12 +1,16 @@
 package validation
 
 import (
+	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
+	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
@@ -87,7 +91,7 @@ func (c *podCheck) token(volume, p *field.Path, t *corev1.ServiceAccountTokenPro
 func (c *podCheck) trustBundle(p *field.Path, b *corev1.ClusterTrustBundleProjection) {
 	switch {
 	case b.Name != nil && b.SignerName != nil:
-		c.invalid(p, b, "only one of name and signerName may be used")
+		c.invalid(p, Untagged(*b), "only one of name and signerName may be used")
 	case b.Name != nil:
 		if *b.Name == "" {
 			c.required(p.Child("name"), "must be a valid object name")
@@ -111,20 +115,46 @@ func (c *podCheck) trustBundle(p *field.Path, b *corev1.ClusterTrustBundleProjec
 	c.fileName(p.Child("path"), b.Path)
 }
 
+// What a pod may ask for in a certificate; signers of Kubernetes grant a day.
+const (
+	shortestCertificate   = int32(60 * 60)
+	longestCertificate    = int32(91 * 24 * 60 * 60)
+	longestOwnCertificate = int32(24 * 60 * 60)
+)
+
+var certificateKeys = []string{"RSA3072", "RSA4096", "ECDSAP256", "ECDSAP384", "ECDSAP521", "ED25519"}
+
 func (c *podCheck) podCertificate(p *field.Path, x *corev1.PodCertificateProjection) {
 	c.SignerName(p.Child("signerName"), x.SignerName)
-	among(&c.findings, p.Child("keyType"), x.KeyType, "ECDSAP256", "ECDSAP384", "ECDSAP521", "ED25519", "RSA3072", "RSA4096")
-	if s := x.MaxExpirationSeconds; s != nil && *s < 3600 {
-		c.invalid(p.Child("maxExpirationSeconds"), *s, "if provided, maxExpirationSeconds must be >= 3600")
+	for _, key := range slices.Sorted(maps.Keys(x.UserAnnotations)) {
+		c.add(validation.IsDomainPrefixedKey(p.Child("userAnnotations"), strings.ToLower(key))...)
+	}
+	if apivalidation.ValidateAnnotationsSize(x.UserAnnotations) != nil {
+		c.add(field.TooLong(p.Child("userAnnotations"), "", apivalidation.TotalAnnotationSizeLimitB))
+	}
+	if !slices.Contains(certificateKeys, x.KeyType) {
+		c.add(field.NotSupported(p.Child("keyType"), x.KeyType, certificateKeys))
+	}
+	if s := x.MaxExpirationSeconds; s != nil {
+		longest := longestCertificate
+		if strings.HasPrefix(x.SignerName, "kubernetes.io/") {
+			longest = longestOwnCertificate
+		}
+		if *s < shortestCertificate {
+			c.invalid(p.Child("maxExpirationSeconds"), *s, fmt.Sprintf("if provided, maxExpirationSeconds must be >= %d", shortestCertificate))
+		}
+		if *s > longest {
+			c.invalid(p.Child("maxExpirationSeconds"), *s, fmt.Sprintf("if provided, maxExpirationSeconds must be <= %d", longest))
+		}
 	}
 	if x.CredentialBundlePath == "" && x.KeyPath == "" && x.CertificateChainPath == "" {
 		c.required(p, "specify at least one of credentialBundlePath, keyPath, and certificateChainPath")
 	}
-	for name, path := range map[string]string{
-		"credentialBundlePath": x.CredentialBundlePath, "keyPath": x.KeyPath, "certificateChainPath": x.CertificateChainPath,
+	for _, f := range []struct{ name, path string }{
+		{"credentialBundlePath", x.CredentialBundlePath}, {"keyPath", x.KeyPath}, {"certificateChainPath", x.CertificateChainPath},
 	} {
-		if path != "" {
-			c.fileName(p.Child(name), path)
+		if f.path != "" {
+			c.fileName(p.Child(f.name), f.path)
 		}
 	}
 }

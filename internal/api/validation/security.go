@@ -55,12 +55,12 @@ func (c *podCheck) securityContext(p *field.Path, s *corev1.SecurityContext) {
 	c.seccomp(p.Child("seccompProfile"), s.SeccompProfile)
 	if s.AllowPrivilegeEscalation != nil && !*s.AllowPrivilegeEscalation {
 		if s.Privileged != nil && *s.Privileged {
-			c.invalid(p, untagged(*s), "cannot set `allowPrivilegeEscalation` to false and `privileged` to true")
+			c.invalid(p, Untagged(*s), "cannot set `allowPrivilegeEscalation` to false and `privileged` to true")
 		}
 		if s.Capabilities != nil {
 			for _, capability := range s.Capabilities.Add {
 				if capability == "CAP_SYS_ADMIN" {
-					c.invalid(p, untagged(*s), "cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN")
+					c.invalid(p, Untagged(*s), "cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN")
 				}
 			}
 		}
@@ -98,7 +98,7 @@ func (c *podCheck) seccomp(p *field.Path, s *corev1.SeccompProfile) {
 	case local:
 		c.below(p.Child("localhostProfile"), *s.LocalhostProfile)
 	case s.LocalhostProfile != nil:
-		c.invalid(p.Child("localhostProfile"), untagged(*s), "can only be set when seccomp type is Localhost")
+		c.invalid(p.Child("localhostProfile"), Untagged(*s), "can only be set when seccomp type is Localhost")
 	}
 }
 

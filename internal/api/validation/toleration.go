@@ -35,6 +35,10 @@ func (f *findings) tolerations(p *field.Path, list []corev1.Toleration) {
 			if t.Value != "" {
 				f.invalid(operator, t.Value, "value must be empty when `operator` is 'Exists'")
 			}
+		case corev1.TolerationOpLt, corev1.TolerationOpGt: // known, and behind a gate that is off
+			f.add(field.NotSupported(operator, t.Operator, []corev1.TolerationOperator{
+				corev1.TolerationOpEqual, corev1.TolerationOpExists, corev1.TolerationOpLt, corev1.TolerationOpGt,
+			}))
 		default:
 			among(f, operator, t.Operator, corev1.TolerationOpEqual, corev1.TolerationOpExists)
 		}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
-	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
@@ -37,7 +36,7 @@ func (c *podCheck) topologySpread(p *field.Path, list []corev1.TopologySpreadCon
 		}
 		c.inclusion(p.Child("nodeAffinityPolicy"), t.NodeAffinityPolicy)
 		c.inclusion(p.Child("nodeTaintsPolicy"), t.NodeTaintsPolicy)
-		c.spreadKeys(p.Child("matchLabelKeys"), t)
+		c.labelKeys(p, t.LabelSelector, t.MatchLabelKeys, nil)
 		c.selector(t.LabelSelector, p.Child("labelSelector"))
 	}
 }
@@ -45,29 +44,5 @@ func (c *podCheck) topologySpread(p *field.Path, list []corev1.TopologySpreadCon
 func (c *podCheck) inclusion(p *field.Path, policy *corev1.NodeInclusionPolicy) {
 	if policy != nil {
 		among(&c.findings, p, *policy, corev1.NodeInclusionPolicyHonor, corev1.NodeInclusionPolicyIgnore)
-	}
-}
-
-func (c *podCheck) spreadKeys(p *field.Path, t *corev1.TopologySpreadConstraint) {
-	if len(t.MatchLabelKeys) == 0 {
-		return
-	}
-	selected := names{}
-	if s := t.LabelSelector; s == nil {
-		c.forbidden(p, "must not be specified when labelSelector is not set")
-		return
-	} else {
-		for key := range s.MatchLabels {
-			selected.use(key)
-		}
-		for _, e := range s.MatchExpressions {
-			selected.use(e.Key)
-		}
-	}
-	for i, key := range t.MatchLabelKeys {
-		c.add(metavalidation.ValidateLabelName(key, p.Index(i))...)
-		if selected.has(key) {
-			c.invalid(p.Index(i), key, "exists in both matchLabelKeys and labelSelector")
-		}
 	}
 }

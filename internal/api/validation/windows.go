@@ -157,24 +157,25 @@ func (c *podCheck) onlyWindows(p *field.Path, s *corev1.PodSpec) {
 			c.forbidden(p.Child(name), "cannot be set for a windows pod")
 		}
 	}
+	at, x := p.Child("securityContext"), s.SecurityContext
+	if x == nil {
+		x = &corev1.PodSecurityContext{}
+	}
+	refuse(at, "appArmorProfile", x.AppArmorProfile != nil)
+	refuse(at, "seLinuxOptions", x.SELinuxOptions != nil)
 	refuse(p, "hostUsers", s.HostUsers != nil)
 	refuse(p, "hostPID", s.HostPID)
 	refuse(p, "hostIPC", s.HostIPC)
-	if x := s.SecurityContext; x != nil {
-		at := p.Child("securityContext")
-		refuse(at, "appArmorProfile", x.AppArmorProfile != nil)
-		refuse(at, "seLinuxOptions", x.SELinuxOptions != nil)
-		refuse(at, "seccompProfile", x.SeccompProfile != nil)
-		refuse(at, "fsGroup", x.FSGroup != nil)
-		refuse(at, "fsGroupChangePolicy", x.FSGroupChangePolicy != nil)
-		refuse(at, "sysctls", len(x.Sysctls) > 0)
-		refuse(at, "runAsUser", x.RunAsUser != nil)
-		refuse(at, "runAsGroup", x.RunAsGroup != nil)
-		refuse(at, "supplementalGroups", x.SupplementalGroups != nil)
-		refuse(at, "supplementalGroupsPolicy", x.SupplementalGroupsPolicy != nil)
-		refuse(at, "seLinuxChangePolicy", x.SELinuxChangePolicy != nil)
-	}
+	refuse(at, "seccompProfile", x.SeccompProfile != nil)
+	refuse(at, "fsGroup", x.FSGroup != nil)
+	refuse(at, "fsGroupChangePolicy", x.FSGroupChangePolicy != nil)
+	refuse(at, "sysctls", len(x.Sysctls) > 0)
 	refuse(p, "shareProcessNamespace", s.ShareProcessNamespace != nil)
+	refuse(at, "runAsUser", x.RunAsUser != nil)
+	refuse(at, "runAsGroup", x.RunAsGroup != nil)
+	refuse(at, "supplementalGroups", x.SupplementalGroups != nil)
+	refuse(at, "supplementalGroupsPolicy", x.SupplementalGroupsPolicy != nil)
+	refuse(at, "seLinuxChangePolicy", x.SELinuxChangePolicy != nil)
 	eachContainer(s, p, func(ctr *corev1.Container, p *field.Path) {
 		x := ctr.SecurityContext
 		if x == nil {

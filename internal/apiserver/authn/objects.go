@@ -2,10 +2,12 @@ package authn
 
 import (
 	"context"
+	"encoding/json"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	corelisters "k8s.io/client-go/listers/core/v1"
@@ -19,8 +21,14 @@ type Objects interface {
 	Node(ctx context.Context, name string) (*corev1.Node, error)
 }
 
+// LiveObjects finds them in the store, and can label a Secret.
+type LiveObjects interface {
+	Objects
+	LabelSecret(ctx context.Context, secret *corev1.Secret, label, value string) error
+}
+
 // Live reads objects from the API.
-func Live(client kubernetes.Interface) Objects { return live{client} }
+func Live(client kubernetes.Interface) LiveObjects { return live{client} }
 
 type live struct{ client kubernetes.Interface }
 
@@ -34,6 +42,15 @@ func (l live) Pod(ctx context.Context, namespace, name string) (*corev1.Pod, err
 
 func (l live) Secret(ctx context.Context, namespace, name string) (*corev1.Secret, error) {
 	return l.client.CoreV1().Secrets(namespace).Get(ctx, name, metav1.GetOptions{})
+}
+
+func (l live) LabelSecret(ctx context.Context, secret *corev1.Secret, label, value string) error {
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"uid": secret.UID, "labels": map[string]string{label: value}}})
+	if err != nil {
+		return err
+	}
+	_, err = l.client.CoreV1().Secrets(secret.Namespace).Patch(ctx, secret.Name, types.MergePatchType, patch, metav1.PatchOptions{})
+	return err
 }
 
 func (l live) Node(ctx context.Context, name string) (*corev1.Node, error) {

@@ -493,6 +493,8 @@ type staticObjects struct {
 	pod     *corev1.Pod
 }
 
+func (staticObjects) LabelSecret(context.Context, *corev1.Secret, string, string) error { return nil }
+
 func (s staticObjects) ServiceAccount(context.Context, string, string) (*corev1.ServiceAccount, error) {
 	return s.account, nil
 }

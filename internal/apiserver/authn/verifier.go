@@ -29,9 +29,11 @@ type VerifierOptions struct {
 	Keys []*ecdsa.PublicKey
 	// Audiences of the API server.
 	Audiences []string
-	// Live and Cached (may be nil) find what a token is bound to.
-	Live, Cached Objects
-	Clock        clock.PassiveClock // nil: real time
+	// Live and Cached (may be nil) find what a token is bound to; Live notes
+	// on which day a token that lies in a Secret was last used.
+	Live   LiveObjects
+	Cached Objects
+	Clock  clock.PassiveClock // nil: real time
 }
 
 // Verifier checks service account tokens: signature, issuer, time, audience,

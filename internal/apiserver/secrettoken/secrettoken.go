@@ -1,6 +1,7 @@
 // Package secrettoken fills Secrets of type kubernetes.io/service-account-token
 // with a token of the account that they name, the certificate authority and the
-// namespace, and deletes those whose account is gone. It runs within the API
+// namespace, deletes those whose account is gone, and has accounts no longer
+// list those that are. It runs within the API
 // server, which alone signs tokens, and only once there is a Secret.
 package secrettoken
 
@@ -9,6 +10,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -63,6 +65,7 @@ func (f *Filler) Run(ctx context.Context) error {
 	if _, err := secrets.Informer().AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc:    f.secretChanged,
 		UpdateFunc: func(_, is any) { f.secretChanged(is) },
+		DeleteFunc: f.secretChanged,
 	}); err != nil {
 		return err
 	}
@@ -87,6 +90,9 @@ func (f *Filler) Run(ctx context.Context) error {
 }
 
 func (f *Filler) secretChanged(obj any) {
+	if gone, ok := obj.(cache.DeletedFinalStateUnknown); ok {
+		obj = gone.Obj
+	}
 	if s, ok := obj.(*corev1.Secret); ok {
 		f.queue.Add(types.NamespacedName{Namespace: s.Namespace, Name: s.Name})
 	}
@@ -132,10 +138,10 @@ func (f *Filler) next(ctx context.Context) bool {
 // keep fills one Secret, or deletes it when its account is gone.
 func (f *Filler) keep(ctx context.Context, name types.NamespacedName) error {
 	secret, err := f.secrets.Secrets(name.Namespace).Get(name.Name)
-	if apierrors.IsNotFound(err) || err == nil && secret.DeletionTimestamp != nil {
-		return nil
+	if apierrors.IsNotFound(err) {
+		return f.forget(ctx, name)
 	}
-	if err != nil {
+	if err != nil || secret.DeletionTimestamp != nil {
 		return err
 	}
 	account, err := f.accountOf(ctx, secret)
@@ -167,6 +173,33 @@ func (f *Filler) keep(ctx context.Context, name types.NamespacedName) error {
 		return nil
 	}
 	return err
+}
+
+// forget takes a Secret that is gone out of the lists of accounts.
+func (f *Filler) forget(ctx context.Context, name types.NamespacedName) error {
+	accounts, _ := f.accounts.Core().V1().ServiceAccounts().Lister().ServiceAccounts(name.Namespace).List(labels.Everything()) // from memory: does not fail
+	for _, a := range accounts {
+		named := func(r corev1.ObjectReference) bool { return r.Name == name.Name }
+		if !slices.ContainsFunc(a.Secrets, named) {
+			continue
+		}
+		// It may have been made again meanwhile, and the list be a newer one.
+		if _, err := f.client.CoreV1().Secrets(name.Namespace).Get(ctx, name.Name, metav1.GetOptions{}); !apierrors.IsNotFound(err) {
+			return err
+		}
+		live, err := f.client.CoreV1().ServiceAccounts(name.Namespace).Get(ctx, a.Name, metav1.GetOptions{})
+		if apierrors.IsNotFound(err) || err == nil && live.UID != a.UID {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		live.Secrets = slices.DeleteFunc(live.Secrets, named)
+		if _, err := f.client.CoreV1().ServiceAccounts(name.Namespace).Update(ctx, live, metav1.UpdateOptions{}); err != nil && !apierrors.IsNotFound(err) {
+			return err
+		}
+	}
+	return nil
 }
 
 // accountOf is the account that secret is about, or nil when there is none.

@@ -1,7 +1,9 @@
 package secure_test
 
 import (
+	"slices"
 	"testing"
+	"time"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -61,10 +63,33 @@ func TestSecretTokens(t *testing.T) {
 	if refused() {
 		t.Error("a good token is refused")
 	}
+	used, err := secrets.Get(ctx, "one", metav1.GetOptions{})
+	today := time.Now().UTC()
+	if err != nil || !slices.Contains([]string{today.Format(time.DateOnly), today.AddDate(0, 0, -1).Format(time.DateOnly)}, used.Labels["kubernetes.io/legacy-token-last-used"]) {
+		t.Errorf("the use of the token is not noted: %v, %v", used.Labels, err)
+	}
+	refused()
+	if again, err := secrets.Get(ctx, "one", metav1.GetOptions{}); err != nil || again.ResourceVersion != used.ResourceVersion {
+		t.Errorf("a second use on the same day is noted too: %v", err)
+	}
+
+	// What the account lists counts as made by Kubernetes, and is listed as long as it is there.
+	account, err := c.Client.CoreV1().ServiceAccounts("default").Get(ctx, "robot", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	account.Secrets = []corev1.ObjectReference{{Name: "one"}, {Name: "other"}}
+	if _, err := c.Client.CoreV1().ServiceAccounts("default").Update(ctx, account, metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
 	if err := secrets.Delete(ctx, "one", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "the token of a deleted secret is refused", refused)
+	eventually(t, "the account lists the deleted secret no more", func() bool {
+		account, err := c.Client.CoreV1().ServiceAccounts("default").Get(ctx, "robot", metav1.GetOptions{})
+		return err == nil && len(account.Secrets) == 1 && account.Secrets[0].Name == "other"
+	})
 
 	gone := func(name string) func() bool {
 		return func() bool {

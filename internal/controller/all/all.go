@@ -88,6 +88,7 @@ func Loops(config Config) ([]loop.Loop, error) {
 	content := namespace.Fixed(resources(config.Kinds))
 	var foreign reap.Foreign
 	var uncached resourcequota.Foreign
+	var announcing []client.Object
 	if config.RESTConfig != nil {
 		c, err := served.NewContent(config.RESTConfig(namespace.User, serviceAccountGroups...))
 		if err != nil {
@@ -105,11 +106,16 @@ func Loops(config Config) ([]loop.Loop, error) {
 		if uncached, err = served.NewContent(config.RESTConfig(resourcequota.User, serviceAccountGroups...)); err != nil {
 			return nil, fmt.Errorf("quota loop: %w", err)
 		}
+		for _, k := range collected {
+			if k.GVK == definition || k.GVK.Kind == "APIService" {
+				announcing = append(announcing, k.New())
+			}
+		}
 	}
 	return append(loops,
 		namespace.Loop(content, watched),
 		reap.Loop(collected, foreign),
-		resourcequota.Loop(limitable(config.Kinds, collected), uncached),
+		resourcequota.Loop(limitable(config.Kinds, collected), uncached, announcing...),
 	), nil
 }
 
@@ -127,7 +133,7 @@ func limitable(kinds []api.Kind, collected []reap.Kind) []resourcequota.Kind {
 }
 
 // definition is the kind that defines custom ones; a library serves it.
-var definition = schema.GroupVersionKind{Group: "apiextensions.k8s.io", Version: "v1", Kind: "CustomResourceDefinition"}
+var definition = resourcequota.Definition
 
 var serviceAccountGroups = []string{"system:serviceaccounts", "system:serviceaccounts:kube-system", "system:authenticated"}
 

@@ -14,59 +14,90 @@ import (
 	"berth.dev/berth/internal/controller/loop"
 )
 
-// follower implements loop.Kinds on the shared cache, for one loop.
-type follower struct {
-	shared cache.Cache
+// following are the kinds that loops follow beyond those that they declared.
+// Loops share the informer of a kind; the last to drop it stops it.
+type following struct {
 	mapper *growingMapper
+
+	mu    sync.Mutex
+	kinds map[loop.KindKey]*followed
+}
+
+type followed struct {
+	informer toolscache.SharedIndexInformer
+	loops    int
+	indexed  map[string]bool
+}
+
+// follower implements loop.Kinds for one loop.
+type follower struct {
+	all    *following
+	shared cache.Cache
 	source *source
 
-	mu       sync.Mutex
-	followed map[loop.KindKey]toolscache.SharedIndexInformer
+	handlers map[loop.KindKey]toolscache.ResourceEventHandlerRegistration // under all.mu
 }
 
 // Follow implements loop.Kinds.
 func (f *follower) Follow(ctx context.Context, resource schema.GroupVersionResource, namespaced bool, watch loop.Watch, indexes ...loop.Index) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
+	f.all.mu.Lock()
+	defer f.all.mu.Unlock()
 	key := loop.KeyOf(watch.Kind)
-	if f.followed[key] != nil {
+	if f.handlers[key] != nil {
 		return nil
 	}
-	f.mapper.add(key.GVK, resource, namespaced)
-	added := informerSet{}
-	if err := added.add(ctx, f.shared, watch.Kind); err != nil {
-		return fmt.Errorf("watch %s: %w", resource, err)
+	kind := f.all.kinds[key]
+	if kind == nil {
+		f.all.mapper.add(key.GVK, resource, namespaced)
+		added := informerSet{}
+		if err := added.add(ctx, f.shared, watch.Kind); err != nil {
+			return fmt.Errorf("watch %s: %w", resource, err)
+		}
+		kind = &followed{informer: added[key], indexed: map[string]bool{}}
+		f.all.kinds[key] = kind
 	}
 	for _, index := range indexes {
+		if kind.indexed[index.Field] {
+			continue
+		}
 		if err := f.shared.IndexField(ctx, index.Kind, index.Field, index.Keys); err != nil {
 			return fmt.Errorf("index %s by %s: %w", resource, index.Field, err)
 		}
+		kind.indexed[index.Field] = true
 	}
-	if err := f.source.listen(added[key], watch); err != nil {
+	handler, err := f.source.listen(kind.informer, watch)
+	if err != nil {
 		return fmt.Errorf("watch %s: %w", resource, err)
 	}
-	f.followed[key] = added[key]
+	f.handlers[key] = handler
+	kind.loops++
 	return nil
 }
 
 // Drop implements loop.Kinds.
 func (f *follower) Drop(ctx context.Context, kind client.Object) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
+	f.all.mu.Lock()
+	defer f.all.mu.Unlock()
 	key := loop.KeyOf(kind)
-	if f.followed[key] == nil {
+	handler := f.handlers[key]
+	if handler == nil {
 		return nil
 	}
-	delete(f.followed, key)
+	delete(f.handlers, key)
+	rest := f.all.kinds[key]
+	if rest.loops--; rest.loops > 0 {
+		return rest.informer.RemoveEventHandler(handler)
+	}
+	delete(f.all.kinds, key)
 	return f.shared.RemoveInformer(ctx, kind)
 }
 
 // Synced implements loop.Kinds.
 func (f *follower) Synced(kind client.Object) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	informer := f.followed[loop.KeyOf(kind)]
-	return informer != nil && informer.HasSynced()
+	f.all.mu.Lock()
+	defer f.all.mu.Unlock()
+	key := loop.KeyOf(kind)
+	return f.handlers[key] != nil && f.all.kinds[key].informer.HasSynced()
 }
 
 // growingMapper maps the kinds that were known at the start, and those that

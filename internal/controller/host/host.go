@@ -55,6 +55,8 @@ type Host struct {
 	config Config
 	loops  []loop.Loop
 	mapper *growingMapper
+
+	following *following
 }
 
 // New returns a host for these loops. Nothing runs before Run.
@@ -75,7 +77,7 @@ func New(config Config, loops ...loop.Loop) *Host {
 		config.Clock = clock.RealClock{}
 	}
 	mapper := &growingMapper{RESTMapper: config.Mapper, grown: map[schema.GroupVersionKind]*meta.RESTMapping{}}
-	return &Host{config: config, loops: loops, mapper: mapper}
+	return &Host{config: config, loops: loops, mapper: mapper, following: &following{mapper: mapper, kinds: map[loop.KindKey]*followed{}}}
 }
 
 // Run fills the cache, starts every loop, calls ready (may be nil) when all of

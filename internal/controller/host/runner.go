@@ -39,7 +39,7 @@ func (h *Host) newRunner(l loop.Loop, shared cache.Cache, informers informerSet,
 		return nil, err
 	}
 	s := &source{watches: l.Watches, informers: informers, read: shared, listening: make(chan struct{})}
-	env.Kinds = &follower{shared: shared, mapper: h.mapper, source: s, followed: map[loop.KindKey]toolscache.SharedIndexInformer{}}
+	env.Kinds = &follower{all: h.following, shared: shared, source: s, handlers: map[loop.KindKey]toolscache.ResourceEventHandlerRegistration{}}
 	workers := max(l.Workers, 1)
 	logger := h.config.Logger.With("loop", l.Name)
 	c, err := controller.NewUnmanaged(l.Name, controller.Options{
@@ -112,7 +112,7 @@ func (s *source) Start(ctx context.Context, queue workqueue.TypedRateLimitingInt
 		if w.Map == nil {
 			continue
 		}
-		if err := s.listen(s.informers[loop.KeyOf(w.Kind)], w); err != nil {
+		if _, err := s.listen(s.informers[loop.KeyOf(w.Kind)], w); err != nil {
 			return err
 		}
 	}
@@ -120,9 +120,8 @@ func (s *source) Start(ctx context.Context, queue workqueue.TypedRateLimitingInt
 }
 
 // listen sends one informer's events through a watch to the queue.
-func (s *source) listen(informer toolscache.SharedIndexInformer, w loop.Watch) error {
-	_, err := informer.AddEventHandler(&handler{ctx: s.ctx, watch: w, read: s.read, queue: s.queue})
-	return err
+func (s *source) listen(informer toolscache.SharedIndexInformer, w loop.Watch) (toolscache.ResourceEventHandlerRegistration, error) {
+	return informer.AddEventHandler(&handler{ctx: s.ctx, watch: w, read: s.read, queue: s.queue})
 }
 
 func (s *source) String() string { return "shared cache" }

@@ -69,9 +69,15 @@ func (c *collector) owner(ctx context.Context, o client.Object, ref metav1.Owner
 		return plan.Absent, elsewhere, nil
 	}
 	if !known {
+		if c.foundLately(at) {
+			return plan.Present, false, nil
+		}
 		standing, err = c.judge(at, func() (metav1.Object, error) { return c.foreign.Owner(ctx, ref.APIVersion, ref.Kind, at.key) })
-		if standing == plan.Absent {
+		switch standing {
+		case plan.Absent:
 			c.rememberAbsent(at, false)
+		case plan.Present:
+			c.rememberPresent(at)
 		}
 		return standing, false, err
 	}
@@ -151,6 +157,23 @@ func (c *collector) rememberAbsent(at ownerKey, elsewhere bool) {
 		clear(c.absent)
 	}
 	c.absent[at] = elsewhere
+}
+
+// foundLately says that a foreign owner was there a moment ago.
+func (c *collector) foundLately(at ownerKey) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	found, ok := c.present[at]
+	return ok && c.env.Clock.Since(found) < trusted
+}
+
+func (c *collector) rememberPresent(at ownerKey) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.present) >= knownAbsent {
+		clear(c.present)
+	}
+	c.present[at] = c.env.Clock.Now()
 }
 
 // report says that an object names an owner of another namespace.

@@ -64,8 +64,16 @@ type Custom struct {
 }
 
 // recheck is how often an object with owners of foreign kinds, whose deletion
-// no watch shows, is looked at again.
-const recheck = 30 * time.Second
+// no watch shows, is looked at again. Those are kinds of aggregated API servers
+// only: custom kinds are followed (see follow). Following these too would mean
+// to list and watch servers of others that may not be there, that may serve no
+// watch, and that count what they are asked, for references that hardly anybody
+// writes. So nothing is asked unless such a reference exists, and then once an
+// owner for all its dependents.
+const (
+	recheck = 30 * time.Second
+	trusted = recheck / 2
+)
 
 // Loop returns the garbage collector for these kinds. Without foreign, owners
 // of other kinds count as existing.
@@ -81,7 +89,7 @@ func Loop(kinds []Kind, foreign Foreign) loop.Loop {
 		New: func(env loop.Env) reconcile.Reconciler {
 			return &collector{
 				env: env, kinds: set, foreign: foreign,
-				absent: map[ownerKey]bool{}, customs: map[string]custom{},
+				absent: map[ownerKey]bool{}, present: map[ownerKey]time.Time{}, customs: map[string]custom{},
 			}
 		},
 	}
@@ -134,9 +142,10 @@ type collector struct {
 	foreign Foreign
 
 	mu      sync.Mutex
-	absent  map[ownerKey]bool // whether the UID lives in another namespace
-	customs map[string]custom // by the names of their definitions
-	begun   bool              // every definition of the start was followed
+	absent  map[ownerKey]bool      // whether the UID lives in another namespace
+	present map[ownerKey]time.Time // when a foreign owner was last found
+	customs map[string]custom      // by the names of their definitions
+	begun   bool                   // every definition of the start was followed
 }
 
 // Reconcile decides on one object.

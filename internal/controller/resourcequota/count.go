@@ -47,21 +47,12 @@ type seen struct {
 	used corev1.ResourceList
 	// lapse is when the first pod is no longer charged, if that is known.
 	lapse time.Time
-	// unwatched names what no watch shows.
-	unwatched []corev1.ResourceName
 	// err is why some names are missing.
 	err error
 }
 
-func (c counter) cached(ctx context.Context, q *corev1.ResourceQuota) seen {
-	return c.measure(ctx, q, c.env.Cache)
-}
-
-func (c counter) exact(ctx context.Context, q *corev1.ResourceQuota) seen {
-	return c.measure(ctx, q, c.env.Live)
-}
-
-func (c counter) measure(ctx context.Context, q *corev1.ResourceQuota, read client.Reader) seen {
+// measure counts what read and the given evaluators of foreign kinds show.
+func (c counter) measure(ctx context.Context, q *corev1.ResourceQuota, read client.Reader, foreign []foreignKind) seen {
 	var out seen
 	now := c.env.Clock.Now()
 	list := func(r schema.GroupResource, namespace string) ([]runtime.Object, error) {
@@ -82,12 +73,10 @@ func (c counter) measure(ctx context.Context, q *corev1.ResourceQuota, read clie
 			registry.Add(quota.Counted(list, k.Resource))
 		}
 	}
-	foreign, err := c.addForeign(ctx, registry, hard)
-	out.unwatched = foreign
-	out.used, out.err = v1.CalculateUsage(q.Namespace, q.Spec.Scopes, q.Spec.Hard, registry, q.Spec.ScopeSelector)
-	if out.err == nil {
-		out.err = err
+	for _, f := range foreign {
+		registry.Add(quota.Counted(f.list(ctx), f.resource()))
 	}
+	out.used, out.err = v1.CalculateUsage(q.Namespace, q.Spec.Scopes, q.Spec.Hard, registry, q.Spec.ScopeSelector)
 	return out
 }
 
@@ -108,43 +97,6 @@ func (c counter) list(ctx context.Context, read client.Reader, r schema.GroupRes
 	return objects, err
 }
 
-// addForeign has the limited kinds counted that nobody knows beforehand, and
-// returns under which names.
-func (c counter) addForeign(ctx context.Context, registry v1.Registry, hard []corev1.ResourceName) ([]corev1.ResourceName, error) {
-	var unknown, found []corev1.ResourceName
-	for _, name := range hard {
-		if r, ok := custom(name); ok && registry.Get(r) == nil {
-			if _, ignored := quota.Ignored()[r]; !ignored {
-				unknown = append(unknown, name)
-			}
-		}
-	}
-	if len(unknown) == 0 || c.foreign == nil {
-		return nil, nil
-	}
-	served, err := c.foreign.Kinds(ctx)
-	for _, kind := range served {
-		r := schema.GroupResource{Group: kind.Group, Resource: kind.Name}
-		name := generic.ObjectCountQuotaResourceNameFor(r)
-		if !slices.Contains(unknown, name) || slices.Contains(found, name) || !hasAll(kind.Verbs, countable) {
-			continue
-		}
-		found = append(found, name)
-		registry.Add(quota.Counted(func(_ schema.GroupResource, namespace string) ([]runtime.Object, error) {
-			items, err := c.foreign.List(ctx, kind, namespace)
-			objects := make([]runtime.Object, 0, len(items))
-			for i := range items {
-				objects = append(objects, &items[i])
-			}
-			return objects, err
-		}, r))
-	}
-	if len(found) == len(unknown) {
-		err = nil
-	}
-	return found, err
-}
-
 // custom is the resource that a name counts, if that has a group.
 func custom(name corev1.ResourceName) (schema.GroupResource, bool) {
 	const prefix = "count/"
@@ -160,20 +112,9 @@ func hasAll(have, want []string) bool {
 }
 
 // again is when to count again although nothing may wake the loop; 0 if not.
-func (s seen) again(q *corev1.ResourceQuota, now time.Time) time.Duration {
-	var again time.Duration
-	if !s.lapse.IsZero() {
-		again = s.lapse.Sub(now) + time.Millisecond
+func (s seen) again(now time.Time) time.Duration {
+	if s.lapse.IsZero() {
+		return 0
 	}
-	for _, name := range s.unwatched {
-		wait := recheck
-		used, hard := q.Status.Used[name], q.Spec.Hard[name]
-		if used.Cmp(hard) >= 0 {
-			wait = recheckFull
-		}
-		if again == 0 || wait < again {
-			again = wait
-		}
-	}
-	return again
+	return s.lapse.Sub(now) + time.Millisecond
 }

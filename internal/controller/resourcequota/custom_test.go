@@ -3,6 +3,7 @@ package resourcequota_test
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -62,4 +63,40 @@ func TestCustomKindsAreCounted(t *testing.T) {
 		must(t, kind.Delete(t.Context(), list.Items[i+1].GetName(), metav1.DeleteOptions{}))
 	}
 	c.until("there is room again", func() bool { return create("another") == nil })
+}
+
+// TestCustomKindsAreWatched takes away what goes without anybody asking, also
+// when the kind comes after the quota, goes, and comes back.
+func TestCustomKindsAreWatched(t *testing.T) {
+	c := start(t)
+	client, err := dynamic.NewForConfig(c.Config)
+	must(t, err)
+	definitions := client.Resource(schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"})
+	kind := client.Resource(schema.GroupVersionResource{Group: "example.com", Version: "v1", Resource: "widgets"}).Namespace("a")
+	const count = "count/widgets.example.com"
+	c.namespace("a")
+	_, err = c.Client.CoreV1().ResourceQuotas("a").Create(t.Context(), &corev1.ResourceQuota{
+		ObjectMeta: metav1.ObjectMeta{Name: "q"}, Spec: corev1.ResourceQuotaSpec{Hard: corev1.ResourceList{count: resource.MustParse("9")}},
+	}, metav1.CreateOptions{})
+	must(t, err)
+	for round := range 2 {
+		_, err = definitions.Create(t.Context(), object(t, widgets), metav1.CreateOptions{})
+		must(t, err)
+		c.until("widgets are served", func() bool {
+			_, err := kind.Create(t.Context(), object(t, "{apiVersion: example.com/v1, kind: Widget, metadata: {name: w}}"), metav1.CreateOptions{})
+			return err == nil
+		})
+		c.until("the widget is counted", func() bool { return c.used("a", count) == "1" })
+		must(t, kind.Delete(t.Context(), "w", metav1.DeleteOptions{}))
+		begun := time.Now()
+		c.until("the widget is counted no more", func() bool { return c.used("a", count) == "0" })
+		if took := time.Since(begun); took > roomWithin {
+			t.Errorf("round %d: that took %s", round, took)
+		}
+		must(t, definitions.Delete(t.Context(), "widgets.example.com", metav1.DeleteOptions{}))
+		c.until("the definition is gone", func() bool {
+			_, err := definitions.Get(t.Context(), "widgets.example.com", metav1.GetOptions{})
+			return apierrors.IsNotFound(err)
+		})
+	}
 }

@@ -2,9 +2,12 @@ package resourcequota
 
 import (
 	"context"
+	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/quota/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -28,8 +31,8 @@ func onQuota(_ context.Context, _ client.Reader, ev loop.Event) []reconcile.Requ
 
 // onObject counts the quotas that limit a kind when one of its objects goes,
 // or changes what it is charged. New objects have been charged already.
-func onObject(k Kind) func(context.Context, client.Reader, loop.Event) []reconcile.Request {
-	evaluator := quota.For(k.Resource)
+func onObject(r schema.GroupResource) func(context.Context, client.Reader, loop.Event) []reconcile.Request {
+	evaluator := quota.For(r)
 	return func(ctx context.Context, read client.Reader, ev loop.Event) []reconcile.Request {
 		if ev.Old == nil {
 			return nil
@@ -50,4 +53,26 @@ func onObject(k Kind) func(context.Context, client.Reader, loop.Event) []reconci
 		}
 		return out
 	}
+}
+
+// onAnnounced counts the quotas that limit kinds of a group when something is
+// said about the group: custom kinds are defined by objects with the name
+// PLURAL.GROUP, aggregated ones by objects with the name VERSION.GROUP.
+func onAnnounced(ctx context.Context, read client.Reader, ev loop.Event) []reconcile.Request {
+	_, group, _ := strings.Cut(ev.Object().GetName(), ".")
+	quotas := &corev1.ResourceQuotaList{}
+	if err := read.List(ctx, quotas); err != nil {
+		return nil
+	}
+	var out []reconcile.Request
+	for i := range quotas.Items {
+		q := &quotas.Items[i]
+		if slices.ContainsFunc(v1.ResourceNames(q.Spec.Hard), func(name corev1.ResourceName) bool {
+			r, ok := custom(name)
+			return ok && r.Group == group
+		}) {
+			out = append(out, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(q)})
+		}
+	}
+	return out
 }

@@ -13,6 +13,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -28,13 +29,6 @@ const User = "system:serviceaccount:kube-system:resourcequota-controller"
 // known but that somebody wrote it: it is counted when that has settled.
 const charged = "charged/"
 
-// Objects of kinds that no watch shows are counted again this often: sooner
-// if somebody may be waiting for room.
-const (
-	recheck     = 30 * time.Second
-	recheckFull = 2 * time.Second
-)
-
 // rests is how much longer than its last count took a quota is left alone, so
 // that a namespace that empties is not listed for each of its objects. It
 // never rests for longer than a client would notice.
@@ -44,19 +38,26 @@ const (
 )
 
 // Loop returns the loop. kinds are those in the shared cache whose objects
-// quotas can count; foreign counts all others and may be nil.
-func Loop(kinds []Kind, foreign Foreign) loop.Loop {
+// quotas can count; foreign counts all others and may be nil. The objects of
+// the announcing kinds say what is served besides, see onAnnounced.
+func Loop(kinds []Kind, foreign Foreign, announcing ...client.Object) loop.Loop {
 	l := loop.Loop{
 		Name:    "resourcequota",
 		User:    User,
 		Workers: 2,
 		Watches: []loop.Watch{{Kind: &corev1.ResourceQuota{}, Map: onQuota}},
 		New: func(env loop.Env) reconcile.Reconciler {
-			return &controller{env: env, counter: counter{env, kinds, foreign}, memory: map[types.NamespacedName]*memory{}}
+			return &controller{
+				env: env, counter: counter{env, kinds, foreign}, memory: map[types.NamespacedName]*memory{},
+				followed: map[schema.GroupResource]*followed{},
+			}
 		},
 	}
 	for _, k := range kinds {
-		l.Watches = append(l.Watches, loop.Watch{Kind: k.New(), Map: onObject(k)})
+		l.Watches = append(l.Watches, loop.Watch{Kind: k.New(), Map: onObject(k.Resource)})
+	}
+	for _, k := range announcing {
+		l.Watches = append(l.Watches, loop.Watch{Kind: k, Map: onAnnounced})
 	}
 	return l
 }
@@ -67,6 +68,9 @@ type controller struct {
 
 	mu     sync.Mutex
 	memory map[types.NamespacedName]*memory
+
+	following sync.Mutex
+	followed  map[schema.GroupResource]*followed
 }
 
 // memory is what is known of one quota from before.
@@ -87,8 +91,9 @@ func (c *controller) Reconcile(ctx context.Context, req reconcile.Request) (reco
 			c.mu.Lock()
 			delete(c.memory, key)
 			c.mu.Unlock()
+			return reconcile.Result{}, c.follow(ctx, key, nil)
 		}
-		return reconcile.Result{}, client.IgnoreNotFound(err)
+		return reconcile.Result{}, err
 	}
 	m := c.remember(key)
 	m.mu.Lock()
@@ -112,19 +117,28 @@ func (c *controller) count(ctx context.Context, m *memory, quota *corev1.Resourc
 		now := c.env.Clock.Now()
 		m.rested = now.Add(min(rests*now.Sub(started), restMax))
 	}()
-	seen := c.counter.cached(ctx, quota)
+	served, err := c.counter.served(ctx, quota)
+	if err != nil {
+		return 0, err
+	}
+	served.kinds = c.withoutGone(ctx, served.kinds)
+	if err := c.follow(ctx, client.ObjectKeyFromObject(quota), served.kinds); err != nil {
+		return 0, err
+	}
+	seen := c.counter.measure(ctx, quota, c.env.Cache, c.cachedForeign(served.kinds))
 	decided := plan.Decide(plan.State{Quota: quota, Counted: seen.used, Settled: m.ledger.Settled(started)})
+	wait := sooner(c.settling(served.kinds), served.again)
 	if !decided.Ask || seen.err != nil {
-		return seen.again(quota, started), seen.err
+		return sooner(seen.again(started), wait), seen.err
 	}
 	live, err := c.read(ctx, client.ObjectKeyFromObject(quota))
 	if live == nil || err != nil {
 		return 0, err
 	}
 	m.note(c.env.Clock.Now(), live)
-	seen = c.counter.exact(ctx, live)
+	seen = c.counter.measure(ctx, live, c.env.Live, c.liveForeign(served.kinds))
 	decided = plan.Decide(plan.State{Quota: live, Counted: seen.used, Exact: true, Settled: m.ledger.Settled(c.env.Clock.Now())})
-	again := seen.again(live, started)
+	again := sooner(seen.again(started), wait)
 	if decided.Held {
 		again = plan.Settle
 	}

@@ -30,6 +30,11 @@ func (r *repair) Reconcile(ctx context.Context, req reconcile.Request) (reconcil
 	if err := r.env.Cache.Get(ctx, req.NamespacedName, svc); err != nil {
 		return reconcile.Result{}, client.IgnoreNotFound(err)
 	}
+	for _, text := range svc.Spec.ClusterIPs {
+		if _, err := netip.ParseAddr(text); err != nil && addressed(svc) {
+			r.warn(svc, "ClusterIPNotValid", "Cluster IP %s is not a valid IP; please recreate Service", text)
+		}
+	}
 	for _, ip := range held(svc) {
 		if err := r.service(ctx, svc, ip); err != nil {
 			return reconcile.Result{}, fmt.Errorf("address %s of service %s: %w", ip, req.NamespacedName, err)
@@ -38,14 +43,19 @@ func (r *repair) Reconcile(ctx context.Context, req reconcile.Request) (reconcil
 	return reconcile.Result{}, nil
 }
 
+// addressed says that svc is of a kind that has cluster IPs.
+func addressed(svc *corev1.Service) bool {
+	return svc.Spec.Type != corev1.ServiceTypeExternalName && svc.Spec.ClusterIP != corev1.ClusterIPNone
+}
+
 // held are the cluster IPs of svc.
 func held(svc *corev1.Service) []netip.Addr {
-	if svc.Spec.Type == corev1.ServiceTypeExternalName {
+	if !addressed(svc) {
 		return nil
 	}
 	var out []netip.Addr
 	for _, text := range svc.Spec.ClusterIPs {
-		if ip, err := netip.ParseAddr(text); err == nil { // not the word None
+		if ip, err := netip.ParseAddr(text); err == nil {
 			out = append(out, ip)
 		}
 	}

@@ -72,30 +72,58 @@ const attempts = 100
 
 // takeAddress takes the wanted address, or any when none is named.
 func (a *Allocator) takeAddress(c *change, svc *corev1.Service, family corev1.IPFamily, wanted string, held map[netip.Addr]bool) (netip.Addr, error) {
-	pool := a.families[family]
+	pools, err := a.pools(family)
+	if err != nil {
+		return netip.Addr{}, apierrors.NewInternalError(fmt.Errorf("failed to allocate a serviceIP: %w", err))
+	}
 	if wanted == "" {
-		return a.takeAny(c, svc, pool)
+		return a.takeAny(c, svc, pools)
 	}
 	ip, err := netip.ParseAddr(wanted)
 	if err == nil && held[ip] {
 		return ip, nil
 	}
 	if err == nil {
-		err = pool.reserve(ip)
+		err = reserve(pools, ip)
 	}
 	if err == nil {
 		if err = a.object(c, svc, ip); err != nil {
-			pool.release(ip)
+			a.free(ip)
 		}
 	}
 	if err != nil {
 		return ip, invalid(svc, field.Invalid(clusterPath, svc.Spec.ClusterIPs, fmt.Sprintf("failed to allocate IP %v: %v", wanted, err)))
 	}
-	c.undoable(func() { pool.release(ip) })
+	c.undoable(func() { a.free(ip) })
 	return ip, nil
 }
 
-func (a *Allocator) takeAny(c *change, svc *corev1.Service, pool *addresses) (netip.Addr, error) {
+// reserve marks an address in the first range that has it.
+func reserve(pools []*addresses, ip netip.Addr) error {
+	for _, pool := range pools {
+		if err := pool.reserve(ip); !errors.Is(err, errMismatched) {
+			return err
+		}
+	}
+	return errMismatched
+}
+
+// takeAny takes an address of the first range that has a free one.
+func (a *Allocator) takeAny(c *change, svc *corev1.Service, pools []*addresses) (netip.Addr, error) {
+	err := errFull
+	for _, pool := range pools {
+		var ip netip.Addr
+		if ip, err = a.takeFrom(c, svc, pool); err == nil {
+			return ip, nil
+		}
+		if !errors.Is(err, errFull) && !errors.Is(err, errAllocated) {
+			break
+		}
+	}
+	return netip.Addr{}, apierrors.NewInternalError(fmt.Errorf("failed to allocate a serviceIP: %w", err))
+}
+
+func (a *Allocator) takeFrom(c *change, svc *corev1.Service, pool *addresses) (netip.Addr, error) {
 	var others []netip.Addr // kept until one is found, so that each is tried once
 	defer func() {
 		for _, ip := range others {
@@ -104,17 +132,17 @@ func (a *Allocator) takeAny(c *change, svc *corev1.Service, pool *addresses) (ne
 	}()
 	for {
 		ip, err := pool.any()
-		if err == nil {
-			if err = a.object(c, svc, ip); err == nil {
-				c.undoable(func() { pool.release(ip) })
-				return ip, nil
-			}
-			others = append(others, ip)
-			if errors.Is(err, errAllocated) && len(others) < attempts {
-				continue
-			}
+		if err != nil {
+			return ip, err
 		}
-		return ip, apierrors.NewInternalError(fmt.Errorf("failed to allocate a serviceIP: %w", err))
+		if err = a.object(c, svc, ip); err == nil {
+			c.undoable(func() { a.free(ip) })
+			return ip, nil
+		}
+		others = append(others, ip)
+		if !errors.Is(err, errAllocated) || len(others) >= attempts {
+			return ip, err
+		}
 	}
 }
 

@@ -13,7 +13,8 @@ import (
 // Allocator knows which addresses and node ports are taken.
 type Allocator struct {
 	mu       sync.Mutex
-	families map[corev1.IPFamily]*addresses
+	families map[corev1.IPFamily]*addresses // of the ranges that flags give
+	later    map[netip.Prefix]*addresses    // of ranges that ServiceCIDRs add
 	primary  corev1.IPFamily
 	ports    *ports
 	objects  Objects
@@ -26,11 +27,16 @@ type Objects interface {
 	Take(ip netip.Addr, svc *corev1.Service) (bool, error)
 	// Give removes the object of ip if it is svc's.
 	Give(ip netip.Addr, svc *corev1.Service)
+	// Ranges are the ranges that ServiceCIDRs name, and whether addresses are
+	// given out of them.
+	Ranges() (map[netip.Prefix]bool, error)
+	// Taken are the addresses in use within a range.
+	Taken(within netip.Prefix) ([]netip.Addr, error)
 }
 
 // NewAllocator makes an Allocator with everything free.
 func NewAllocator(cidrs []netip.Prefix, nodePorts utilnet.PortRange, objects Objects) (*Allocator, error) {
-	a := &Allocator{families: map[corev1.IPFamily]*addresses{}, ports: newPorts(nodePorts), objects: objects}
+	a := &Allocator{families: map[corev1.IPFamily]*addresses{}, later: map[netip.Prefix]*addresses{}, ports: newPorts(nodePorts), objects: objects}
 	for i, cidr := range cidrs {
 		pool, err := newAddresses(cidr)
 		if err != nil {
@@ -45,11 +51,10 @@ func NewAllocator(cidrs []netip.Prefix, nodePorts utilnet.PortRange, objects Obj
 	return a, nil
 }
 
-// Problem is something that a stored Service holds and should not, in the words
-// of an event. Of addresses the loop tells that looks after their objects.
+// Problem is a node port that a stored Service holds and should not, in the
+// words of an event. Of addresses the loop tells that looks after their objects.
 type Problem struct {
 	Service         *corev1.Service
-	OfPort          bool
 	Reason, Message string
 }
 
@@ -59,19 +64,17 @@ func (a *Allocator) Load(svc *corev1.Service) []Problem {
 	defer a.mu.Unlock()
 	var out []Problem
 	for _, ip := range heldAddresses(svc) {
-		if pool := a.families[familyOf(ip)]; pool == nil {
-			out = append(out, Problem{svc, false, "ClusterIPOutOfRange", ip.String() + ": no range of its family"})
-		} else if err := pool.reserve(ip); err != nil {
-			out = append(out, Problem{svc, false, "ClusterIPAlreadyAllocated", ip.String() + ": " + err.Error()})
+		if pool := a.families[familyOf(ip)]; pool != nil {
+			_ = pool.reserve(ip) // the loop tells that looks after the objects
 		}
 	}
 	for _, port := range heldPorts(svc) {
 		err := a.ports.reserve(port)
 		switch {
 		case errors.Is(err, errPortAllocated):
-			out = append(out, Problem{svc, true, "PortAlreadyAllocated", fmt.Sprintf("Port %d was assigned to multiple services; please recreate service", port)})
+			out = append(out, Problem{svc, "PortAlreadyAllocated", fmt.Sprintf("Port %d was assigned to multiple services; please recreate service", port)})
 		case err != nil:
-			out = append(out, Problem{svc, true, "PortOutOfRange", fmt.Sprintf("Port %d is not within the port range %s; please recreate service", port, a.ports.within.String())})
+			out = append(out, Problem{svc, "PortOutOfRange", fmt.Sprintf("Port %d is not within the port range %s; please recreate service", port, a.ports.within.String())})
 		}
 	}
 	return out
@@ -90,10 +93,18 @@ func (a *Allocator) Release(svc *corev1.Service) {
 }
 
 func (a *Allocator) releaseAddress(ip netip.Addr, svc *corev1.Service) {
+	a.free(ip)
+	a.objects.Give(ip, svc)
+}
+
+// free marks an address as free wherever it is marked.
+func (a *Allocator) free(ip netip.Addr) {
 	if pool := a.families[familyOf(ip)]; pool != nil {
 		pool.release(ip)
 	}
-	a.objects.Give(ip, svc)
+	for _, pool := range a.later {
+		pool.release(ip)
+	}
 }
 
 // heldAddresses are the cluster addresses of svc; none if it is headless.

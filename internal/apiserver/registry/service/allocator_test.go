@@ -23,8 +23,23 @@ func newTestAllocator(t *rapid.T, cidrs ...string) *Allocator {
 	return a
 }
 
-// objects are who holds each address.
-type objects struct{ of map[netip.Addr]string }
+// objects are who holds each address, and what ServiceCIDRs say.
+type objects struct {
+	of     map[netip.Addr]string
+	ranges map[netip.Prefix]bool
+}
+
+func (o *objects) Ranges() (map[netip.Prefix]bool, error) { return o.ranges, nil }
+
+func (o *objects) Taken(within netip.Prefix) ([]netip.Addr, error) {
+	var out []netip.Addr
+	for ip := range o.of {
+		if within.Contains(ip) {
+			out = append(out, ip)
+		}
+	}
+	return out, nil
+}
 
 func (o *objects) Take(ip netip.Addr, svc *corev1.Service) (bool, error) {
 	if holder, ok := o.of[ip]; ok && holder != svc.Name {
