@@ -249,6 +249,9 @@ func mend(t *testing.T, s *sim.Sim) {
 			set.Annotations[name] = value
 		}
 	}
+	if asked[options.InPlaceUpdate] != "" { // a pod whose revision is gone would wait for its user with Only
+		set.Annotations[options.InPlaceUpdate] = string(options.IfPossible)
+	}
 	if *set.Spec.Replicas < 2 { // what a budget never lets go is no way to end either
 		delete(set.Annotations, options.RespectPDB)
 	}
