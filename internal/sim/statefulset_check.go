@@ -52,7 +52,7 @@ func (s *Sim) converged(set *appsv1.StatefulSet) error {
 		if !isReady(pod) || pod.DeletionTimestamp != nil || pod.Status.Phase != corev1.PodRunning {
 			complain("pod %s is not ready", pod.Name)
 		}
-		if pod.Labels[appsv1.ControllerRevisionHashLabelKey] == set.Status.UpdateRevision {
+		if plan.RevisionOf(set.Name, pod) == set.Status.UpdateRevision {
 			updated++
 		}
 		if _, ordinal, _ := plan.ParseName(pod.Name); pod.Annotations[override.HashAnnotation] != s.overrides(set).Hash(ordinal) {

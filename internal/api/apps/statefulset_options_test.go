@@ -85,3 +85,19 @@ func TestOnlyInPlace(t *testing.T) {
 		}
 	}
 }
+
+// A name that pods can be made with is accepted, one that none can is refused
+// when the set is made, and left alone where it is already.
+func TestNameLength(t *testing.T) {
+	for n, refused := range map[int]bool{52: false, 53: false, 60: false, 61: true, 63: true} {
+		set := goodSet(func(s *appsv1.StatefulSet) { s.Name = strings.Repeat("n", n) })
+		err := checkStatefulSet(set).ToAggregate()
+		if refused != (err != nil) || refused && !strings.Contains(err.Error(), "must be no more than 60 characters: its pods are called by it and their ordinal") {
+			t.Errorf("%d characters: %v", n, err)
+		}
+		set.ResourceVersion = "1"
+		if err := checkStatefulSetUpdate(set, set.DeepCopy()).ToAggregate(); err != nil {
+			t.Errorf("%d characters, unchanged: %v", n, err)
+		}
+	}
+}

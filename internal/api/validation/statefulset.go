@@ -20,6 +20,7 @@ import (
 func StatefulSet(set *appsv1.StatefulSet) field.ErrorList {
 	c := podCheck{}
 	c.meta(&set.ObjectMeta, true, apivalidation.NameIsDNSLabel)
+	c.setName(set.Name)
 	c.statefulSet(&set.Spec)
 	c.setTemplate(&set.Spec)
 	if n := set.Spec.ServiceName; n != "" {
@@ -29,6 +30,20 @@ func StatefulSet(set *appsv1.StatefulSet) field.ErrorList {
 		c.claimTemplate(i, &set.Spec.VolumeClaimTemplates[i])
 	}
 	return c.list
+}
+
+// longestSetName leaves room for an ordinal of two digits in a pod's name, which
+// is its host name and a label too.
+const longestSetName = 60
+
+// setName refuses a name that no pod could be made with. Upstream accepts it and
+// fails at each pod.
+func (f *findings) setName(name string) {
+	if n := len(name); n > longestSetName && n <= validation.DNS1123LabelMaxLength {
+		f.invalid(metaPath.Child("name"), name, fmt.Sprintf(
+			"must be no more than %d characters: its pods are called by it and their ordinal, and a host name and a label have no more than %d",
+			longestSetName, validation.DNS1123LabelMaxLength))
+	}
 }
 
 // statefulSet checks what may change, and must be right after each change.

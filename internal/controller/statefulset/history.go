@@ -17,9 +17,6 @@ import (
 	plan "berth.dev/berth/internal/plan/statefulset"
 )
 
-// revisionLabel names the revision that a pod is of.
-const revisionLabel = appsv1.ControllerRevisionHashLabelKey
-
 // gatherRevisions collects the set's revisions and adopts orphans that match, so
 // that history goes on after a set is made anew over what it left.
 func (s *pass) gatherRevisions(ctx context.Context) error {
@@ -154,7 +151,7 @@ func (s *pass) cutHistory(ctx context.Context) error {
 	}
 	used := sets.New(s.current.Name, s.update.Name)
 	for _, pod := range s.pods {
-		used.Insert(pod.Labels[revisionLabel])
+		used.Insert(plan.RevisionOf(s.set.Name, pod))
 	}
 	for _, rev := range revision.Excess(s.revisions, used, limit) {
 		err := s.write.Delete(ctx, rev, client.Preconditions{UID: &rev.UID})

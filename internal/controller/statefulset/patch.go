@@ -17,7 +17,7 @@ func (s *pass) patchPod(ctx context.Context, a plan.Action) error {
 	if pod == nil || pod.UID != a.UID {
 		return nil
 	}
-	from, to := s.facts.Rendered(pod.Labels[revisionLabel], a.Ordinal), s.facts.Rendered(a.Revision, a.Ordinal)
+	from, to := s.facts.Rendered(plan.RevisionOf(s.set.Name, pod), a.Ordinal), s.facts.Rendered(a.Revision, a.Ordinal)
 	if from == nil || to == nil {
 		return fmt.Errorf("update %s in place: the template of its revision is gone", pod.Name)
 	}
@@ -27,7 +27,7 @@ func (s *pass) patchPod(ctx context.Context, a plan.Action) error {
 		err = s.write.SubResource("resize").Update(ctx, next)
 	}
 	if err == nil {
-		err = inplace.Apply(next, from, to, a.Revision)
+		err = inplace.Apply(next, from, to, plan.RevisionLabel(s.set.Name, a.Revision))
 	}
 	if err == nil {
 		err = s.write.Update(ctx, next)

@@ -34,6 +34,27 @@ func ParseName(pod string) (set string, ordinal int, ok bool) {
 	return pod[:i], ordinal, true
 }
 
+// Upstream names a pod's revision in full on its label, which ends at sets of 52
+// characters: a label holds 63. Pods of longer names carry the hash alone.
+const longestWholeRevision = 52
+
+// RevisionLabel is what the pods of a set carry as the label of their revision.
+func RevisionLabel(set, revision string) string {
+	if len(set) <= longestWholeRevision {
+		return revision
+	}
+	return strings.TrimPrefix(revision, set+"-")
+}
+
+// RevisionOf is the name of the revision that a pod of the set is of.
+func RevisionOf(set string, pod *corev1.Pod) string {
+	label := pod.Labels[appsv1.ControllerRevisionHashLabelKey]
+	if len(set) <= longestWholeRevision || label == "" || strings.HasPrefix(label, set+"-") {
+		return label
+	}
+	return set + "-" + label
+}
+
 // maxOrdinal is upstream's: ordinals are 32-bit.
 const maxOrdinal = 1<<31 - 1
 

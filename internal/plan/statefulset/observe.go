@@ -125,7 +125,7 @@ func observePod(f Facts, s State, ordinal int, pod *corev1.Pod) Pod {
 	}
 	p.UID = pod.UID
 	p.Terminating = pod.DeletionTimestamp != nil
-	p.Revision = pod.Labels[appsv1.ControllerRevisionHashLabelKey]
+	p.Revision = RevisionOf(s.Name, pod)
 	p.Overridden = pod.Annotations[override.HashAnnotation]
 	p.Turn = s.Order.Turn(pod.Labels)
 	p.Asked = pod.Labels[options.ReplaceLabel] == "true" && f.Set.Spec.Template.Labels[options.ReplaceLabel] == ""

@@ -26,7 +26,7 @@ func NewPod(set *appsv1.StatefulSet, template *corev1.PodTemplateSpec, revision 
 		Spec: *template.Spec.DeepCopy(),
 	}
 	SetIdentity(pod, ordinal)
-	pod.Labels[appsv1.ControllerRevisionHashLabelKey] = revision
+	pod.Labels[appsv1.ControllerRevisionHashLabelKey] = RevisionLabel(set.Name, revision)
 	pod.Spec.Hostname = name
 	pod.Spec.Subdomain = set.Spec.ServiceName
 	pod.Spec.Volumes = volumes(set, pod.Spec.Volumes, ordinal)

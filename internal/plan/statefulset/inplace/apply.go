@@ -35,7 +35,7 @@ func Resize(pod *corev1.Pod, to *corev1.PodTemplateSpec) (resized bool) {
 }
 
 // Apply gives a pod of one template what another has else: images, labels and
-// annotations, and the revision it is of from then on. Labels and annotations
+// annotations, and the label of the revision it is of from then on. Labels and annotations
 // that neither template knows stay.
 func Apply(pod *corev1.Pod, from, to *corev1.PodTemplateSpec, revision string) error {
 	began := state{Revision: revision, Containers: map[string]string{}}
