@@ -60,6 +60,13 @@ down: ## stop Berth and its pods, leave nothing behind but the data
 test: build ## run all tests: unit, API, simulator, end to end
 	@hack/test.sh $(RACE)
 
+# SOAK is how long `make soak` runs.
+SOAK ?= 10m
+
+.PHONY: soak
+soak: ## run seeded histories of the simulator for SOAK (10m)
+	go test -count=1 -timeout 0 -v -run '^TestSoak$$' ./internal/sim -soak $(SOAK)
+
 .PHONY: lint
 lint: deps ## run the linters
 	go vet ./...

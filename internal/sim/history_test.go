@@ -22,6 +22,7 @@ import (
 var (
 	histories = flag.Int("histories", 300, "how many seeded histories to run")
 	firstSeed = flag.Uint64("seed", 1, "the first seed")
+	soak      = flag.Duration("soak", 0, "how long TestSoak runs histories")
 )
 
 // TestHistories lets a user change a set in every way at any moment of a bad
