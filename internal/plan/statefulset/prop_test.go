@@ -75,7 +75,7 @@ func TestSafety(t *testing.T) {
 					t.Fatalf("pod over a claim that goes: %v", pod)
 				}
 			case DeletePod:
-				if !s.recovers(a) && a.Why != Asked { // what is asked for and does not work is free
+				if !s.recovers(a) {
 					deletes++
 				}
 				if a.Why == Ended && rules.BackOff && pod.RetryIn > 0 && pod.Revision == s.revisionFor(a.Ordinal, rules) {
