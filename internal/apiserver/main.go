@@ -6,6 +6,7 @@ import (
 	genericapiserver "k8s.io/apiserver/pkg/server"
 
 	"berth.dev/berth/internal/api"
+	"berth.dev/berth/internal/apiserver/route"
 )
 
 // newMain builds the server of the declared kinds, which passes what it does
@@ -33,6 +34,7 @@ func (s *Server) newMain(sec *security) (*genericapiserver.GenericAPIServer, err
 		return nil, err
 	}
 	main.ShutdownTimeout = stopWithin
+	main.Handler.GoRestfulContainer.Router(&route.Router{})
 	for _, info := range infos {
 		if info.PrioritizedVersions[0].Group == "" {
 			if err := main.InstallLegacyAPIGroup(genericapiserver.DefaultLegacyAPIPrefix, info); err != nil {
