@@ -56,7 +56,8 @@ type Kind struct {
 
 	// HasStatus: there is a .status that the main endpoint ignores and the
 	// status subresource alone writes. CopySpec puts everything except status
-	// (spec, data ...) of old into obj; CopyStatus puts the status of old into obj.
+	// (spec, data ...) of old into obj, by assigning whole fields of obj;
+	// CopyStatus puts the status of old into obj.
 	HasStatus bool
 	// KeepsStatusOnCreate: a new object brings its status along (nodes do).
 	KeepsStatusOnCreate  bool

@@ -4,6 +4,7 @@ package registry
 
 import (
 	"context"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -96,11 +97,19 @@ func (s strategy) specChanged(obj, old runtime.Object) bool {
 	if s.kind.CopySpec == nil {
 		return false
 	}
-	unchanged := obj.DeepCopyObject()
+	unchanged := shallow(obj)
 	s.kind.CopySpec(unchanged, old)
 	// Metadata is no part of the spec even if CopySpec should carry it over.
 	copyMeta(unchanged.(metav1.Object), obj.(metav1.Object))
 	return !equality.Semantic.DeepEqual(unchanged, obj)
+}
+
+// shallow is an object of its own with obj's parts: CopySpec replaces parts and
+// changes none.
+func shallow(obj runtime.Object) runtime.Object {
+	v := reflect.New(reflect.TypeOf(obj).Elem())
+	v.Elem().Set(reflect.ValueOf(obj).Elem())
+	return v.Interface().(runtime.Object)
 }
 
 // copyMeta gives to the type and object metadata of from.
