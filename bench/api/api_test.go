@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -22,6 +23,7 @@ var (
 	rounds   = flag.Int("rounds", 5, "how often each figure is taken")
 	pods     = flag.Int("pods", 10000, "how many pods are listed")
 	settle   = flag.Duration("settle", time.Minute, "how long an idle server is left alone before it is looked at")
+	only     = flag.String("steps", "", "take these steps alone, by their names with commas between")
 	profiles = flag.String("profiles", "", "folder for a CPU and a memory profile of each step of Berth")
 )
 
@@ -50,7 +52,10 @@ func BenchmarkAPI(b *testing.B) {
 	for _, steps := range [][]load.Step{load.Writing, load.Reading} {
 		for round := range *rounds {
 			for _, step := range steps {
-				order := []int{0, 1, 2}[:len(servers)]
+				if *only != "" && !slices.Contains(strings.Split(*only, ","), step.Name) {
+					continue
+				}
+				order := []int{0, 1, 2, 3}[:len(servers)]
 				if round%2 == 1 {
 					slices.Reverse(order)
 				}
@@ -95,5 +100,10 @@ func idle(b *testing.B, servers []server, when string, record func(int, figure.S
 			"idle RssAnon, " + when: now.anon,
 			"idle CPU, " + when:     100 * (now.cpu - before[i].cpu) / span.Seconds(),
 		})
+	}
+	if s, ok := servers[0].(*overTLS); ok {
+		if err := s.profileIdle(when); err != nil {
+			b.Fatal(err)
+		}
 	}
 }

@@ -72,14 +72,15 @@ func newBench(b *testing.B, size load.Size) *bench {
 	return t
 }
 
-// servers starts all: Berth, upstream if it is there, and Berth in memory.
+// servers starts all: Berth, upstream if it is there, and Berth in memory, with
+// the same etcd and with an embedded one.
 func (t *bench) servers() []server {
 	t.b.Helper()
 	all := []server{t.berth()}
 	if *upstream != "" {
 		all = append(all, t.upstream())
 	}
-	return append(all, t.inMemory())
+	return append(all, t.inMemory("in memory", "http://"+etcdAddress), t.inMemory("in memory, embedded etcd", ""))
 }
 
 // process is a program on the host. It ends when its standard input does, or
@@ -231,18 +232,22 @@ func (t *bench) upstream() server {
 }
 
 // inMemory is Berth's API server in one process with its load.
-type inMemory struct{ process }
+type inMemory struct {
+	process
+	title string
+}
 
-func (t *bench) inMemory() server {
+func (t *bench) inMemory(title, etcd string) server {
 	t.b.Helper()
 	size, err := json.Marshal(t.size)
 	if err != nil {
 		t.b.Fatal(err)
 	}
-	return inMemory{t.spawn(t.within, "memory", "http://"+etcdAddress, filepath.Join(t.host.Dir, "memory"), string(size))}
+	dir := filepath.Join(t.host.Dir, strings.ReplaceAll(title, " ", "-"))
+	return inMemory{t.spawn(t.within, "memory", etcd, dir, string(size)), title}
 }
 
-func (m inMemory) name() string { return "Berth in memory" }
+func (m inMemory) name() string { return m.title }
 
 func (m inMemory) lastWords() string { return m.err.String() }
 

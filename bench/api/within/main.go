@@ -3,7 +3,7 @@
 //	within etcd DIR ADDRESS            an etcd that listens on ADDRESS
 //	within memory ETCD DIR SIZE        Berth's API server with its load in one process
 //
-// The second reads the names of steps, a line each, and answers each with a
+// ETCD is its URL; with "" the etcd is embedded. The second reads the names of steps, a line each, and answers each with a
 // line: what it measured, as JSON. Both end with their standard input.
 package main
 

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"path/filepath"
 
 	"k8s.io/apiserver/pkg/authentication/user"
 
@@ -30,7 +31,11 @@ func inMemory(ctx context.Context, etcd, dir, size string, in io.Reader, out io.
 	if err := json.Unmarshal([]byte(size), &want); err != nil {
 		return fmt.Errorf("size %q: %w", size, err)
 	}
-	store, err := datastore.Open(ctx, datastore.Config{Endpoints: []string{etcd}, Prefix: prefix})
+	at := datastore.Config{Endpoints: []string{etcd}, Prefix: prefix}
+	if etcd == "" {
+		at = datastore.Config{Dir: filepath.Join(dir, "etcd")}
+	}
+	store, err := datastore.Open(ctx, at)
 	if err != nil {
 		return err
 	}
