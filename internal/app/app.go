@@ -62,7 +62,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger, ready func()) error 
 	}
 	units = append(units, group.Unit{Name: "memory", Run: func(ctx context.Context, ready func()) error {
 		ready()
-		go memory.Pace(ctx)
+		memory.Pace(ctx)
 		memory.TrimWhenIdle(ctx)
 		return nil
 	}})
