@@ -197,6 +197,9 @@ func (c *cluster) sync(ctx context.Context, pod *corev1.Pod) error {
 		waiting("ImagePullBackOff", `Back-off pulling image "`+status.Image+`": ErrImagePull: not found`)
 	case "unsettled":
 		waiting("CreateContainerConfigError", `configmap "settings" not found`)
+	case "failing":
+		pod.Status.Phase = corev1.PodFailed
+		status.State.Terminated = &corev1.ContainerStateTerminated{ExitCode: 1, Reason: "Error", FinishedAt: metav1.Now()}
 	case "crashing", "hungry":
 		pod.Status.Phase = corev1.PodRunning
 		waiting("CrashLoopBackOff", "back-off 10s restarting failed container")

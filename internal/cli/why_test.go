@@ -39,6 +39,9 @@ func TestWhy(t *testing.T) {
 	for _, a := range c.waysOfPods() {
 		a.check(t, c)
 	}
+	for _, a := range c.waysOfLoops() {
+		a.check(t, c)
+	}
 	for _, a := range c.waysOfSets() {
 		a.check(t, c)
 	}

@@ -7,6 +7,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/apimachinery/pkg/util/duration"
 )
 
 // containers says what is wrong with a pod's containers: the init container
@@ -177,6 +178,18 @@ func (f *Facts) crashed(pod *corev1.Pod, st *corev1.ContainerStatus, ended *core
 	return a
 }
 
+// keepsEnding is a container that runs for the moment: it was restarted several
+// times, and has not run for longer than it takes to fail again.
+func (f *Facts) keepsEnding(st *corev1.ContainerStatus) bool {
+	const restarts = 3
+	ended, runs := st.LastTerminationState.Terminated, st.State.Running
+	if ended == nil || runs == nil || st.RestartCount < restarts || ended.ExitCode == 0 {
+		return false
+	}
+	lasted := ended.FinishedAt.Sub(ended.StartedAt.Time)
+	return f.Now.Sub(runs.StartedAt.Time) < max(2*lasted, time.Minute) && f.Now.Sub(runs.StartedAt.Time) < staleAfter
+}
+
 // failingSince is when a container began to end again and again.
 func (f *Facts) failingSince(pod *corev1.Pod, ended time.Time) time.Time {
 	since := notReadySince(pod)
@@ -227,6 +240,11 @@ func (f *Facts) running(pod *corev1.Pod, spec *corev1.Container, st *corev1.Cont
 		a.Reason, a.Since = LivenessProbeFails, at(first(e))
 		a.Sentence = fmt.Sprintf("container %s of pod %s is restarted by its liveness probe (%s): %s", st.Name, pod.Name, times(st.RestartCount), brief(e.Message))
 		a.Next = f.command("logs %s -c %s --previous", pod.Name, st.Name)
+		return a, true
+	}
+	if f.keepsEnding(st) {
+		a = f.crashed(pod, st, st.LastTerminationState.Terminated, a)
+		a.Sentence += fmt.Sprintf("; it runs again since %s", duration.HumanDuration(f.Now.Sub(started)))
 		return a, true
 	}
 	if st.Ready {

@@ -2,6 +2,7 @@ package why
 
 import (
 	"fmt"
+	"time"
 
 	"berth.dev/berth/internal/plan/statefulset"
 	"berth.dev/berth/internal/plan/statefulset/options"
@@ -14,6 +15,7 @@ func (f *Facts) hold(s *setFacts, h statefulset.Hold) []Answer {
 		Object: s.object(), Passes: No,
 		Sentence: statefulset.Explain(s.state, statefulset.Plan{Holds: []statefulset.Hold{h}})[0],
 	}
+	a.Since = s.since(h)
 	pod := statefulset.PodName(s.set.Name, h.Ordinal)
 	switch h.Why {
 	case statefulset.SetDeleting:
@@ -61,6 +63,22 @@ func (f *Facts) hold(s *setFacts, h statefulset.Hold) []Answer {
 	return []Answer{a}
 }
 
+// since is when the set began to wait: for what it holds on that is written down,
+// for the rest it is when its rollout last changed its state.
+func (s *setFacts) since(h statefulset.Hold) *time.Time {
+	var since *time.Time
+	for _, c := range s.set.Status.Conditions {
+		switch {
+		case c.LastTransitionTime.IsZero():
+		case c.Type == statefulset.ConditionHeld && c.Reason == string(h.Why):
+			return at(c.LastTransitionTime.Time)
+		case c.Type == statefulset.ConditionProgressing:
+			since = at(c.LastTransitionTime.Time)
+		}
+	}
+	return since
+}
+
 // protected is a pod that a budget keeps from being replaced.
 func (f *Facts) protected(h statefulset.Hold, pod string, a Answer) Answer {
 	a.Reason, a.Object, a.Passes = DisruptionBudget, "pod/"+pod, Unknown
@@ -102,6 +120,10 @@ func (f *Facts) awaits(s *setFacts, h statefulset.Hold, a Answer) []Answer {
 	if s.state.Parallel {
 		return answers
 	}
+	var since *time.Time
+	if lower := s.pod(h.Ordinal); lower != nil {
+		since = at(notReadySince(lower))
+	}
 	var missing, surplus []string
 	for _, p := range s.state.Pods {
 		name := statefulset.PodName(s.set.Name, p.Ordinal)
@@ -114,13 +136,13 @@ func (f *Facts) awaits(s *setFacts, h statefulset.Hold, a Answer) []Answer {
 	}
 	if len(missing) > 0 {
 		answers = append(answers, Answer{
-			Reason: WaitsForLower, Object: s.object(), Follows: true, Passes: Yes,
+			Reason: WaitsForLower, Object: s.object(), Since: since, Follows: true, Passes: Yes,
 			Sentence: fmt.Sprintf("%s: made in order, when %s is available", list(missing), pod),
 		})
 	}
 	if len(surplus) > 0 {
 		answers = append(answers, Answer{
-			Reason: ScaleDownWaits, Object: s.object(), Follows: true, Passes: Yes,
+			Reason: ScaleDownWaits, Object: s.object(), Since: since, Follows: true, Passes: Yes,
 			Sentence: fmt.Sprintf("%s: surplus, deleted in order, when %s is %s", list(surplus), pod, goal(h)),
 		})
 	}

@@ -47,6 +47,17 @@ func containerCases() []stuck {
 			w.waiting("RunContainerError", `exec: "nginxx": executable file not found in $PATH`)
 		}},
 		{name: "crash loop", want: CrashLoop, disturb: func(w world) { w.ended("Error", 2, 5) }},
+		{name: "crash loop between two runs", want: CrashLoop, disturb: func(w world) {
+			w.ended("Error", 2, 5)
+			w.Pods[1].Status.Conditions[0].Status = corev1.ConditionTrue
+			st := &w.Pods[1].Status.ContainerStatuses[0]
+			st.Ready, st.State = true, corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: ago(5 * time.Second)}}
+			st.LastTerminationState.Terminated.StartedAt = ago(40 * time.Second)
+		}},
+		{name: "runs again for long enough", disturb: func(w world) {
+			st := &w.Pods[1].Status.ContainerStatuses[0]
+			st.RestartCount, st.LastTerminationState.Terminated = 5, &corev1.ContainerStateTerminated{ExitCode: 2, StartedAt: ago(63 * time.Minute), FinishedAt: ago(62 * time.Minute)}
+		}},
 		{name: "ends by itself", want: CrashLoop, disturb: func(w world) { w.ended("Completed", 0, 5) }},
 		{name: "out of memory", want: OutOfMemory, disturb: func(w world) {
 			w.ended("OOMKilled", 137, 3).Spec.Containers[0].Resources.Limits = corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("64Mi")}

@@ -58,6 +58,9 @@ func setCases() []stuck {
 		{name: "paused", want: Paused, disturb: func(w world) {
 			w.rolls()
 			w.set().Annotations = map[string]string{"berth.dev/paused": "true"}
+			w.set().Status.Conditions = []appsv1.StatefulSetCondition{{
+				Type: statefulset.ConditionProgressing, Status: corev1.ConditionUnknown, Reason: statefulset.RolloutPaused, LastTransitionTime: ago(5 * time.Minute),
+			}}
 		}},
 		{name: "on delete", want: OnDelete, disturb: func(w world) {
 			w.rolls()
