@@ -244,7 +244,7 @@ func (f *Facts) running(pod *corev1.Pod, spec *corev1.Container, st *corev1.Cont
 	}
 	if f.keepsEnding(st) {
 		a = f.crashed(pod, st, st.LastTerminationState.Terminated, a)
-		a.Sentence += fmt.Sprintf("; it runs again since %s", duration.HumanDuration(f.Now.Sub(started)))
+		a.Sentence += fmt.Sprintf("; it has been running again for %s", duration.HumanDuration(f.Now.Sub(started)))
 		return a, true
 	}
 	if st.Ready {

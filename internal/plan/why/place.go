@@ -162,6 +162,9 @@ func (f *Facts) refused(pod *corev1.Pod, state schedule.State, decision schedule
 		}
 	}
 	a.Sentence = fmt.Sprintf("pod %s fits on none of %s", pod.Name, count(len(state.Nodes), "node"))
+	if holder == nil && kinds[VolumeElsewhere] {
+		a.Reason = VolumeElsewhere
+	}
 	switch a.Reason {
 	case NoRoom:
 		a.Sentence += ": they lack room"
@@ -177,8 +180,34 @@ func (f *Facts) refused(pod *corev1.Pod, state schedule.State, decision schedule
 	case VolumeElsewhere:
 		a.Sentence += ": its volume is elsewhere"
 		a.Next = f.command("get pvc %s -o wide", strings.Join(claimNames(pod), " "))
+		for _, c := range state.Claims {
+			if c.Volume == nil || slices.ContainsFunc(state.Nodes, func(n schedule.Node) bool { return volume.CheckNodeAffinity(c.Volume, n.Node.Labels) == nil }) {
+				continue
+			}
+			a.Sentence = fmt.Sprintf("pod %s fits on no node: its volume %s can be reached from none of %s", pod.Name, c.Volume.Name, count(len(state.Nodes), "node"))
+			if at := hosts(c.Volume); len(at) > 0 {
+				a.Sentence += ", only from " + list(at)
+			}
+			a.Next = f.global("get pv %s -o yaml", c.Volume.Name)
+		}
 	}
 	return a
+}
+
+// hosts are the nodes that a volume names.
+func hosts(pv *corev1.PersistentVolume) []string {
+	if pv.Spec.NodeAffinity == nil || pv.Spec.NodeAffinity.Required == nil {
+		return nil
+	}
+	var names []string
+	for _, term := range pv.Spec.NodeAffinity.Required.NodeSelectorTerms {
+		for _, e := range term.MatchExpressions {
+			if e.Key == corev1.LabelHostname && e.Operator == corev1.NodeSelectorOpIn {
+				names = append(names, e.Values...)
+			}
+		}
+	}
+	return names
 }
 
 // has reports whether the pod's volumes can be reached from a node.
