@@ -60,7 +60,7 @@ func (c *cluster) waysOfLoops() []asked {
 				mounts(p)
 				p.Spec.Tolerations = []corev1.Toleration{{Operator: corev1.TolerationOpExists}}
 			})
-		}, want: why.VolumeElsewhere, passes: why.Unknown, words: []string{"its volume v-elsewhere can be reached from none of 2 nodes, only from n9", "n1: its volume is not there"}},
+		}, want: why.VolumeElsewhere, passes: why.Unknown, words: []string{"its volume v-elsewhere can be reached from none, only from n9", "n1: its volume is not there"}},
 		{
 			name: "missing claim", object: "pod/one", bring: func(t *testing.T, ns string) { c.pod(t, ns, "one", mounts) },
 			want: why.ClaimMissing, passes: why.No, words: []string{"claim data does not exist"},

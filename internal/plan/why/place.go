@@ -184,7 +184,7 @@ func (f *Facts) refused(pod *corev1.Pod, state schedule.State, decision schedule
 			if c.Volume == nil || slices.ContainsFunc(state.Nodes, func(n schedule.Node) bool { return volume.CheckNodeAffinity(c.Volume, n.Node.Labels) == nil }) {
 				continue
 			}
-			a.Sentence = fmt.Sprintf("pod %s fits on no node: its volume %s can be reached from none of %s", pod.Name, c.Volume.Name, count(len(state.Nodes), "node"))
+			a.Sentence = fmt.Sprintf("pod %s fits on no node: its volume %s can be reached from none", pod.Name, c.Volume.Name)
 			if at := hosts(c.Volume); len(at) > 0 {
 				a.Sentence += ", only from " + list(at)
 			}
