@@ -12,6 +12,7 @@ import (
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 	"k8s.io/apiserver/pkg/registry/rest"
+	"k8s.io/apiserver/pkg/server/flagz"
 	serveroptions "k8s.io/apiserver/pkg/server/options"
 	"k8s.io/apiserver/pkg/util/webhook"
 	"k8s.io/client-go/informers"
@@ -40,6 +41,8 @@ type Config struct {
 	// endpoint of the kubernetes Service. Without it that Service has no endpoint.
 	AdvertiseAddress netip.Addr
 
+	// Flags are shown at /flagz, to those who may monitor; nil shows nothing.
+	Flags flagz.Reader
 	// ServiceCIDRs are one range, or one of each family; the first is preferred.
 	ServiceCIDRs []netip.Prefix
 	// ServiceNodePortRange defaults to upstream's 30000-32767.

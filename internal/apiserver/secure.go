@@ -84,6 +84,7 @@ func (s *Server) genericConfig(codecs serializer.CodecFactory, sec *security) (*
 	c.ExternalAddress = s.listener.Addr().String()
 	c.LoopbackClientConfig = s.parts.Config
 	c.EffectiveVersion = newEffectiveVersion()
+	c.Flagz = s.config.Flags
 	c.Authentication.Authenticator = sec.authenticator
 	c.Authentication.APIAudiences = s.config.Audiences
 	c.Authorization.Authorizer = sec.authorizer

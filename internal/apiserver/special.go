@@ -25,6 +25,7 @@ import (
 
 // main builds the main endpoint of k with what no declaration can express.
 func (g *groups) main(k api.Kind, getter generic.RESTOptionsGetter) (*registry.Main, error) {
+	k = g.guarded(k)
 	if mark := g.server.parts.Presence.Mark(schema.GroupResource{Group: k.GVK.Group, Resource: k.Resource}); mark != nil {
 		return g.announced(k, getter, mark)
 	}

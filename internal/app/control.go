@@ -44,7 +44,7 @@ func (s *server) runAPI(ctx context.Context, ready func()) (err error) {
 	c := apiserver.Config{
 		Kinds: api.Kinds(), Datastore: store,
 		BindAddress: s.cfg.BindAddress, Port: s.cfg.HTTPSPort, AdvertiseAddress: s.advertise(),
-		ServiceCIDRs: s.services,
+		ServiceCIDRs: s.services, Flags: s.cfg.shown(),
 	}
 	if s.enabled("dns") && !s.cfg.DisableAgent {
 		c.Hooks = append(c.Hooks, apiserver.Hook{Name: "cluster-dns-service", Run: func(ctx context.Context, p apiserver.Parts) error {

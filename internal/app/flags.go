@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/spf13/pflag"
+	"k8s.io/apiserver/pkg/server/flagz"
+	cliflag "k8s.io/component-base/cli/flag"
 	"sigs.k8s.io/yaml"
 )
 
@@ -46,6 +48,13 @@ func (c *Config) BindFlags(f *pflag.FlagSet) {
 	f.StringToStringVar(&c.SystemReserved, "system-reserved", c.SystemReserved, "resources kept for the system, cpu=100m,memory=200Mi")
 	f.StringToStringVar(&c.KubeReserved, "kube-reserved", c.KubeReserved, "resources kept for berth itself")
 	f.StringToStringVar(&c.EvictionHard, "eviction-hard", c.EvictionHard, "thresholds that count as reserved, memory.available=100Mi")
+}
+
+// shown is the configuration as its flags would have it. No flag holds a secret.
+func (c Config) shown() flagz.Reader {
+	f := pflag.NewFlagSet("berth", pflag.ContinueOnError)
+	c.BindFlags(f)
+	return flagz.NamedFlagSetsReader{FlagSets: cliflag.NamedFlagSets{FlagSets: map[string]*pflag.FlagSet{"berth": f}}}
 }
 
 // ReadFile sets every flag that the command line left alone from a YAML file

@@ -140,3 +140,15 @@ func TestReadFile(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// TestShown says what the flags are, those that nobody set among them.
+func TestShown(t *testing.T) {
+	c := Defaults()
+	c.HTTPSPort, c.TLSSANs = 7443, []string{"a.example.org"}
+	got := c.shown().GetFlagz()
+	for name, want := range map[string]string{"https-port": "7443", "tls-san": "[a.example.org]", "cluster-domain": "cluster.local"} {
+		if got[name] != want {
+			t.Errorf("--%s is shown as %q, want %q", name, got[name], want)
+		}
+	}
+}

@@ -27,6 +27,7 @@ func Evaluators(list List, now clock.PassiveClock) []v1.Evaluator {
 		evaluator{resource: corev1.Resource("pods"), list: of("pods"), rules: pods{now}},
 		evaluator{resource: corev1.Resource("services"), list: of("services"), rules: services{}},
 		evaluator{resource: corev1.Resource("persistentvolumeclaims"), list: of("persistentvolumeclaims"), rules: claims{}},
+		evaluator{resource: deviceClaims, list: lister(list, deviceClaims), rules: devices{}},
 	}
 	for _, alias := range []corev1.ResourceName{
 		corev1.ResourceConfigMaps, corev1.ResourceQuotas, corev1.ResourceReplicationControllers, corev1.ResourceSecrets,

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	resourcev1 "k8s.io/api/resource/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/quota/v1"
@@ -101,6 +102,16 @@ func TestUsage(t *testing.T) {
 		"a claim that shrinks back": {
 			"persistentvolumeclaims", claim(t, `{spec: {resources: {requests: {storage: 1Gi}}}, status: {allocatedResources: {storage: 2Gi}}}`),
 			"count/persistentvolumeclaims=1 persistentvolumeclaims=1 requests.storage=2Gi",
+		},
+		"devices of several classes": {
+			"resourceclaims", read(t, &resourcev1.ResourceClaim{}, `{spec: {devices: {requests: [
+				{name: a, exactly: {deviceClassName: gpu, allocationMode: ExactCount, count: 2}},
+				{name: b, exactly: {deviceClassName: gpu, allocationMode: All}},
+				{name: c, firstAvailable: [
+					{name: d, deviceClassName: gpu, allocationMode: ExactCount, count: 3},
+					{name: e, deviceClassName: gpu, allocationMode: ExactCount, count: 1},
+					{name: f, deviceClassName: nic, allocationMode: ExactCount, count: 1}]}]}}}`),
+			"count/resourceclaims.resource.k8s.io=1 gpu.deviceclass.resource.k8s.io/devices=37 nic.deviceclass.resource.k8s.io/devices=1",
 		},
 		"a secret": {"secrets", &corev1.Secret{}, "count/secrets=1 secrets=1"},
 	} {

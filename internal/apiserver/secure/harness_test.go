@@ -40,12 +40,18 @@ func startWith(t *testing.T, o secure.Options) *cluster {
 	}
 	env := apitest.Start(t, func(c *apiserver.Config) {
 		o.PKI = set
+		c.Flags = flags{"tls-san": "[a.example.org]"}
 		if err := secure.Apply(c, o); err != nil {
 			t.Fatal(err)
 		}
 	})
 	return &cluster{env, t, set}
 }
+
+// flags are what the program was started with.
+type flags map[string]string
+
+func (f flags) GetFlagz() map[string]string { return f }
 
 func (c *cluster) client(config *rest.Config) kubernetes.Interface {
 	c.t.Helper()

@@ -169,6 +169,7 @@ func (p *parts) authorizer(s apiserver.Parts) (authorizer.Authorizer, authorizer
 
 func (p *parts) admission(s apiserver.Parts) (admission.Interface, error) {
 	p.secretTokens(s)
+	p.checkTypes(s)
 	return berthadmission.New(berthadmission.Options{
 		Client: s.Client, Informers: s.Informers, Authorizer: s.Authorizer, RBAC: p.authorizes.RBAC,
 		TaintNewNodes: p.o.TaintNewNodes, Clock: p.o.Clock,

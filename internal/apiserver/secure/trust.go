@@ -3,6 +3,7 @@ package secure
 import (
 	"context"
 
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 
@@ -10,6 +11,7 @@ import (
 	"berth.dev/berth/internal/apiserver/authn"
 	"berth.dev/berth/internal/apiserver/bootstrap"
 	"berth.dev/berth/internal/apiserver/secrettoken"
+	"berth.dev/berth/internal/apiserver/typecheck"
 	"berth.dev/berth/internal/pki"
 )
 
@@ -23,6 +25,17 @@ func (p *parts) publishTrust(ctx context.Context, s apiserver.Parts) error {
 		return trust.Publish(ctx, s.Client, p.o.Clock.Now())
 	})
 	return nil
+}
+
+// checkTypes has the types of policies checked, from the first policy on.
+func (p *parts) checkTypes(s apiserver.Parts) {
+	s.Presence.First(admissionregistrationv1.Resource("validatingadmissionpolicies"), func() {
+		go func() {
+			if err := typecheck.New(s.Client, p.o.Logger).Run(wait.ContextForChannel(s.Stopped)); err != nil {
+				p.o.Logger.Error("the types of policies are not checked", "error", err)
+			}
+		}()
+	})
 }
 
 // secretTokens has Secrets filled with service account tokens, from the first

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+	resourcev1 "k8s.io/api/resource/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/rest"
@@ -78,6 +79,7 @@ func Loops(config Config) ([]loop.Loop, error) {
 	}
 	whole := typed(loops)
 	whole[loop.KeyOf(&corev1.ResourceQuota{})] = true
+	whole[loop.KeyOf(&resourcev1.ResourceClaim{})] = true // quotas limit what they ask for
 	collected := collectable(config.Kinds, whole)
 	var watched []client.Object
 	for _, k := range collected {
