@@ -33,65 +33,86 @@ import (
 	generated "berth.dev/berth/internal/openapi"
 )
 
-// openAPI serves /openapi. Most servers never see a request for it, so the
-// documents are built by the first one, and custom resources are merged in
-// when a request finds that their definitions have changed. A request is
-// answered completely or not at all.
+// openAPI serves /openapi. Most servers never see a request for it, so each of
+// the two documents is built by the first request for it, and custom resources
+// are merged in when a request finds that their definitions have changed. A
+// request is answered completely or not at all.
 type openAPI struct {
 	main *genericapiserver.GenericAPIServer
 	ext  *genericapiserver.GenericAPIServer
 	crds listers.CustomResourceDefinitionLister
 	// others are remote servers, whose documents are merged in as well.
 	others interface{ Documents() []aggregation.Document }
+	// routes are those of both servers.
+	routes func() *restful.Container
 
-	mu     sync.Mutex
-	paths  *mux.PathRecorderMux
+	two, three document
+
+	// These are the documents' own.
 	static *spec.Swagger
 	v2     *handler.OpenAPIService
 	v3     *handler3.OpenAPIService
-	merged string          // fingerprint of the definitions that are merged in
 	custom map[string]bool // group versions in v3 that are merged in
 }
 
+// document is one of the two.
+type document struct {
+	build func(*mux.PathRecorderMux)
+	merge func([]*apiextensionsv1.CustomResourceDefinition, []aggregation.Document) error
+
+	mu     sync.Mutex
+	paths  *mux.PathRecorderMux
+	merged string // fingerprint of the definitions that are merged in
+}
+
 func newOpenAPI(main *genericapiserver.GenericAPIServer, crds *extensionsapiserver.CustomResourceDefinitions, others *aggregation.Aggregator) *openAPI {
-	return &openAPI{
+	o := &openAPI{
 		main:   main,
 		ext:    crds.GenericAPIServer,
 		others: others,
 		crds:   crds.Informers.Apiextensions().V1().CustomResourceDefinitions().Lister(),
 	}
+	o.routes = sync.OnceValue(o.allRoutes)
+	o.two.build, o.two.merge = o.buildTwo, o.mergeTwo
+	o.three.build, o.three.merge = o.buildThree, o.mergeThree
+	return o
 }
 
 func (o *openAPI) ServeHTTP(w http.ResponseWriter, req *http.Request) {
-	if err := o.refresh(); err != nil {
+	d := &o.two
+	if strings.HasPrefix(req.URL.Path, "/openapi/v3") {
+		d = &o.three
+	}
+	if err := o.refresh(d); err != nil {
 		http.Error(w, "building the OpenAPI document: "+err.Error(), http.StatusInternalServerError)
 		return
 	}
-	o.paths.ServeHTTP(w, req)
+	d.paths.ServeHTTP(w, req)
 }
 
-func (o *openAPI) refresh() error {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.paths == nil {
-		o.build()
+func (o *openAPI) refresh(d *document) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.paths == nil {
+		paths := mux.NewPathRecorderMux("openapi")
+		d.build(paths)
+		d.paths, d.merged = paths, fingerprint(nil, nil)
 	}
 	crds, err := o.established()
 	if err != nil {
 		return err
 	}
 	others := o.others.Documents()
-	if print := fingerprint(crds, others); print != o.merged {
-		if err := o.merge(crds, others); err != nil {
+	if print := fingerprint(crds, others); print != d.merged {
+		if err := d.merge(crds, others); err != nil {
 			return err
 		}
-		o.merged = print
+		d.merged = print
 	}
 	return nil
 }
 
-func (o *openAPI) build() {
-	paths := mux.NewPathRecorderMux("openapi")
+func (o *openAPI) allRoutes() *restful.Container {
 	all := restful.NewContainer()
 	for _, server := range []*genericapiserver.GenericAPIServer{o.main, o.ext} {
 		for _, ws := range server.Handler.GoRestfulContainer.RegisteredWebServices() {
@@ -100,9 +121,15 @@ func (o *openAPI) build() {
 			}
 		}
 	}
-	o.v2, o.static = routes.OpenAPI{Config: openAPIV2Config()}.InstallV2(all, paths)
-	o.v3 = routes.OpenAPI{V3Config: openAPIV3Config()}.InstallV3(all, paths)
-	o.paths, o.custom, o.merged = paths, map[string]bool{}, fingerprint(nil, nil)
+	return all
+}
+
+func (o *openAPI) buildTwo(paths *mux.PathRecorderMux) {
+	o.v2, o.static = routes.OpenAPI{Config: openAPIV2Config()}.InstallV2(o.routes(), paths)
+}
+
+func (o *openAPI) buildThree(paths *mux.PathRecorderMux) {
+	o.v3, o.custom = routes.OpenAPI{V3Config: openAPIV3Config()}.InstallV3(o.routes(), paths), map[string]bool{}
 }
 
 // registered says whether both servers offer the same path, such as /version.
@@ -141,54 +168,75 @@ func fingerprint(crds []*apiextensionsv1.CustomResourceDefinition, others []aggr
 	return string(h.Sum(nil))
 }
 
-// merge replaces what definitions and remote servers contributed before by
-// what they say now.
-func (o *openAPI) merge(crds []*apiextensionsv1.CustomResourceDefinition, others []aggregation.Document) error {
-	var v2 []*spec.Swagger
-	v3 := map[string][]*spec3.OpenAPI{}
+// eachServed calls f with each served version of custom kinds.
+func eachServed(crds []*apiextensionsv1.CustomResourceDefinition, f func(*apiextensionsv1.CustomResourceDefinition, string) error) error {
 	for _, crd := range crds {
 		for _, v := range crd.Spec.Versions {
 			if !v.Served {
 				continue
 			}
-			one, err := builder.BuildOpenAPIV2(crd, v.Name, builder.Options{V2: true, IncludeSelectableFields: true})
-			if err != nil {
+			if err := f(crd, v.Name); err != nil {
 				return fmt.Errorf("%s: %w", crd.Name, err)
 			}
-			one.Definitions = handler.PruneDefaults(one.Definitions)
-			v2 = append(v2, one)
-			three, err := builder.BuildOpenAPIV3(crd, v.Name, builder.Options{IncludeSelectableFields: true})
-			if err != nil {
-				return fmt.Errorf("%s: %w", crd.Name, err)
-			}
-			gv := "apis/" + crd.Spec.Group + "/" + v.Name
-			v3[gv] = append(v3[gv], three)
 		}
 	}
-	joined, err := builder.MergeSpecs(o.static, v2...)
+	return nil
+}
+
+// mergeTwo replaces what definitions and remote servers contributed before by
+// what they say now.
+func (o *openAPI) mergeTwo(crds []*apiextensionsv1.CustomResourceDefinition, others []aggregation.Document) error {
+	var all []*spec.Swagger
+	err := eachServed(crds, func(crd *apiextensionsv1.CustomResourceDefinition, version string) error {
+		one, err := builder.BuildOpenAPIV2(crd, version, builder.Options{V2: true, IncludeSelectableFields: true})
+		if err == nil {
+			one.Definitions = handler.PruneDefaults(one.Definitions)
+			all = append(all, one)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	joined, err := builder.MergeSpecs(o.static, all...)
 	if err != nil {
 		return err
 	}
 	for _, other := range others {
-		if other.V2 != nil {
-			if err := aggregator.MergeSpecsIgnorePathConflictRenamingDefinitionsAndParameters(joined, other.V2); err != nil {
-				return fmt.Errorf("%s: %w", other.Path, err)
-			}
+		if other.V2 == nil {
+			continue
 		}
-		if other.V3 != nil {
-			v3[other.Path] = []*spec3.OpenAPI{other.V3}
+		if err := aggregator.MergeSpecsIgnorePathConflictRenamingDefinitionsAndParameters(joined, other.V2); err != nil {
+			return fmt.Errorf("%s: %w", other.Path, err)
 		}
 	}
-	if err := o.v2.UpdateSpec(joined); err != nil {
+	return o.v2.UpdateSpec(joined)
+}
+
+// mergeThree is mergeTwo for the other document.
+func (o *openAPI) mergeThree(crds []*apiextensionsv1.CustomResourceDefinition, others []aggregation.Document) error {
+	all := map[string][]*spec3.OpenAPI{}
+	err := eachServed(crds, func(crd *apiextensionsv1.CustomResourceDefinition, version string) error {
+		one, err := builder.BuildOpenAPIV3(crd, version, builder.Options{IncludeSelectableFields: true})
+		gv := "apis/" + crd.Spec.Group + "/" + version
+		all[gv] = append(all[gv], one)
+		return err
+	})
+	if err != nil {
 		return err
 	}
+	for _, other := range others {
+		if other.V3 != nil {
+			all[other.Path] = []*spec3.OpenAPI{other.V3}
+		}
+	}
 	for gv := range o.custom {
-		if _, still := v3[gv]; !still {
+		if _, still := all[gv]; !still {
 			o.v3.DeleteGroupVersion(gv)
 			delete(o.custom, gv)
 		}
 	}
-	for gv, specs := range v3 {
+	for gv, specs := range all {
 		joined, err := builder.MergeSpecsV3(specs...)
 		if err != nil {
 			return err
@@ -217,9 +265,16 @@ func openAPIV2Config() *common.Config {
 	return c
 }
 
+// openAPIV3Config is the same for all servers of the process, which ask for it
+// while they start: making the definitions takes a while.
 func openAPIV3Config() *common.OpenAPIV3Config {
+	c := *sharedV3Config()
+	return &c
+}
+
+var sharedV3Config = sync.OnceValue(func() *common.OpenAPIV3Config {
 	c := genericapiserver.DefaultOpenAPIV3Config(generated.GetOpenAPIDefinitions, definitionNamer())
 	c.Info.Title = "Kubernetes"
 	c.Info.Version = newEffectiveVersion().Info().GitVersion
 	return c
-}
+})
