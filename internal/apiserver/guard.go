@@ -43,9 +43,9 @@ func (g *groups) adminAccess(k api.Kind) api.Kind {
 		var errs field.ErrorList
 		switch o := obj.(type) {
 		case *resourcev1.ResourceClaim:
-			errs = g.adminRequests(ctx, o.Spec.Devices.Requests, o.Namespace)
+			errs = g.adminRequests(o.Spec.Devices.Requests, o.Namespace)
 		case *resourcev1.ResourceClaimTemplate:
-			errs = g.adminRequests(ctx, o.Spec.Spec.Devices.Requests, o.Namespace)
+			errs = g.adminRequests(o.Spec.Spec.Devices.Requests, o.Namespace)
 		}
 		return append(errs, validate(ctx, obj)...)
 	}
@@ -56,21 +56,21 @@ func (g *groups) adminAccess(k api.Kind) api.Kind {
 		claim, was := obj.(*resourcev1.ResourceClaim), old.(*resourcev1.ResourceClaim)
 		var errs field.ErrorList
 		if i := adminResult(claim); i >= 0 && adminResult(was) < 0 {
-			errs = g.labelled(ctx, field.NewPath("status", "allocation", "devices", "results").Index(i).Child("adminAccess"), claim.Namespace)
+			errs = g.labelled(field.NewPath("status", "allocation", "devices", "results").Index(i).Child("adminAccess"), claim.Namespace)
 		}
 		return append(errs, status(ctx, obj, old)...)
 	}
 	return k
 }
 
-func (g *groups) adminRequests(ctx context.Context, requests []resourcev1.DeviceRequest, namespace string) field.ErrorList {
+func (g *groups) adminRequests(requests []resourcev1.DeviceRequest, namespace string) field.ErrorList {
 	i := slices.IndexFunc(requests, func(r resourcev1.DeviceRequest) bool {
 		return r.Exactly != nil && r.Exactly.AdminAccess != nil && *r.Exactly.AdminAccess
 	})
 	if i < 0 {
 		return nil
 	}
-	return g.labelled(ctx, field.NewPath("spec", "devices", "requests").Index(i).Child("adminAccess"), namespace)
+	return g.labelled(field.NewPath("spec", "devices", "requests").Index(i).Child("adminAccess"), namespace)
 }
 
 // adminResult is the first result with admin access, -1 if there is none.
@@ -83,7 +83,7 @@ func adminResult(claim *resourcev1.ResourceClaim) int {
 	})
 }
 
-func (g *groups) labelled(ctx context.Context, p *field.Path, namespace string) field.ErrorList {
+func (g *groups) labelled(p *field.Path, namespace string) field.ErrorList {
 	obj, err := g.mains["namespaces"].Get(clusterWide(), namespace, &metav1.GetOptions{})
 	if err != nil {
 		return field.ErrorList{field.InternalError(p, fmt.Errorf("could not retrieve namespace to verify admin access: %w", err))}
@@ -107,7 +107,7 @@ func (g *groups) readers(k api.Kind) api.Kind {
 	}
 	k.ValidateUpdate = func(ctx context.Context, obj, old runtime.Object) field.ErrorList {
 		errs := update(ctx, obj, old)
-		if now := parametersOf(obj); len(errs) == 0 && !equality.Semantic.DeepEqual(now, parametersOf(old)) {
+		if now := parametersOf(obj); len(errs) == 0 && !now.same(parametersOf(old)) {
 			errs = g.mayRead(ctx, now)
 		}
 		return errs
@@ -121,6 +121,10 @@ type parameters struct {
 	ref  *admissionregistrationv1.ParamRef
 	// resource and policy name the policy of a binding.
 	resource, policy string
+}
+
+func (p parameters) same(q parameters) bool {
+	return p.policy == q.policy && equality.Semantic.DeepEqual(p.kind, q.kind) && equality.Semantic.DeepEqual(p.ref, q.ref)
 }
 
 func parametersOf(obj runtime.Object) parameters {

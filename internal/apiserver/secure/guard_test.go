@@ -79,6 +79,18 @@ func TestParametersOfPolicies(t *testing.T) {
 		t.Errorf("a binding to a config map that dave may read: %v", err)
 	}
 
+	// Who changes something else need not read them; who changes the kind must.
+	change := func(patch string) error {
+		_, err := dave.ValidatingAdmissionPolicies().Patch(ctx, "configmap", types.MergePatchType, []byte(patch), metav1.PatchOptions{})
+		return err
+	}
+	if err := change(`{"metadata":{"labels":{"a":"b"}}}`); err != nil {
+		t.Errorf("a change of labels: %v", err)
+	}
+	if err := change(`{"spec":{"paramKind":{"kind":"Secret"}}}`); !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), "(kind=Secret, apiVersion=v1)") {
+		t.Errorf("a change to parameters that dave may not read: %v", err)
+	}
+
 	// What the expressions ask of the matched types is looked at, once there is a policy.
 	eventually(t, "the types are checked", func() bool {
 		p, err := c.Client.AdmissionregistrationV1().ValidatingAdmissionPolicies().Get(ctx, "configmap", metav1.GetOptions{})
