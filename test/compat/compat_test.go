@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -28,6 +29,8 @@ var update = flag.Bool("update", false, "rewrite the tables in docs/compatibilit
 
 // namespace is where all objects are made.
 const namespace = "compat"
+
+const accountWithin = 30 * time.Second
 
 // resource is one served resource with its subresources.
 type resource struct {
@@ -68,6 +71,16 @@ func open(t *testing.T) *server {
 	s.rest = d.RESTClient()
 	_, err = s.Client.CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}, metav1.CreateOptions{})
 	must(t, err)
+	// Pods need the account that a loop puts there.
+	account := metav1.ListOptions{FieldSelector: "metadata.name=default", Watch: true}
+	w, err := s.Client.CoreV1().ServiceAccounts(namespace).Watch(t.Context(), account)
+	must(t, err)
+	defer w.Stop()
+	select {
+	case <-w.ResultChan():
+	case <-time.After(accountWithin):
+		t.Fatalf("no default account within %s", accountWithin)
+	}
 	return s
 }
 
