@@ -10,6 +10,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/utils/ptr"
@@ -111,7 +112,7 @@ func edit(t *testing.T, s *sim.Sim, r *rand.Rand) {
 			set.Annotations[name] = values[r.IntN(len(values))]
 		})
 	}
-	switch r.IntN(26) {
+	switch r.IntN(29) {
 	case 0, 1:
 		change(func(set *appsv1.StatefulSet) { set.Spec.Replicas = ptr.To(int32(r.IntN(6))) })
 	case 2, 3:
@@ -188,6 +189,23 @@ func edit(t *testing.T, s *sim.Sim, r *rand.Rand) {
 			}[r.IntN(3)]
 			s.Create(own)
 		}
+	case 26: // claims are to be larger
+		change(func(set *appsv1.StatefulSet) {
+			t := &set.Spec.VolumeClaimTemplates[r.IntN(len(set.Spec.VolumeClaimTemplates))]
+			more := t.Spec.Resources.Requests.Storage().DeepCopy()
+			more.Add(resource.MustParse("1Gi"))
+			t.Spec.Resources.Requests = corev1.ResourceList{corev1.ResourceStorage: more}
+		})
+	case 27: // pods are to have another volume
+		change(func(set *appsv1.StatefulSet) {
+			if len(set.Spec.VolumeClaimTemplates) == 1 {
+				set.Spec.VolumeClaimTemplates = append(set.Spec.VolumeClaimTemplates, corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Name: "more"}})
+			}
+		})
+	case 28:
+		change(func(set *appsv1.StatefulSet) {
+			set.Spec.PodManagementPolicy = []appsv1.PodManagementPolicyType{appsv1.ParallelPodManagement, appsv1.OrderedReadyPodManagement}[r.IntN(2)]
+		})
 	case 18:
 		annotate(options.UpdateOrder, "ascending", "descending", "role=primary", "role=replica,primary")
 	case 19, 20: // a pod gets a role, or is to be replaced

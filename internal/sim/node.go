@@ -152,7 +152,7 @@ func (s *Sim) start(n *node, pod *corev1.Pod) func() {
 func (s *Sim) getReady(n *node, pod *corev1.Pod) func() {
 	image := pod.Spec.Containers[0].Image
 	switch {
-	case strings.Contains(image, "unready"):
+	case blockedBy(pod) != "", strings.Contains(image, "unready"):
 		return nil
 	case strings.Contains(image, "fails"):
 		return func() {

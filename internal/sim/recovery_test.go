@@ -48,6 +48,7 @@ func TestRecoveryStartsTogether(t *testing.T) {
 			set.Spec.UpdateStrategy.RollingUpdate = nil
 			set.Spec.Template.Spec.Containers[0].Image = "unready"
 		})
+		settled(t, s)
 		for _, name := range podNames(t, s) {
 			pod := &corev1.Pod{}
 			pod.Namespace, pod.Name = "default", name
@@ -60,6 +61,7 @@ func TestRecoveryStartsTogether(t *testing.T) {
 			t.Errorf("%s: made while none is ready: %v, want %v", c.recovery, names, c.before)
 		}
 		editSet(t, s, func(set *appsv1.StatefulSet) { set.Spec.Template.Spec.Containers[0].Image = "good" })
+		settled(t, s)
 		for _, name := range podNames(t, s) {
 			pod := &corev1.Pod{}
 			pod.Namespace, pod.Name = "default", name

@@ -36,7 +36,7 @@ type Config struct {
 	// Nodes is how many toy nodes there are; 0 means 2.
 	Nodes  int
 	Faults Faults
-	// NoToyScheduler and NoToyCollector leave binding and garbage collection to
+	// NoToyScheduler and NoToyCollector leave binding (of pods and claims) and garbage collection to
 	// loops under test.
 	NoToyScheduler, NoToyCollector bool
 	// NoPullAhead: nodes do not answer when they are asked for images.

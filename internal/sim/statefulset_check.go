@@ -41,6 +41,9 @@ func (s *Sim) converged(set *appsv1.StatefulSet) error {
 		errs = append(errs, fmt.Errorf("set %s: "+format, append([]any{set.Name}, args...)...))
 	}
 	replicas := int(*set.Spec.Replicas)
+	for _, small := range s.smallClaims(set) {
+		complain("claim %s asks for less than its template", small)
+	}
 	var want, got []string
 	for _, ordinal := range wantedBy(set) {
 		want = append(want, plan.PodName(set.Name, ordinal))
@@ -96,6 +99,21 @@ func (s *Sim) overrides(set *appsv1.StatefulSet) override.Set {
 		return override.Set{}
 	}
 	return patches
+}
+
+// smallClaims are those of wanted pods that ask for less than their templates.
+func (s *Sim) smallClaims(set *appsv1.StatefulSet) []string {
+	var small []string
+	for _, ordinal := range wantedBy(set) {
+		for i := range set.Spec.VolumeClaimTemplates {
+			template := &set.Spec.VolumeClaimTemplates[i]
+			claim, ok := s.store.kind(claimGVK).objects[nameIn(set, plan.ClaimName(template.Name, set.Name, ordinal))].(*corev1.PersistentVolumeClaim)
+			if ok && claim.Spec.Resources.Requests.Storage().Cmp(*template.Spec.Resources.Requests.Storage()) < 0 {
+				small = append(small, claim.Name)
+			}
+		}
+	}
+	return small
 }
 
 // wantUpdated is how many pods must be of the update revision in the end.

@@ -83,6 +83,9 @@ func (s *Sim) moves() []move {
 	}
 	all = append(all, s.nodeMoves()...)
 	all = append(all, s.disruptionMoves()...)
+	if !s.config.NoToyScheduler {
+		all = append(all, s.volumeMoves()...)
+	}
 	if !s.config.NoToyCollector {
 		all = append(all, s.collectorMoves()...)
 	}

@@ -24,7 +24,7 @@ func (p *Pod) observeInPlace(f Facts, s State, pod *corev1.Pod) {
 		p.Obstacle = "its overrides have changed"
 	case from == nil || to == nil:
 		p.Obstacle = "its revision is not known any more"
-	case p.WrongStorage:
+	case p.WrongStorage && !p.OlderStorage:
 		p.Obstacle = "its volumes are not those of its claims"
 	case !inplace.Resizable(pod, to):
 		p.Obstacle = "its node does not report that it can resize containers"
