@@ -16,6 +16,7 @@ import (
 func (g *gathering) namespaced(client kubernetes.Interface) {
 	f := g.facts
 	f.Sets = pick(g, "statefulsets", client.AppsV1().StatefulSets(f.Name).List, func(l *appsv1.StatefulSetList) []appsv1.StatefulSet { return l.Items })
+	f.Revisions = pick(g, "controllerrevisions", client.AppsV1().ControllerRevisions(f.Name).List, func(l *appsv1.ControllerRevisionList) []appsv1.ControllerRevision { return l.Items })
 	f.Deployments = pick(g, "deployments", client.AppsV1().Deployments(f.Name).List, func(l *appsv1.DeploymentList) []appsv1.Deployment { return l.Items })
 	f.ReplicaSets = pick(g, "replicasets", client.AppsV1().ReplicaSets(f.Name).List, func(l *appsv1.ReplicaSetList) []appsv1.ReplicaSet { return l.Items })
 	f.Jobs = pick(g, "jobs", client.BatchV1().Jobs(f.Name).List, func(l *batchv1.JobList) []batchv1.Job { return l.Items })

@@ -54,6 +54,12 @@ func (f SetFacts) state() (statefulset.State, error) {
 		return statefulset.State{}, err
 	}
 	return statefulset.Observe(statefulset.Facts{
+		Template: func(name string) *corev1.PodTemplateSpec {
+			if name == update {
+				return &f.After.Spec.Template
+			}
+			return revision.TemplateOf(f.Revisions, name)
+		},
 		Set: f.After, Pods: f.mine(), Budgets: f.Budgets, Current: current, Update: update, Now: f.Now,
 		Claim: func(name string) *corev1.PersistentVolumeClaim {
 			for _, c := range f.Claims {

@@ -122,6 +122,14 @@ var previews = []struct {
 		f.Budgets = []*policyv1.PodDisruptionBudget{pdb(3)}
 		return f
 	}},
+	{"in place", func() SetFacts {
+		f := image(running(web(2)))
+		f.After.Annotations = map[string]string{"berth.dev/in-place-update": "IfPossible"}
+		for _, pod := range f.Pods {
+			pod.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: "nginx", Ready: true, State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}}}
+		}
+		return f
+	}},
 	{"the primary goes last", func() SetFacts {
 		f := image(running(web(3)))
 		f.After.Annotations = map[string]string{"berth.dev/update-order": "role=primary"}
@@ -199,6 +207,9 @@ var previews = []struct {
 	{"claims grow", func() SetFacts {
 		f := running(withClaims(web(2), "1Gi"))
 		withClaims(f.After, "2Gi")
+		for _, c := range f.Claims {
+			c.Status.Phase, c.Status.Capacity = corev1.ClaimBound, c.Spec.Resources.Requests
+		}
 		f.Classes = []*storagev1.StorageClass{{ObjectMeta: metav1.ObjectMeta{Name: "fast"}, AllowVolumeExpansion: ptr.To(true)}}
 		return f
 	}},

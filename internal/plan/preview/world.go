@@ -126,6 +126,18 @@ func (w *world) do(a statefulset.Action) Action {
 	case statefulset.CreateClaim, statefulset.OwnClaim:
 		said.Object = "persistentvolumeclaim/" + a.Claim
 		own(pod, a)
+	case statefulset.GrowClaim:
+		said.Object = "persistentvolumeclaim/" + a.Claim
+		for j := range pod.Claims {
+			if pod.Claims[j].Name == a.Claim {
+				pod.Claims[j].TooSmall, pod.Claims[j].Growing = false, true
+			}
+		}
+	case statefulset.PullImages:
+		pod.Pull = statefulset.Pulled
+	case statefulset.PatchPod:
+		pod.Health, pod.Revision, pod.Patchable, pod.Obstacle = statefulset.Starting, a.Revision, false, ""
+		pod.NeverStarted, pod.Stuck = false, false
 	case statefulset.RepairPod:
 		pod.WrongIdentity, pod.WrongStorage = false, false
 	}
@@ -151,10 +163,17 @@ func own(pod *statefulset.Pod, a statefulset.Action) {
 
 // tick lets time pass until all that is under way has come, and says what that was.
 func (w *world) tick() string {
-	var gone, came, again []string
+	var gone, came, again, grown []string
 	kept := w.state.Pods[:0:0]
 	for _, pod := range w.state.Pods {
 		name := statefulset.PodName(w.state.Name, pod.Ordinal)
+		pod.Claims = slices.Clone(pod.Claims)
+		for i := range pod.Claims {
+			if pod.Claims[i].Growing {
+				grown = append(grown, pod.Claims[i].Name)
+				pod.Claims[i].Growing = false
+			}
+		}
 		switch {
 		case pod.Terminating:
 			gone = append(gone, name)
@@ -175,6 +194,9 @@ func (w *world) tick() string {
 	var until []string
 	if len(gone) > 0 {
 		until = append(until, names(gone)+" "+is(gone)+" gone")
+	}
+	if len(grown) > 0 {
+		until = append(until, names(grown)+" "+is(grown)+" as large as asked for")
 	}
 	if len(again) > 0 {
 		until = append(until, names(again)+" may be made again (back-off)")

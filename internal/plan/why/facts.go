@@ -27,6 +27,7 @@ type Facts struct {
 
 	// Of the namespace.
 	Sets        []*appsv1.StatefulSet
+	Revisions   []*appsv1.ControllerRevision
 	Deployments []*appsv1.Deployment
 	ReplicaSets []*appsv1.ReplicaSet
 	Jobs        []*batchv1.Job

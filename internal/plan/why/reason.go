@@ -48,6 +48,7 @@ const (
 	ClaimProvisioning     Reason = "ClaimProvisioning"
 	ClaimInUse            Reason = "ClaimInUse"
 	ClaimLost             Reason = "ClaimLost"
+	ClaimGrowing          Reason = "ClaimGrowing"
 	ClaimStale            Reason = "ClaimStale"
 
 	QuotaExceeded        Reason = "QuotaExceeded"
@@ -126,6 +127,7 @@ var Reasons = []About{
 	{ClaimProvisioning, "a volume is being made", "yes, if the provisioner runs", "wait, or look at the provisioner"},
 	{ClaimInUse, "the claim is deleted and a pod still uses it", "when the pod is gone", "delete the pod"},
 	{ClaimLost, "the claim's volume is gone", "no", "restore the volume, or delete claim and pod"},
+	{ClaimGrowing, "the claim asks for more than it has yet", "unknown: when its provisioner has enlarged it", "look at the claim's conditions and events"},
 	{ClaimStale, "the claim still belongs to the pod's predecessor and is about to be collected", "yes", "wait"},
 
 	{QuotaExceeded, "a ResourceQuota refuses a pod or claim; asked, used and allowed are named", "no", "raise the quota or free some"},

@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"berth.dev/berth/internal/plan/revision"
 	"berth.dev/berth/internal/plan/statefulset"
 	"berth.dev/berth/internal/plan/statefulset/options"
 )
@@ -25,7 +26,8 @@ type setFacts struct {
 func (f *Facts) observe(set *appsv1.StatefulSet) *setFacts {
 	s := &setFacts{set: set, pods: controlledBy(f.Pods, set.UID)}
 	s.state = statefulset.Observe(statefulset.Facts{
-		Set: set, Pods: s.pods, Budgets: f.Budgets, Now: f.Now,
+		Template: func(name string) *corev1.PodTemplateSpec { return revision.TemplateOf(f.Revisions, name) },
+		Set:      set, Pods: s.pods, Budgets: f.Budgets, Now: f.Now,
 		Current: set.Status.CurrentRevision, Update: set.Status.UpdateRevision,
 		Claim: func(name string) *corev1.PersistentVolumeClaim {
 			claim, _ := named(f.Claims, name)

@@ -6,6 +6,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/utils/ptr"
@@ -83,6 +84,14 @@ func setCases() []stuck {
 			t := ago(time.Minute)
 			c.DeletionTimestamp, c.Finalizers = &t, []string{"kubernetes.io/pvc-protection"}
 			w.uses(w.Pods[0], c.Name)
+		}},
+		{name: "claim grows", want: ClaimGrowing, disturb: func(w world) {
+			c := claimed(w)
+			w.pod(2)
+			bound(c, "v1")
+			c.Spec.Resources.Requests["storage"] = resource.MustParse("2Gi")
+			w.set().Spec.VolumeClaimTemplates[0].Spec.Resources.Requests = c.Spec.Resources.Requests
+			c.Status.Capacity = corev1.ResourceList{"storage": resource.MustParse("1Gi")}
 		}},
 		{name: "claim of the predecessor", want: ClaimStale, disturb: func(w world) {
 			w.set().Spec.PersistentVolumeClaimRetentionPolicy = &appsv1.StatefulSetPersistentVolumeClaimRetentionPolicy{WhenScaled: "Delete", WhenDeleted: "Retain"}
