@@ -14,7 +14,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/utils/ptr"
 
 	"berth.dev/berth/internal/cli"
@@ -166,29 +165,18 @@ func (c *cluster) answer(t *testing.T, namespace, object string, want why.Reason
 	}
 }
 
-// kubelet does with a pod of its nodes what the pod's image says.
+// kubelet does with a pod of n1 what the pod's image says.
 func (c *cluster) kubelet(ctx context.Context) error {
-	w, err := c.Client.CoreV1().Pods("").Watch(ctx, metav1.ListOptions{})
-	if err != nil {
-		return err
-	}
-	return alltest.Follow(ctx, w, func(event watch.Event) error {
-		pod, isPod := event.Object.(*corev1.Pod)
-		if !isPod || event.Type == watch.Deleted || pod.Spec.NodeName != "n1" {
-			return nil
+	return alltest.Kubelet(ctx, c.Client, func(_ context.Context, pod *corev1.Pod) (bool, error) {
+		if len(pod.Status.ContainerStatuses) > 0 {
+			return false, nil
 		}
-		return c.sync(ctx, pod)
-	})
+		play(pod)
+		return true, nil
+	}, "n1")
 }
 
-func (c *cluster) sync(ctx context.Context, pod *corev1.Pod) error {
-	pods := c.Client.CoreV1().Pods(pod.Namespace)
-	if pod.DeletionTimestamp != nil {
-		return pods.Delete(ctx, pod.Name, metav1.DeleteOptions{GracePeriodSeconds: ptr.To(int64(0)), Preconditions: &metav1.Preconditions{UID: &pod.UID}})
-	}
-	if len(pod.Status.ContainerStatuses) > 0 {
-		return nil
-	}
+func play(pod *corev1.Pod) {
 	status := corev1.ContainerStatus{Name: pod.Spec.Containers[0].Name, Image: pod.Spec.Containers[0].Image}
 	ready := corev1.ConditionFalse
 	pod.Status.Phase = corev1.PodPending
@@ -218,6 +206,4 @@ func (c *cluster) sync(ctx context.Context, pod *corev1.Pod) error {
 	}
 	pod.Status.ContainerStatuses = []corev1.ContainerStatus{status}
 	pod.Status.Conditions = append(pod.Status.Conditions, corev1.PodCondition{Type: corev1.PodReady, Status: ready, LastTransitionTime: metav1.Now()})
-	_, err := pods.UpdateStatus(ctx, pod, metav1.UpdateOptions{})
-	return err
 }

@@ -5,7 +5,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/utils/ptr"
 
@@ -14,27 +13,16 @@ import (
 
 // kubelet runs every pod that has a node, and ends what is being deleted.
 func kubelet(ctx context.Context, client kubernetes.Interface) error {
-	w, err := client.CoreV1().Pods("").Watch(ctx, metav1.ListOptions{})
-	if err != nil {
-		return err
-	}
-	return alltest.Follow(ctx, w, func(event watch.Event) error {
-		pod, isPod := event.Object.(*corev1.Pod)
-		if !isPod || event.Type == watch.Deleted || pod.Spec.NodeName == "" {
-			return nil
+	return alltest.Kubelet(ctx, client, func(_ context.Context, pod *corev1.Pod) (bool, error) {
+		if pod.Status.Phase != corev1.PodPending {
+			return false, nil
 		}
-		return attend(ctx, client, pod.DeepCopy())
+		run(pod)
+		return true, nil
 	})
 }
 
-func attend(ctx context.Context, client kubernetes.Interface, pod *corev1.Pod) error {
-	pods := client.CoreV1().Pods(pod.Namespace)
-	if pod.DeletionTimestamp != nil {
-		return pods.Delete(ctx, pod.Name, metav1.DeleteOptions{GracePeriodSeconds: ptr.To(int64(0)), Preconditions: &metav1.Preconditions{UID: &pod.UID}})
-	}
-	if pod.Status.Phase != corev1.PodPending {
-		return nil
-	}
+func run(pod *corev1.Pod) {
 	now := metav1.Now()
 	pod.Status.Phase, pod.Status.StartTime = corev1.PodRunning, &now
 	pod.Status.PodIP, pod.Status.HostIP = "10.42.0.7", "192.0.2.7"
@@ -49,6 +37,4 @@ func attend(ctx context.Context, client kubernetes.Interface, pod *corev1.Pod) e
 			State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: now}},
 		})
 	}
-	_, err := pods.UpdateStatus(ctx, pod, metav1.UpdateOptions{})
-	return err
 }

@@ -15,7 +15,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/utils/ptr"
 
@@ -107,35 +106,21 @@ func (l *live) node(name string) {
 
 // kubelet runs every pod of the node at once, and ends it at once.
 func (l *live) kubelet(ctx context.Context) error {
-	w, err := l.Client.CoreV1().Pods("").Watch(ctx, metav1.ListOptions{})
-	if err != nil {
-		return err
-	}
-	return alltest.Follow(ctx, w, func(event watch.Event) error {
-		pod, isPod := event.Object.(*corev1.Pod)
-		if !isPod || event.Type == watch.Deleted || pod.Spec.NodeName == "" {
-			return nil
-		}
-		return l.sync(ctx, pod)
-	})
+	return alltest.Kubelet(ctx, l.Client, l.play)
 }
 
-func (l *live) sync(ctx context.Context, pod *corev1.Pod) error {
-	pods := l.Client.CoreV1().Pods(pod.Namespace)
-	if pod.DeletionTimestamp != nil {
-		return pods.Delete(ctx, pod.Name, metav1.DeleteOptions{GracePeriodSeconds: ptr.To(int64(0)), Preconditions: &metav1.Preconditions{UID: &pod.UID}})
-	}
+func (l *live) play(ctx context.Context, pod *corev1.Pod) (bool, error) {
 	if pod.Status.Phase == corev1.PodRunning {
-		return nil
+		return false, nil
 	}
 	for _, v := range pod.Spec.Volumes {
 		if v.PersistentVolumeClaim != nil {
 			claim, err := l.Client.CoreV1().PersistentVolumeClaims(pod.Namespace).Get(ctx, v.PersistentVolumeClaim.ClaimName, metav1.GetOptions{})
 			if err != nil {
-				return err
+				return false, err
 			}
 			if err := os.MkdirAll(filepath.Join(l.volumes, claim.Spec.VolumeName, "data"), 0o777); err != nil {
-				return err
+				return false, err
 			}
 		}
 	}
@@ -145,8 +130,7 @@ func (l *live) sync(ctx context.Context, pod *corev1.Pod) error {
 	now := metav1.Now()
 	pod.Status.StartTime = &now
 	pod.Status.Conditions = append(pod.Status.Conditions, corev1.PodCondition{Type: corev1.PodReady, Status: corev1.ConditionTrue, LastTransitionTime: now})
-	_, err := pods.UpdateStatus(ctx, pod, metav1.UpdateOptions{})
-	return err
+	return true, nil
 }
 
 // until asks again until ok, for at most ten seconds.
