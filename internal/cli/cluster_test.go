@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -140,9 +142,9 @@ func (c *cluster) settled(t *testing.T, namespace string, replicas int32) {
 	})
 }
 
-// answer asks until the first reason is the wanted one, and returns the report
-// with the text that people get.
-func (c *cluster) answer(t *testing.T, namespace, object string, want why.Reason) (why.Report, string) {
+// answer asks until the first reason is the wanted one and the text that people
+// get has these words. What waits may change in between.
+func (c *cluster) answer(t *testing.T, namespace, object string, want why.Reason, words ...string) why.Report {
 	t.Helper()
 	var r why.Report
 	for begun := time.Now(); ; time.Sleep(50 * time.Millisecond) {
@@ -157,7 +159,11 @@ func (c *cluster) answer(t *testing.T, namespace, object string, want why.Reason
 				t.Errorf("exit code %d, stuck %v", code, r.Stuck)
 			}
 			_, text, _ := c.run("why", object, "-n", namespace)
-			return r, text
+			lacks := slices.DeleteFunc(slices.Clone(words), func(w string) bool { return strings.Contains(text, w) })
+			if len(lacks) == 0 {
+				return r
+			}
+			out = fmt.Sprintf("%swithout %q", text, lacks)
 		}
 		if time.Since(begun) > patience {
 			t.Fatalf("berth why %s: want %s, got\n%s", object, want, out)

@@ -103,6 +103,21 @@ func (c *cluster) waysOfLoops() []asked {
 			must(t, err)
 			patch(t, ns, `{"spec":{"template":{"spec":{"containers":[{"name":"nginx","image":"good:2"}]}}}}`)
 		}, want: why.DisruptionBudget, passes: why.No, words: []string{"waiting to replace web-0: PodDisruptionBudget web lets no pod go now", "it never allows one to go"}},
+		{name: "taken over", bring: func(t *testing.T, ns string) {
+			c.set(t, ns, "good", 1)
+			c.settled(t, ns, 1)
+			must(t, c.Client.AppsV1().StatefulSets(ns).Delete(t.Context(), "web", metav1.DeleteOptions{PropagationPolicy: ptr.To(metav1.DeletePropagationOrphan)}))
+			until(t, "the set to go", func() bool {
+				_, err := c.Client.AppsV1().StatefulSets(ns).Get(t.Context(), "web", metav1.GetOptions{})
+				return err != nil
+			})
+			c.set(t, ns, "good", 1, func(s *appsv1.StatefulSet) {
+				claim := corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Name: "www"}}
+				claim.Spec.AccessModes = []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce}
+				claim.Spec.Resources.Requests = corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("1Gi")}
+				s.Spec.VolumeClaimTemplates = []corev1.PersistentVolumeClaim{claim}
+			})
+		}, want: why.VolumeLacking, passes: why.No, words: []string{"web-0 is older than a claim template of the set", "delete pod web-0"}},
 		{name: "job", object: "job/load", bring: func(t *testing.T, ns string) {
 			job := &batchv1.Job{ObjectMeta: metav1.ObjectMeta{Name: "load"}, Spec: batchv1.JobSpec{Suspend: ptr.To(true)}}
 			job.Spec.Template.Spec = corev1.PodSpec{RestartPolicy: corev1.RestartPolicyNever, Containers: []corev1.Container{{Name: "load", Image: "good"}}}

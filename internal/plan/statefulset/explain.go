@@ -141,6 +141,8 @@ func (s State) sayHold(h Hold) string {
 		return fmt.Sprintf("waiting %s before %s is made again: its pods keep ending (%d so far); see the events of %s", h.Left.Round(time.Second), pod, s.at(h.Ordinal).Failures, pod)
 	case Protected:
 		return fmt.Sprintf("waiting to replace %s: PodDisruptionBudget %s lets no pod go now (annotation %s)", pod, h.Budget, options.RespectPDB)
+	case LacksVolume:
+		return fmt.Sprintf("%s is older than a claim template of the set and has no volume of it; it gets one when it is made again", pod)
 	case ClaimGrowing:
 		return fmt.Sprintf("waiting for claim %s of %s to have grown to %s", h.Claim, pod, h.Detail)
 	case StartBudget:

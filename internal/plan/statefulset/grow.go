@@ -21,9 +21,13 @@ func (c *Claim) size(claim, template *corev1.PersistentVolumeClaim) {
 // grow lets the claims of the wanted ordinals ask for what their templates do,
 // whatever the set waits for otherwise: a full disk may be why a pod does not
 // come up. It is the last step, so a claim that cannot grow holds up nothing.
+// It tells of pods that are older than a claim template.
 func (p *Plan) grow(slots []Pod) {
 	p.step++
 	for _, pod := range slots {
+		if pod.OlderStorage && pod.Health > Dead && !pod.Terminating {
+			p.hold(pod, LacksVolume)
+		}
 		for _, claim := range pod.Claims {
 			switch {
 			case claim.Deleting:

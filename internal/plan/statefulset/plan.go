@@ -130,6 +130,7 @@ const (
 	BackingOff        Why = "BackingOff"        // the ordinal's pods keep ending
 	Protected         Why = "Protected"         // a PodDisruptionBudget does not let the pod go
 	StartBudget       Why = "StartBudget"       // as many pods are on their way up as may be
+	LacksVolume       Why = "LacksVolume"       // the pod is older than a claim template
 	ClaimGrowing      Why = "ClaimGrowing"      // a claim does not have yet what it asks for
 )
 
@@ -138,7 +139,7 @@ var Whys = []Why{
 	Missing, Ended, Surplus, Outdated, Abandoned, ClaimMissing, ClaimPolicy, Misnamed, TooSmall, TornDown, Recovering, Asked, ComesNext, Guarding, LetGo,
 	SetDeleting, AwaitGone, AwaitReady, AwaitAvailable, AwaitLower, ClaimDeleting, ClaimStale, ByHand, Budget, Partitioned,
 	OnHold, StartBudget, Protected, BackingOff, LaterTurn, NotInPlace, AwaitImages, OverridesUnusable,
-	ClaimGrowing,
+	ClaimGrowing, LacksVolume,
 }
 
 func (p *Plan) do(a Action) {

@@ -54,6 +54,9 @@ func (f *Facts) hold(s *setFacts, h statefulset.Hold) []Answer {
 	case statefulset.BackingOff:
 		a.Reason, a.Object, a.Passes = BackingOff, "pod/"+pod, Unknown
 		a.Next = f.command("logs %s --all-containers", pod)
+	case statefulset.LacksVolume:
+		a.Reason, a.Object = VolumeLacking, "pod/"+pod
+		a.Next = f.command("delete pod %s", pod)
 	case statefulset.ClaimGrowing:
 		a.Reason, a.Object, a.Passes = ClaimGrowing, "persistentvolumeclaim/"+h.Claim, Unknown
 		a.Next = f.command("describe pvc %s", h.Claim)

@@ -50,6 +50,7 @@ const (
 	ClaimLost             Reason = "ClaimLost"
 	ClaimGrowing          Reason = "ClaimGrowing"
 	ClaimStale            Reason = "ClaimStale"
+	VolumeLacking         Reason = "VolumeLacking"
 
 	QuotaExceeded        Reason = "QuotaExceeded"
 	AdmissionRefuses     Reason = "AdmissionRefuses"
@@ -129,6 +130,7 @@ var Reasons = []About{
 	{ClaimLost, "the claim's volume is gone", "no", "restore the volume, or delete claim and pod"},
 	{ClaimGrowing, "the claim asks for more than it has yet", "unknown: when its provisioner has enlarged it", "look at the claim's conditions and events"},
 	{ClaimStale, "the claim still belongs to the pod's predecessor and is about to be collected", "yes", "wait"},
+	{VolumeLacking, "a claim template is newer than the pod, which has no volume of it", "no, but the next time that the pod is made", "delete the pod, or restart the rollout"},
 
 	{QuotaExceeded, "a ResourceQuota refuses a pod or claim; asked, used and allowed are named", "no", "raise the quota or free some"},
 	{AdmissionRefuses, "a webhook, a policy or the API server refuses a pod or claim (event FailedCreate)", "no", "as the message says"},

@@ -188,10 +188,16 @@ func refusedCases() []stuck {
 		}},
 		{name: "pod cannot be repaired", want: ImmutableField, disturb: func(w world) {
 			w.set().Spec.VolumeClaimTemplates = []corev1.PersistentVolumeClaim{{ObjectMeta: metav1.ObjectMeta{Name: "www"}}}
+			for i := range 3 {
+				w.uses(w.Pods[i], statefulset.ClaimName("www", "web", min(i, 1)))
+			}
+			w.event("StatefulSet", "web", "FailedUpdate", `update Pod web-2 in StatefulSet web failed error: Pod "web-2" is invalid: spec: Forbidden: pod updates may not change fields other than `+"`spec.containers[*].image`")
+		}},
+		{name: "pod older than a claim template", want: VolumeLacking, disturb: func(w world) {
+			w.set().Spec.VolumeClaimTemplates = []corev1.PersistentVolumeClaim{{ObjectMeta: metav1.ObjectMeta{Name: "www"}}}
 			for i := range 2 {
 				w.uses(w.Pods[i], statefulset.ClaimName("www", "web", i))
 			}
-			w.event("StatefulSet", "web", "FailedUpdate", `update Pod web-2 in StatefulSet web failed error: Pod "web-2" is invalid: spec: Forbidden: pod updates may not change fields other than `+"`spec.containers[*].image`")
 		}},
 		{name: "refused once, made since", disturb: func(w world) {
 			w.event("StatefulSet", "web", "FailedCreate", "create Pod web-2 in StatefulSet web failed error: nobody knows")

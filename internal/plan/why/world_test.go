@@ -2,6 +2,7 @@ package why
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -158,7 +159,8 @@ func (w world) claim(class string) *corev1.PersistentVolumeClaim {
 }
 
 func (w world) uses(pod *corev1.Pod, claim string) {
-	pod.Spec.Volumes = append(pod.Spec.Volumes, corev1.Volume{Name: claim, VolumeSource: corev1.VolumeSource{
+	template, _, _ := strings.Cut(claim, "-") // as a StatefulSet names it
+	pod.Spec.Volumes = append(pod.Spec.Volumes, corev1.Volume{Name: template, VolumeSource: corev1.VolumeSource{
 		PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: claim},
 	}})
 }
