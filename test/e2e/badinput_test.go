@@ -140,7 +140,7 @@ func badInput(t *testing.T, c *cluster.Cluster) {
 	t.Run("a change that is not allowed", func(t *testing.T) {
 		c.Apply(set("name: bad}", "name: fixed}"))
 		for field, want := range map[string]string{
-			"serviceName: worse":            `spec.serviceName: Invalid value: "worse": field is immutable`,
+			"serviceName: worse": `spec.serviceName: Invalid value: "worse": field is immutable`,
 		} {
 			r := c.Do("apply", "-f", c.File("change.yaml", set("name: bad}", "name: fixed}", "serviceName: bad", field)))
 			if !strings.Contains(r.Err, want) || !strings.HasPrefix(r.Err, `The StatefulSet "fixed" is invalid: `) || r.Code != 1 {
