@@ -14,8 +14,10 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/utils/ptr"
 
 	"berth.dev/berth/internal/cli"
@@ -131,6 +133,20 @@ func (c *cluster) set(t *testing.T, namespace, image string, replicas int32, cha
 	set, err := c.Client.AppsV1().StatefulSets(namespace).Create(t.Context(), set, metav1.CreateOptions{})
 	must(t, err)
 	return set
+}
+
+// spentBudget makes a budget that lets none of one pod go.
+func (c *cluster) spentBudget(t *testing.T, namespace string) {
+	t.Helper()
+	budgets := c.Client.PolicyV1().PodDisruptionBudgets(namespace)
+	b, err := budgets.Create(t.Context(), &policyv1.PodDisruptionBudget{
+		ObjectMeta: metav1.ObjectMeta{Name: "web"},
+		Spec:       policyv1.PodDisruptionBudgetSpec{MinAvailable: ptr.To(intstr.FromInt32(1)), Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "web"}}},
+	}, metav1.CreateOptions{})
+	must(t, err)
+	b.Status = policyv1.PodDisruptionBudgetStatus{ObservedGeneration: b.Generation, ExpectedPods: 1, CurrentHealthy: 1, DesiredHealthy: 1}
+	_, err = budgets.UpdateStatus(t.Context(), b, metav1.UpdateOptions{})
+	must(t, err)
 }
 
 func (c *cluster) settled(t *testing.T, namespace string, replicas int32) {

@@ -6,12 +6,10 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
-	policyv1 "k8s.io/api/policy/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/utils/ptr"
 
 	"berth.dev/berth/internal/plan/why"
@@ -92,15 +90,7 @@ func (c *cluster) waysOfLoops() []asked {
 		{name: "respected", bring: func(t *testing.T, ns string) {
 			c.set(t, ns, "good", 1, func(s *appsv1.StatefulSet) { s.Annotations = map[string]string{"berth.dev/respect-pdb": "true"} })
 			c.settled(t, ns, 1)
-			budgets := c.Client.PolicyV1().PodDisruptionBudgets(ns)
-			b, err := budgets.Create(t.Context(), &policyv1.PodDisruptionBudget{
-				ObjectMeta: metav1.ObjectMeta{Name: "web"},
-				Spec:       policyv1.PodDisruptionBudgetSpec{MinAvailable: ptr.To(intstr.FromInt32(1)), Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "web"}}},
-			}, metav1.CreateOptions{})
-			must(t, err)
-			b.Status = policyv1.PodDisruptionBudgetStatus{ObservedGeneration: b.Generation, ExpectedPods: 1, CurrentHealthy: 1, DesiredHealthy: 1}
-			_, err = budgets.UpdateStatus(t.Context(), b, metav1.UpdateOptions{})
-			must(t, err)
+			c.spentBudget(t, ns)
 			patch(t, ns, `{"spec":{"template":{"spec":{"containers":[{"name":"nginx","image":"good:2"}]}}}}`)
 		}, want: why.DisruptionBudget, passes: why.No, words: []string{"waiting to replace web-0: PodDisruptionBudget web lets no pod go now", "it never allows one to go"}},
 		{name: "taken over", bring: func(t *testing.T, ns string) {

@@ -8,13 +8,11 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
-	policyv1 "k8s.io/api/policy/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	"k8s.io/utils/ptr"
@@ -252,15 +250,7 @@ func (c *cluster) waysOfSets() []asked {
 		{name: "drain", object: "pod/web-0", bring: func(t *testing.T, ns string) {
 			c.set(t, ns, "good", 1)
 			c.settled(t, ns, 1)
-			budgets := c.Client.PolicyV1().PodDisruptionBudgets(ns)
-			b, err := budgets.Create(t.Context(), &policyv1.PodDisruptionBudget{
-				ObjectMeta: metav1.ObjectMeta{Name: "web"},
-				Spec:       policyv1.PodDisruptionBudgetSpec{MinAvailable: ptr.To(intstr.FromInt32(1)), Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "web"}}},
-			}, metav1.CreateOptions{})
-			must(t, err)
-			b.Status = policyv1.PodDisruptionBudgetStatus{ObservedGeneration: b.Generation, ExpectedPods: 1, CurrentHealthy: 1, DesiredHealthy: 1}
-			_, err = budgets.UpdateStatus(t.Context(), b, metav1.UpdateOptions{})
-			must(t, err)
+			c.spentBudget(t, ns)
 			c.cordon(t, true)
 		}, want: why.DisruptionBudget, passes: why.No, words: []string{"node n1 is cordoned, and pod web-0 cannot be evicted from it: PodDisruptionBudget web needs 1 healthy pods"}},
 		{name: "cordoned", bring: func(t *testing.T, ns string) {

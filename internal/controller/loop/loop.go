@@ -6,6 +6,7 @@ package loop
 
 import (
 	"context"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -144,3 +145,11 @@ func SlowStart(n, limit int, do func(i int) error) error {
 
 // maxBatch bounds how many calls one batch of SlowStart makes.
 const maxBatch = 500
+
+// Sooner is the shorter of two waits; 0 means none.
+func Sooner(a, b time.Duration) time.Duration {
+	if a == 0 || b != 0 && b < a {
+		return b
+	}
+	return a
+}

@@ -56,7 +56,7 @@ func (c counter) served(ctx context.Context, q *corev1.ResourceQuota) (servedKin
 		return out, nil
 	}
 	for _, r := range unknown {
-		out.again = sooner(out.again, c.defined(ctx, r))
+		out.again = loop.Sooner(out.again, c.defined(ctx, r))
 	}
 	return out, err
 }
@@ -172,9 +172,9 @@ func (c *controller) settling(kinds []metav1.APIResource) time.Duration {
 		switch {
 		case f != nil && c.env.Kinds.Synced(metadataOf(kind)):
 		case f != nil && c.env.Clock.Since(f.since) < patience:
-			again = sooner(again, syncing)
+			again = loop.Sooner(again, syncing)
 		default:
-			again = sooner(again, recheck)
+			again = loop.Sooner(again, recheck)
 		}
 	}
 	return again
@@ -232,12 +232,4 @@ func metadataOf(kind metav1.APIResource) client.Object {
 	o := &metav1.PartialObjectMetadata{}
 	o.SetGroupVersionKind(schema.GroupVersionKind{Group: kind.Group, Version: kind.Version, Kind: kind.Kind})
 	return o
-}
-
-// sooner is the shorter of two waits, 0 being none.
-func sooner(a, b time.Duration) time.Duration {
-	if a == 0 || b != 0 && b < a {
-		return b
-	}
-	return a
 }

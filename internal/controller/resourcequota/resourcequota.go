@@ -127,9 +127,9 @@ func (c *controller) count(ctx context.Context, m *memory, quota *corev1.Resourc
 	}
 	seen := c.counter.measure(ctx, quota, c.env.Cache, c.cachedForeign(served.kinds))
 	decided := plan.Decide(plan.State{Quota: quota, Counted: seen.used, Settled: m.ledger.Settled(started)})
-	wait := sooner(c.settling(served.kinds), served.again)
+	wait := loop.Sooner(c.settling(served.kinds), served.again)
 	if !decided.Ask || seen.err != nil {
-		return sooner(seen.again(started), wait), seen.err
+		return loop.Sooner(seen.again(started), wait), seen.err
 	}
 	live, err := c.read(ctx, client.ObjectKeyFromObject(quota))
 	if live == nil || err != nil {
@@ -138,7 +138,7 @@ func (c *controller) count(ctx context.Context, m *memory, quota *corev1.Resourc
 	m.note(c.env.Clock.Now(), live)
 	seen = c.counter.measure(ctx, live, c.env.Live, c.liveForeign(served.kinds))
 	decided = plan.Decide(plan.State{Quota: live, Counted: seen.used, Exact: true, Settled: m.ledger.Settled(c.env.Clock.Now())})
-	again := sooner(seen.again(started), wait)
+	again := loop.Sooner(seen.again(started), wait)
 	if decided.Held {
 		again = plan.Settle
 	}

@@ -94,7 +94,7 @@ func (s *pass) run(ctx context.Context) (reconcile.Result, error) {
 	if s.rules.Conditions {
 		var deadline time.Duration
 		status.Conditions, deadline = plan.Conditions(s.facts, s.state, decided, &status)
-		again = sooner(again, deadline)
+		again = loop.Sooner(again, deadline)
 	}
 
 	// A new generation is acknowledged before anything is done about it: who
@@ -114,14 +114,6 @@ func (s *pass) run(ctx context.Context) (reconcile.Result, error) {
 	}
 	errs = append(errs, s.cutHistory(ctx))
 	return reconcile.Result{RequeueAfter: again}, errors.Join(errs...)
-}
-
-// sooner is the shorter wait; 0 means none.
-func sooner(a, b time.Duration) time.Duration {
-	if a == 0 || b != 0 && b < a {
-		return b
-	}
-	return a
 }
 
 // writeStatus stores the status when it says something new.

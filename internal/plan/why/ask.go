@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"berth.dev/berth/internal/plan/statefulset"
 )
@@ -36,67 +37,52 @@ func Kind(written string) string {
 // Ask says what the object waits for. The error says that there is no such object.
 func Ask(f *Facts, kind, name string) (Report, error) {
 	object := kind + "/" + name
-	missing := func() (Report, error) {
-		return Report{}, fmt.Errorf("%s not found in namespace %s", object, f.Name)
-	}
 	var answers []Answer
-	summary := ""
+	var summary string
+	var found bool
 	switch kind {
 	case "statefulset":
-		set, ok := named(f.Sets, name)
-		if !ok {
-			return missing()
-		}
-		answers, summary = f.set(set)
+		answers, summary, found = about(f.Sets, name, f.set)
 	case "pod":
-		pod, ok := named(f.Pods, name)
-		if !ok {
-			set := f.setOf(name)
-			if set == nil {
-				return missing()
-			}
-			answers, summary = f.absentPod(set, name)
+		if answers, summary, found = about(f.Pods, name, f.podAndPlace); found {
 			break
 		}
-		answers, summary = f.podAndPlace(pod)
+		if set := f.setOf(name); set != nil {
+			answers, summary = f.absentPod(set, name)
+			found = true
+		}
 	case "persistentvolumeclaim":
-		claim, ok := named(f.Claims, name)
-		if !ok {
-			return missing()
-		}
-		answers, summary = f.claim(claim), "it is "+phaseWord(claim)
+		answers, summary, found = about(f.Claims, name, func(claim *corev1.PersistentVolumeClaim) ([]Answer, string) {
+			return f.claim(claim), "it is " + phaseWord(claim)
+		})
 	case "service":
-		svc, ok := named(f.Services, name)
-		if !ok {
-			return missing()
-		}
-		answers, summary = f.service(svc)
+		answers, summary, found = about(f.Services, name, f.service)
 	case "deployment":
-		d, ok := named(f.Deployments, name)
-		if !ok {
-			return missing()
-		}
-		answers, summary = f.deployment(d)
+		answers, summary, found = about(f.Deployments, name, f.deployment)
 	case "job":
-		j, ok := named(f.Jobs, name)
-		if !ok {
-			return missing()
-		}
-		answers, summary = f.job(j)
+		answers, summary, found = about(f.Jobs, name, f.job)
 	case "poddisruptionbudget":
-		b, ok := named(f.Budgets, name)
-		if !ok {
-			return missing()
-		}
-		answers, summary = f.budget(b)
+		answers, summary, found = about(f.Budgets, name, f.budget)
 	default:
 		return Report{}, fmt.Errorf("%q cannot be asked about", kind)
+	}
+	if !found {
+		return Report{}, fmt.Errorf("%s not found in namespace %s", object, f.Name)
 	}
 	answers = append(f.namespaceAnswers(), answers...)
 	r := finish(object, f.Name, answers)
 	r.Unread = f.Unread
 	r.Summary = summary
 	return r, nil
+}
+
+// about asks about the object of that name, if there is one.
+func about[T metav1.Object](all []T, name string, ask func(T) ([]Answer, string)) (answers []Answer, summary string, found bool) {
+	o, found := named(all, name)
+	if found {
+		answers, summary = ask(o)
+	}
+	return answers, summary, found
 }
 
 // namespaceAnswers says that the namespace goes.
