@@ -23,6 +23,7 @@ import (
 	"berth.dev/berth/internal/controller/protection"
 	"berth.dev/berth/internal/controller/provisioner"
 	"berth.dev/berth/internal/controller/reap"
+	"berth.dev/berth/internal/controller/replicaset"
 	"berth.dev/berth/internal/controller/resourcequota"
 	"berth.dev/berth/internal/controller/served"
 	"berth.dev/berth/internal/controller/serviceaccount"
@@ -60,6 +61,8 @@ func Loops(config Config) ([]loop.Loop, error) {
 	}
 	loops := []loop.Loop{
 		statefulset.Loop(),
+		replicaset.Loop(),
+		replicaset.ControllerLoop(),
 		scheduler.Loop(),
 		addresses,
 		volumebinder.Loop(),

@@ -143,6 +143,27 @@ func SlowStart(n, limit int, do func(i int) error) error {
 	return nil
 }
 
+// Each calls do(0) … do(n-1), at most limit at once, whatever they return, and
+// returns the first error. With limit 1 the calls are made one by one on the
+// caller's goroutine.
+func Each(n, limit int, do func(i int) error) error {
+	if limit <= 1 {
+		var first error
+		for i := range n {
+			if err := do(i); first == nil {
+				first = err
+			}
+		}
+		return first
+	}
+	var group errgroup.Group
+	group.SetLimit(limit)
+	for i := range n {
+		group.Go(func() error { return do(i) })
+	}
+	return group.Wait()
+}
+
 // maxBatch bounds how many calls one batch of SlowStart makes.
 const maxBatch = 500
 

@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"berth.dev/berth/internal/api/defaults"
+	"berth.dev/berth/internal/controller/owned"
 	"berth.dev/berth/internal/plan/revision"
 	plan "berth.dev/berth/internal/plan/statefulset"
 )
@@ -20,18 +21,18 @@ import (
 // gatherRevisions collects the set's revisions and adopts orphans that match, so
 // that history goes on after a set is made anew over what it left.
 func (s *pass) gatherRevisions(ctx context.Context) error {
-	owned, orphans, err := listOwned(ctx, s, &appsv1.ControllerRevisionList{},
+	mine, orphans, err := owned.List(ctx, s.owner, &appsv1.ControllerRevisionList{},
 		func(l *appsv1.ControllerRevisionList) []appsv1.ControllerRevision { return l.Items })
 	if err != nil {
 		return err
 	}
-	s.revisions = owned
+	s.revisions = mine
 	for _, rev := range orphans {
 		if !s.selector.Matches(labels.Set(rev.Labels)) {
 			continue
 		}
 		if s.set.DeletionTimestamp == nil {
-			if err := s.adopt(ctx, "ControllerRevision", rev); err != nil {
+			if err := s.owner.Adopt(ctx, "ControllerRevision", rev); err != nil {
 				return err
 			}
 		}

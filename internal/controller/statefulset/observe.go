@@ -9,6 +9,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"berth.dev/berth/internal/controller/loop"
+	"berth.dev/berth/internal/controller/owned"
 	plan "berth.dev/berth/internal/plan/statefulset"
 	"berth.dev/berth/internal/plan/statefulset/options"
 )
@@ -20,6 +21,7 @@ type pass struct {
 	rules    plan.Rules
 	set      *appsv1.StatefulSet
 	selector labels.Selector
+	owner    *owned.Owner
 
 	pods       []*corev1.Pod
 	revisions  []*appsv1.ControllerRevision // oldest first
@@ -28,8 +30,6 @@ type pass struct {
 	collisions int32
 	facts      plan.Facts
 	state      plan.State
-
-	adoptable *error // the answer of the live check, once asked
 }
 
 // asksFor is what the set's annotations say.
@@ -81,52 +81,14 @@ func (s *pass) pod(ordinal int) *corev1.Pod {
 // gatherPods collects the set's pods. An orphan that belongs to the set is
 // adopted, a pod that no longer does is released; changed says that one was.
 func (s *pass) gatherPods(ctx context.Context) (changed bool, err error) {
-	owned, orphans, err := listOwned(ctx, s, &corev1.PodList{}, func(l *corev1.PodList) []corev1.Pod { return l.Items })
+	mine, orphans, err := owned.List(ctx, s.owner, &corev1.PodList{}, func(l *corev1.PodList) []corev1.Pod { return l.Items })
 	if err != nil {
 		return false, err
 	}
-	for _, pod := range owned {
-		switch {
-		case s.belongs(pod):
-			s.pods = append(s.pods, pod)
-		case s.set.DeletionTimestamp == nil:
-			changed = true
-			if err := s.release(ctx, pod); err != nil {
-				return changed, err
-			}
-		}
-	}
-	for _, pod := range orphans {
-		if !s.belongs(pod) || pod.DeletionTimestamp != nil || s.set.DeletionTimestamp != nil {
-			continue
-		}
-		changed = true
-		if err := s.adopt(ctx, "Pod", pod); err != nil {
-			return changed, err
-		}
-	}
-	return changed, nil
+	s.pods, changed, err = owned.Claim(ctx, s.owner, "Pod", mine, orphans, s.belongs)
+	return changed, err
 }
 
 func (s *pass) belongs(pod *corev1.Pod) bool {
 	return s.selector.Matches(labels.Set(pod.Labels)) && plan.Member(s.set, pod.Name)
-}
-
-// listOwned lists the objects of one kind that the set controls and those that
-// nobody controls, in the set's namespace.
-func listOwned[T any, L client.ObjectList](ctx context.Context, s *pass, list L, items func(L) []T) (owned, orphans []*T, err error) {
-	for _, part := range []struct {
-		owner string
-		into  *[]*T
-	}{{string(s.set.UID), &owned}, {loop.NoOwner, &orphans}} {
-		found := list.DeepCopyObject().(L)
-		if err := s.env.Cache.List(ctx, found, client.InNamespace(s.set.Namespace), client.MatchingFields{loop.OwnerUID: part.owner}); err != nil {
-			return nil, nil, err
-		}
-		all := items(found)
-		for i := range all {
-			*part.into = append(*part.into, &all[i])
-		}
-	}
-	return owned, orphans, nil
 }

@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"berth.dev/berth/internal/controller/loop"
+	"berth.dev/berth/internal/controller/owned"
 	plan "berth.dev/berth/internal/plan/statefulset"
 )
 
@@ -60,9 +61,10 @@ func (r *reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	if err != nil || selector.Empty() {
 		return reconcile.Result{}, nil // the API accepts no such set; upstream drops it too
 	}
+	write := r.own.Writer(req.NamespacedName)
 	s := &pass{
-		env: r.env, write: r.own.Writer(req.NamespacedName), rules: r.rules,
-		set: set, selector: selector,
+		env: r.env, write: write, rules: r.rules, set: set, selector: selector,
+		owner: owned.New(r.env, write, set, appsv1.SchemeGroupVersion.WithKind("StatefulSet")),
 	}
 	result, err := s.run(ctx)
 	if err != nil {

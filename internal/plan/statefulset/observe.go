@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/utils/ptr"
 
+	"berth.dev/berth/internal/plan/podready"
 	"berth.dev/berth/internal/plan/statefulset/options"
 	"berth.dev/berth/internal/plan/statefulset/override"
 )
@@ -174,27 +175,16 @@ func health(pod *corev1.Pod, minReadySeconds int32, now time.Time) (Health, time
 	default:
 		return Starting, 0
 	}
-	ready := condition(pod, corev1.PodReady)
-	switch {
-	case ready == nil || ready.Status != corev1.ConditionTrue:
+	if !podready.Ready(pod) {
 		return Starting, 0
-	case minReadySeconds == 0:
+	}
+	available, left := podready.Available(pod, minReadySeconds, now)
+	if available {
 		return Available, 0
-	case ready.LastTransitionTime.IsZero():
-		return Ready, 0
 	}
-	left := ready.LastTransitionTime.Add(time.Duration(minReadySeconds) * time.Second).Sub(now)
-	if left > 0 {
-		return Ready, left
-	}
-	return Available, 0
+	return Ready, left
 }
 
 func condition(pod *corev1.Pod, kind corev1.PodConditionType) *corev1.PodCondition {
-	for i := range pod.Status.Conditions {
-		if pod.Status.Conditions[i].Type == kind {
-			return &pod.Status.Conditions[i]
-		}
-	}
-	return nil
+	return podready.Condition(pod, kind)
 }
