@@ -148,6 +148,9 @@ func (s *Sim) afterWrite(verb string, obj client.Object) error {
 	}
 	if chance(s.rand, s.faults.Error) {
 		s.log("fault: written, but the answer is lost")
+		if verb == "create" {
+			s.lost++
+		}
 		return apierrors.NewTimeoutError("simulated", 0)
 	}
 	return nil

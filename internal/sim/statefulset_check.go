@@ -20,8 +20,8 @@ var (
 	configMapGVK = corev1.SchemeGroupVersion.WithKind("ConfigMap")
 )
 
-// Converged reports every way in which a StatefulSet is not what its spec asks
-// for. Ask it after Settle.
+// Converged reports every way in which a workload is not what its spec asks for.
+// Ask it after Settle.
 func (s *Sim) Converged() error {
 	var errs []error
 	for _, obj := range sorted(s.store.kind(setGVK).objects) {
@@ -31,6 +31,9 @@ func (s *Sim) Converged() error {
 			continue
 		}
 		errs = append(errs, s.converged(set))
+	}
+	for _, obj := range sorted(s.store.kind(replicaSetGVK).objects) {
+		errs = append(errs, s.convergedReplicas(obj.(*appsv1.ReplicaSet)))
 	}
 	return errors.Join(errs...)
 }

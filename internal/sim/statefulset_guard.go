@@ -20,10 +20,13 @@ import (
 // is broken by a loop's own hand cannot be blamed on a cache that lags.
 type ours map[types.NamespacedName]types.UID
 
-// guard checks a write to a pod of a StatefulSet at the moment it is made.
+// guard checks a write to a pod of a workload at the moment it is made.
 // What the world did behind the loop's back is forgiven, what the loop's cache
 // showed or the loop did itself is not.
 func (s *Sim) guard(loopName, verb string, obj client.Object) error {
+	if loopName == "replicaset" {
+		return s.guardReplicas(verb, obj)
+	}
 	pod, ok := obj.(*corev1.Pod)
 	if !ok || loopName != "statefulset" {
 		return nil
