@@ -59,7 +59,7 @@ type Sim struct {
 	steps   int
 	writes  int
 	deleted ours
-	lost    int // pods that were made, and the loop never learned of it
+	lost    int                             // pods that were made, and the loop never learned of it
 	handed  map[client.Object]client.Object // shared objects a loop has read, and how they were
 	idle    int                             // timers in a row that changed nothing
 	failed  error

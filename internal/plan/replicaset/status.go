@@ -82,4 +82,6 @@ func (f Facts) conditions(p Plan, o Outcome) []appsv1.ReplicaSetCondition {
 }
 
 // StatusChanged reports whether a status is worth a write.
-func StatusChanged(old, now *appsv1.ReplicaSetStatus) bool { return !equality.Semantic.DeepEqual(old, now) }
+func StatusChanged(old, now *appsv1.ReplicaSetStatus) bool {
+	return !equality.Semantic.DeepEqual(old, now)
+}
