@@ -11,8 +11,6 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/utils/ptr"
 
-	"berth.dev/berth/internal/controller/loop"
-	"berth.dev/berth/internal/controller/statefulset"
 	"berth.dev/berth/internal/plan/statefulset/options"
 	"berth.dev/berth/internal/sim"
 )
@@ -35,7 +33,7 @@ func TestBudgetAcrossSets(t *testing.T) {
 	for seed := range uint64(40) {
 		rolling := false
 		s := sim.New(sim.Config{
-			Seed: seed, Loops: []loop.Loop{statefulset.Loop()}, Faults: sim.Faults{Stale: 0.6, Conflict: 0.02, Error: 0.02, Crash: 0.01},
+			Seed: seed, Loops: loops(), Faults: sim.Faults{Stale: 0.6, Conflict: 0.02, Error: 0.02, Crash: 0.01},
 			Check: []func(*sim.Sim) error{func(s *sim.Sim) error {
 				if n := readyPods(t, s); rolling && n < 3 {
 					return fmt.Errorf("only %d pods are ready, the budget asks for 3", n)

@@ -10,6 +10,7 @@ import (
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"berth.dev/berth/internal/controller/disruption"
 	"berth.dev/berth/internal/controller/loop"
 	"berth.dev/berth/internal/controller/statefulset"
 	"berth.dev/berth/internal/sim"
@@ -32,7 +33,7 @@ func web(replicas int32) *appsv1.StatefulSet {
 	}
 }
 
-func loops() []loop.Loop { return []loop.Loop{statefulset.Loop()} }
+func loops() []loop.Loop { return []loop.Loop{statefulset.Loop(), disruption.Loop(nil)} }
 
 func newSim(seed uint64, faults sim.Faults) *sim.Sim {
 	return sim.New(sim.Config{Seed: seed, Loops: loops(), Faults: faults})

@@ -82,7 +82,6 @@ func (s *Sim) moves() []move {
 		}
 	}
 	all = append(all, s.nodeMoves()...)
-	all = append(all, s.disruptionMoves()...)
 	if !s.config.NoToyScheduler {
 		all = append(all, s.volumeMoves()...)
 	}

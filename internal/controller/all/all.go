@@ -14,6 +14,7 @@ import (
 
 	"berth.dev/berth/internal/api"
 	"berth.dev/berth/internal/controller/attributesclass"
+	"berth.dev/berth/internal/controller/disruption"
 	"berth.dev/berth/internal/controller/endpointslice"
 	"berth.dev/berth/internal/controller/ephemeralvolume"
 	"berth.dev/berth/internal/controller/loop"
@@ -44,7 +45,7 @@ type Config struct {
 	NoLocalStorage bool
 	// Kinds are the built-in kinds that are served; nil means api.Kinds().
 	Kinds []api.Kind
-	// RESTConfig gives the two loops that must know custom kinds their own
+	// RESTConfig gives the loops that must know custom kinds their own
 	// way to the API, by identity. nil (the simulator) means that only Kinds
 	// are served.
 	RESTConfig func(user string, groups ...string) *rest.Config
@@ -58,6 +59,12 @@ func Loops(config Config) ([]loop.Loop, error) {
 	addresses, err := ipam.Loop(config.IPAM)
 	if err != nil {
 		return nil, fmt.Errorf("address loop: %w", err)
+	}
+	var scales disruption.Scales
+	if config.RESTConfig != nil {
+		if scales, err = served.NewScales(config.RESTConfig(disruption.User, serviceAccountGroups...)); err != nil {
+			return nil, fmt.Errorf("disruption loop: %w", err)
+		}
 	}
 	loops := []loop.Loop{
 		statefulset.Loop(),
@@ -74,6 +81,8 @@ func Loops(config Config) ([]loop.Loop, error) {
 		ephemeralvolume.Loop(),
 		nodelife.Loop(),
 		podgc.Loop(),
+		disruption.Loop(scales),
+		disruption.StaleLoop(),
 		serviceaddress.RepairLoop(),
 		serviceaddress.RangeLoop(),
 	}
