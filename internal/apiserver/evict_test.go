@@ -1,6 +1,7 @@
 package apiserver_test
 
 import (
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -64,6 +65,48 @@ func TestEvictionWithinBudgets(t *testing.T) {
 	budget("two")
 	if err := evict("b", nil); err == nil || !strings.Contains(err.Error(), "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.") {
 		t.Errorf("two budgets: %v", err)
+	}
+}
+
+// TestEvictionsAtOnce has evictions that spend one budget at the same moment:
+// each tries again when another was quicker, and no more go than may.
+func TestEvictionsAtOnce(t *testing.T) {
+	e := apitest.Start(t)
+	ctx := t.Context()
+	const all, allowed = 12, 9
+	pods, budgets := e.Client.CoreV1().Pods(namespace), e.Client.PolicyV1().PodDisruptionBudgets(namespace)
+	b := must[*policyv1.PodDisruptionBudget](t)(budgets.Create(ctx, &policyv1.PodDisruptionBudget{ObjectMeta: metav1.ObjectMeta{Name: "one"}, Spec: policyv1.PodDisruptionBudgetSpec{
+		Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "web"}},
+	}}, metav1.CreateOptions{}))
+	b.Status = policyv1.PodDisruptionBudgetStatus{ObservedGeneration: b.Generation, DisruptionsAllowed: allowed, CurrentHealthy: all, DesiredHealthy: all - allowed, ExpectedPods: all}
+	must[*policyv1.PodDisruptionBudget](t)(budgets.UpdateStatus(ctx, b, metav1.UpdateOptions{}))
+	for i := range all {
+		pod := newPod(fmt.Sprint("p", i))
+		pod.Spec.NodeName = "n1"
+		pod = must[*corev1.Pod](t)(pods.Create(ctx, pod, metav1.CreateOptions{}))
+		pod.Status.Phase = corev1.PodRunning
+		pod.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}
+		must[*corev1.Pod](t)(pods.UpdateStatus(ctx, pod, metav1.UpdateOptions{}))
+	}
+	answers := make(chan error, all)
+	for i := range all {
+		go func() {
+			answers <- pods.EvictV1(ctx, &policyv1.Eviction{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprint("p", i)}})
+		}()
+	}
+	refused := 0
+	for range all {
+		if err := <-answers; apierrors.IsTooManyRequests(err) {
+			refused++
+		} else if err != nil {
+			t.Error(err)
+		}
+	}
+	if refused != all-allowed {
+		t.Errorf("%d evictions are refused, want %d", refused, all-allowed)
+	}
+	if b = must[*policyv1.PodDisruptionBudget](t)(budgets.Get(ctx, "one", metav1.GetOptions{})); len(b.Status.DisruptedPods) != allowed || b.Status.DisruptionsAllowed != 0 {
+		t.Errorf("the budget becomes %+v", b.Status)
 	}
 }
 

@@ -12,7 +12,6 @@ import (
 	metainternalversion "k8s.io/apimachinery/pkg/apis/meta/internalversion"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apiserver/pkg/registry/rest"
@@ -89,8 +88,7 @@ func (b *Budgets) spend(ctx context.Context, budget *policyv1.PodDisruptionBudge
 			now.Status.DisruptedPods = map[string]metav1.Time{}
 		}
 		now.Status.DisruptedPods[pod] = metav1.Time{Time: time.Now()}
-		keep := func(context.Context, runtime.Object, runtime.Object) (runtime.Object, error) { return now, nil }
-		_, _, err := b.Status.Update(ctx, name, rest.DefaultUpdatedObjectInfo(now, keep),
+		_, _, err := b.Status.Update(ctx, name, rest.DefaultUpdatedObjectInfo(now),
 			rest.ValidateAllObjectFunc, rest.ValidateAllObjectUpdateFunc, false, &metav1.UpdateOptions{})
 		return err
 	})
