@@ -3,6 +3,7 @@ package sim_test
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -11,6 +12,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/utils/ptr"
 
+	"berth.dev/berth/internal/controller/disruption"
+	"berth.dev/berth/internal/controller/loop"
 	"berth.dev/berth/internal/plan/statefulset/options"
 	"berth.dev/berth/internal/sim"
 )
@@ -92,4 +95,36 @@ func readyPods(t *testing.T, s *sim.Sim) int {
 		}
 	}
 	return n
+}
+
+// A pod that was to go and stayed is no target any more after two minutes.
+func TestStaleTarget(t *testing.T) {
+	s := sim.New(sim.Config{Seed: 3, Loops: []loop.Loop{disruption.StaleLoop()}, Faults: sim.AllFaults})
+	s.Create(&corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "a"},
+		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "c", Image: "unready"}}},
+	})
+	pod := &corev1.Pod{}
+	if err := s.API().Get(t.Context(), key("a"), pod); err != nil {
+		t.Fatal(err)
+	}
+	pod = pod.DeepCopy()
+	begun := s.Now()
+	pod.Status.Conditions = []corev1.PodCondition{{
+		Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue, Reason: "PreemptionByScheduler", LastTransitionTime: metav1.NewTime(begun),
+	}}
+	if err := s.API().Status().Update(t.Context(), pod); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Settle(4000); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.API().Get(t.Context(), key("a"), pod); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range pod.Status.Conditions {
+		if waited := s.Now().Sub(begun); c.Type == corev1.DisruptionTarget && (c.Status != corev1.ConditionFalse || c.Reason != "" || waited < 2*time.Minute) {
+			t.Errorf("after %s: %+v", waited, c)
+		}
+	}
 }

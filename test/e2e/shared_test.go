@@ -37,6 +37,7 @@ func TestOneCluster(t *testing.T) {
 		"changes":      changesByKubectl,
 		"apply":        serverSideApply,
 		"rollout":      rollouts,
+		"budget":       rolloutWithinBudget,
 		"partition":    partitionAndParallel,
 		"orphan":       orphansAreAdopted,
 		"crd":          customResources,
