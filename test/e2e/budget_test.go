@@ -18,19 +18,17 @@ kind: PodDisruptionBudget
 metadata: {name: web}
 spec: {minAvailable: MIN, selector: {matchLabels: {app: web}}}
 `
-	allowed := func() string { return c.Kubectl("get", "pdb", "web", "-o", "jsonpath={.status.disruptionsAllowed} of {.status.currentHealthy}") }
+	allowed := func() string {
+		return c.Kubectl("get", "pdb", "web", "-o", "jsonpath={.status.disruptionsAllowed} of {.status.currentHealthy}")
+	}
 	uids := func() string { return c.Kubectl("get", "pods", "-o", "jsonpath={.items[*].metadata.uid}") }
 	c.Apply(strings.Replace(budget, "MIN", `"100%"`, 1))
 	c.Eventually(10*time.Second, "0 of 3", allowed)
 	c.Kubectl("annotate", "sts", "web", "berth.dev/respect-pdb=true")
 	before := uids()
 	c.Kubectl("rollout", "restart", "sts/web")
-	c.Eventually(10*time.Second, "true", func() string {
-		said := c.Kubectl("get", "sts", "web", "-o", "jsonpath={.status.conditions}")
-		if strings.Contains(said, "PodDisruptionBudget web lets no pod go now") {
-			return "true"
-		}
-		return said
+	c.Eventually(10*time.Second, "RolloutProgressing", func() string {
+		return c.Kubectl("get", "sts", "web", "-o", `jsonpath={.status.conditions[?(@.type=="Progressing")].reason}`)
 	})
 	same(t, "pods while the budget forbids", uids(), before)
 	c.Apply(strings.Replace(budget, "MIN", "2", 1))

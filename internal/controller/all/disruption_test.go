@@ -83,4 +83,3 @@ func TestBudgetOfCustomController(t *testing.T) {
 		return s.ExpectedPods == 4 && s.DesiredHealthy == 2 && s.CurrentHealthy == 3 && s.DisruptionsAllowed == 1 && condition().Reason == policyv1.SufficientPodsReason
 	})
 }
-
