@@ -13,7 +13,7 @@ static=(-ldflags "-s -w")
 export CGO_ENABLED=0
 version=$(go list -m -f '{{.Version}}' github.com/containerd/containerd/v2)
 stamp=(-ldflags "-s -w -X github.com/containerd/containerd/v2/version.Version=$version -X github.com/containerd/containerd/v2/version.Package=github.com/containerd/containerd/v2")
-go build "${stamp[@]}" -o "$out/containerd" github.com/containerd/containerd/v2/cmd/containerd
+go build "${stamp[@]}" -o "$out/containerd" ./containerd
 # The shim runs once per pod: without gRPC it stays a small program.
 go build -tags no_grpc "${stamp[@]}" -o "$out/containerd-shim-runc-v2" github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2
 # runc needs cgo (namespaces are entered in C) and libseccomp for seccomp profiles.

@@ -2,11 +2,11 @@
 
 // Package bundle pins the programs that a node runs beside berth: containerd,
 // its runc shim, runc and the CNI plugins. Each is built from its own module,
-// unmodified; this file only keeps them in go.mod.
+// unmodified, but for a socket that ./containerd adds; this file only keeps
+// them in go.mod.
 package bundle
 
 import (
-	_ "github.com/containerd/containerd/v2/cmd/containerd"
 	_ "github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2"
 	_ "github.com/containernetworking/plugins/plugins/ipam/host-local"
 	_ "github.com/containernetworking/plugins/plugins/ipam/static"

@@ -37,7 +37,7 @@ func (a *agent) criEndpoint() string {
 	if a.cfg.ContainerRuntimeEndpoint != "" {
 		return a.cfg.ContainerRuntimeEndpoint
 	}
-	return "unix://" + a.dir.RuntimeSocket()
+	return "unix://" + a.dir.CRISocket()
 }
 
 // runImages imports the images that the bundle brings.

@@ -109,7 +109,7 @@ func newReal(t *testing.T, bundle string) *real {
 
 	b := &bed{t: t, runtime: fakecri.New(), client: newClient(), volumes: &noVolumes{root: filepath.Join(base, "volumes")}, events: &told{}, dir: dir}
 	b.withDeletes()
-	client, err := cri.Dial(dir.RuntimeSocket())
+	client, err := cri.Dial(dir.CRISocket())
 	must(err)
 	r := &real{bed: b, cri: client}
 	r.startReal()
@@ -130,7 +130,7 @@ func newReal(t *testing.T, bundle string) *real {
 
 func (r *real) startReal() {
 	r.begin(node.Config{
-		NodeName: "n1", Client: r.client, Endpoint: r.dir.RuntimeSocket(), Dir: r.dir, Volumes: r.volumes, Events: r.events,
+		NodeName: "n1", Client: r.client, Endpoint: r.dir.CRISocket(), Dir: r.dir, Volumes: r.volumes, Events: r.events,
 		ClusterDomain: "cluster.local", ClusterDNS: []netip.Addr{netip.MustParseAddr("10.43.0.10")},
 		NodeIPs: []netip.Addr{netip.MustParseAddr("192.0.2.1")},
 		Log:     slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),

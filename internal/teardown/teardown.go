@@ -105,7 +105,7 @@ func (i Instance) stopPods(ctx context.Context) error {
 		return err
 	case <-ready:
 	}
-	err := stopSandboxes(ctx, i.Dir.RuntimeSocket(), i.Log)
+	err := stopSandboxes(ctx, i.Dir.CRISocket(), i.Log)
 	cancel()
 	return errors.Join(err, <-ended)
 }

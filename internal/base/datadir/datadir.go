@@ -85,6 +85,10 @@ func (d Dir) Run() string {
 // RuntimeSocket is containerd's socket.
 func (d Dir) RuntimeSocket() string { return filepath.Join(d.Run(), "containerd.sock") }
 
+// CRISocket is containerd's second socket, for the node agent: a call made on
+// it is finished also when the agent dies.
+func (d Dir) CRISocket() string { return filepath.Join(d.Run(), "cri.sock") }
+
 // CNISocket is where the CNI plugin asks the node agent.
 func (d Dir) CNISocket() string { return filepath.Join(d.Run(), "cni.sock") }
 

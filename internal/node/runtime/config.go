@@ -60,6 +60,7 @@ func (c Config) render() string {
 		"io.containerd.monitor.container.v1.restart"))
 	line("[plugins]")
 	line("[plugins.'io.containerd.server.v1.grpc']\naddress = %q", c.Dir.RuntimeSocket())
+	line("[plugins.'io.containerd.server.v1.cri']\naddress = %q", c.Dir.CRISocket())
 	line("[plugins.'io.containerd.server.v1.ttrpc']\naddress = %q", c.Dir.RuntimeSocket()+".ttrpc")
 	line("[plugins.'io.containerd.shim.v1.manager']\nsocket_dir = %q", c.shimSocks())
 	line("[plugins.'io.containerd.internal.v1.opt']\npath = %q", filepath.Join(c.Dir.Containerd(), "opt"))

@@ -114,7 +114,7 @@ func (r *Runtime) ensure(ctx context.Context) (process, error) {
 		return process{}, err
 	}
 	last := load(r.cfg.record())
-	if last.alive() && last.ConfigHash == hash && answers(r.cfg.Dir.RuntimeSocket()) {
+	if last.alive() && last.ConfigHash == hash && r.answers() {
 		r.log.Info("adopted the running containerd", "pid", last.PID)
 		return last, nil
 	}
@@ -165,18 +165,24 @@ func (r *Runtime) hash(config string) (string, error) {
 
 func (r *Runtime) program() string { return filepath.Join(r.cfg.BundleDir, "containerd") }
 
-// start runs containerd in a session of its own and waits for its socket.
+// sockets are those that containerd opens.
+func (r *Runtime) sockets() []string {
+	return []string{r.cfg.Dir.RuntimeSocket(), r.cfg.Dir.CRISocket()}
+}
+
+// start runs containerd in a session of its own and waits for its sockets.
 func (r *Runtime) start(ctx context.Context, hash string) (process, error) {
-	socket := r.cfg.Dir.RuntimeSocket()
-	if err := os.RemoveAll(socket); err != nil {
-		return process{}, err
+	for _, socket := range r.sockets() {
+		if err := os.RemoveAll(socket); err != nil {
+			return process{}, err
+		}
 	}
 	watch, err := fsnotify.NewWatcher()
 	if err != nil {
 		return process{}, err
 	}
 	defer watch.Close()
-	if err := watch.Add(filepath.Dir(socket)); err != nil {
+	if err := watch.Add(r.cfg.Dir.Run()); err != nil {
 		return process{}, err
 	}
 	logFile, err := os.OpenFile(r.cfg.log(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
@@ -202,19 +208,19 @@ func (r *Runtime) start(ctx context.Context, hash string) (process, error) {
 	if err := p.save(r.cfg.record()); err != nil {
 		return process{}, err
 	}
-	return p, r.await(ctx, socket, watch, ended)
+	return p, r.await(ctx, watch, ended)
 }
 
-// await returns when the socket answers. The file appears a moment before
+// await returns when the sockets answer. A file appears a moment before
 // containerd listens on it, so a refused call is tried again shortly.
-func (r *Runtime) await(ctx context.Context, socket string, watch *fsnotify.Watcher, ended <-chan error) error {
+func (r *Runtime) await(ctx context.Context, watch *fsnotify.Watcher, ended <-chan error) error {
 	limit := time.After(startTimeout)
 	var retry <-chan time.Time
 	for {
-		if answers(socket) {
+		if r.answers() {
 			return nil
 		}
-		if _, err := os.Stat(socket); err == nil {
+		if r.exist() {
 			retry = time.After(2 * time.Millisecond)
 		}
 		select {
@@ -223,7 +229,7 @@ func (r *Runtime) await(ctx context.Context, socket string, watch *fsnotify.Watc
 		case err := <-ended:
 			return r.failed(err)
 		case <-limit:
-			return fmt.Errorf("containerd did not open %s within %s; see %s", socket, startTimeout, r.cfg.log())
+			return fmt.Errorf("containerd did not open %s within %s; see %s", strings.Join(r.sockets(), " and "), startTimeout, r.cfg.log())
 		case <-watch.Events:
 		case <-retry:
 		}
@@ -240,12 +246,25 @@ func (r *Runtime) failed(err error) error {
 	return fmt.Errorf("containerd ended at its start (%w): %s; see %s", err, last, r.cfg.log())
 }
 
-func answers(socket string) bool {
-	conn, err := net.DialTimeout("unix", socket, time.Second)
-	if err != nil {
-		return false
+// answers says whether all sockets accept a call.
+func (r *Runtime) answers() bool {
+	for _, socket := range r.sockets() {
+		conn, err := net.DialTimeout("unix", socket, time.Second)
+		if err != nil {
+			return false
+		}
+		conn.Close()
 	}
-	conn.Close()
+	return true
+}
+
+// exist says whether the files of all sockets are there.
+func (r *Runtime) exist() bool {
+	for _, socket := range r.sockets() {
+		if _, err := os.Stat(socket); err != nil {
+			return false
+		}
+	}
 	return true
 }
 
