@@ -1,7 +1,8 @@
 // Package memory gives memory back to the system while the program is idle.
 // Go's collector lets the heap grow to twice what is live before it runs, and
 // a quiet program may take minutes to get there; on a small machine that
-// garbage is better left to pods. While there is work it does nothing.
+// garbage is better left to pods, and so are the parts of the program that only
+// its start needed. While there is work it does nothing.
 package memory
 
 import (
@@ -36,6 +37,7 @@ func TrimWhenIdle(ctx context.Context) {
 		now := look()
 		if now.worthIt(last, every) {
 			debug.FreeOSMemory()
+			_ = releaseProgram() // what it would give is not worth a word if it fails
 			now = look()
 		}
 		last = now
