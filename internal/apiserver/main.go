@@ -7,6 +7,7 @@ import (
 
 	"berth.dev/berth/internal/api"
 	"berth.dev/berth/internal/apiserver/route"
+	"berth.dev/berth/internal/openapi/documents"
 )
 
 // newMain builds the server of the declared kinds, which passes what it does
@@ -56,7 +57,7 @@ func (s *Server) newMain(sec *security) (*genericapiserver.GenericAPIServer, err
 	s.main = main
 	s.openapi = newOpenAPI(main, s.crds, s.others)
 	main.Handler.NonGoRestfulMux.Handle("/openapi/v2", s.openapi)
-	main.Handler.NonGoRestfulMux.Handle("/openapi/v3", s.openapi)
+	main.Handler.NonGoRestfulMux.Handle(documents.Path, s.openapi)
 	main.Handler.NonGoRestfulMux.HandlePrefix("/openapi/v3/", s.openapi)
 	return main, s.addHooks()
 }

@@ -14,27 +14,21 @@ import (
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	extensionsapiserver "k8s.io/apiextensions-apiserver/pkg/apiserver"
 	listers "k8s.io/apiextensions-apiserver/pkg/client/listers/apiextensions/v1"
-	"k8s.io/apiextensions-apiserver/pkg/controller/openapi/builder"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apiserver/pkg/endpoints/openapi"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/apiserver/pkg/server/mux"
-	"k8s.io/apiserver/pkg/server/routes"
-	"k8s.io/kube-openapi/pkg/aggregator"
-	"k8s.io/kube-openapi/pkg/common"
 	"k8s.io/kube-openapi/pkg/handler"
-	"k8s.io/kube-openapi/pkg/handler3"
-	"k8s.io/kube-openapi/pkg/spec3"
 	"k8s.io/kube-openapi/pkg/validation/spec"
 
 	"berth.dev/berth/internal/api"
 	"berth.dev/berth/internal/apiserver/aggregation"
-	generated "berth.dev/berth/internal/openapi"
+	"berth.dev/berth/internal/openapi/documents"
 )
 
 // openAPI serves /openapi. Most servers never see a request for it, so each of
-// the two documents is built by the first request for it, and custom resources
+// the two versions is prepared by the first request for it, and custom resources
 // are merged in when a request finds that their definitions have changed. A
 // request is answered completely or not at all.
 type openAPI struct {
@@ -51,13 +45,13 @@ type openAPI struct {
 	// These are the documents' own.
 	static *spec.Swagger
 	v2     *handler.OpenAPIService
-	v3     *handler3.OpenAPIService
+	v3     *documents.Service
 	custom map[string]bool // group versions in v3 that are merged in
 }
 
 // document is one of the two.
 type document struct {
-	build func(*mux.PathRecorderMux)
+	build func(*mux.PathRecorderMux) error
 	merge func([]*apiextensionsv1.CustomResourceDefinition, []aggregation.Document) error
 
 	mu     sync.Mutex
@@ -95,7 +89,9 @@ func (o *openAPI) refresh(d *document) error {
 	defer d.mu.Unlock()
 	if d.paths == nil {
 		paths := mux.NewPathRecorderMux("openapi")
-		d.build(paths)
+		if err := d.build(paths); err != nil {
+			return err
+		}
 		d.paths, d.merged = paths, fingerprint(nil, nil)
 	}
 	crds, err := o.established()
@@ -122,14 +118,6 @@ func (o *openAPI) allRoutes() *restful.Container {
 		}
 	}
 	return all
-}
-
-func (o *openAPI) buildTwo(paths *mux.PathRecorderMux) {
-	o.v2, o.static = routes.OpenAPI{Config: openAPIV2Config()}.InstallV2(o.routes(), paths)
-}
-
-func (o *openAPI) buildThree(paths *mux.PathRecorderMux) {
-	o.v3, o.custom = routes.OpenAPI{V3Config: openAPIV3Config()}.InstallV3(o.routes(), paths), map[string]bool{}
 }
 
 // registered says whether both servers offer the same path, such as /version.
@@ -183,70 +171,6 @@ func eachServed(crds []*apiextensionsv1.CustomResourceDefinition, f func(*apiext
 	return nil
 }
 
-// mergeTwo replaces what definitions and remote servers contributed before by
-// what they say now.
-func (o *openAPI) mergeTwo(crds []*apiextensionsv1.CustomResourceDefinition, others []aggregation.Document) error {
-	var all []*spec.Swagger
-	err := eachServed(crds, func(crd *apiextensionsv1.CustomResourceDefinition, version string) error {
-		one, err := builder.BuildOpenAPIV2(crd, version, builder.Options{V2: true, IncludeSelectableFields: true})
-		if err == nil {
-			one.Definitions = handler.PruneDefaults(one.Definitions)
-			all = append(all, one)
-		}
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	joined, err := builder.MergeSpecs(o.static, all...)
-	if err != nil {
-		return err
-	}
-	for _, other := range others {
-		if other.V2 == nil {
-			continue
-		}
-		if err := aggregator.MergeSpecsIgnorePathConflictRenamingDefinitionsAndParameters(joined, other.V2); err != nil {
-			return fmt.Errorf("%s: %w", other.Path, err)
-		}
-	}
-	return o.v2.UpdateSpec(joined)
-}
-
-// mergeThree is mergeTwo for the other document.
-func (o *openAPI) mergeThree(crds []*apiextensionsv1.CustomResourceDefinition, others []aggregation.Document) error {
-	all := map[string][]*spec3.OpenAPI{}
-	err := eachServed(crds, func(crd *apiextensionsv1.CustomResourceDefinition, version string) error {
-		one, err := builder.BuildOpenAPIV3(crd, version, builder.Options{IncludeSelectableFields: true})
-		gv := "apis/" + crd.Spec.Group + "/" + version
-		all[gv] = append(all[gv], one)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	for _, other := range others {
-		if other.V3 != nil {
-			all[other.Path] = []*spec3.OpenAPI{other.V3}
-		}
-	}
-	for gv := range o.custom {
-		if _, still := all[gv]; !still {
-			o.v3.DeleteGroupVersion(gv)
-			delete(o.custom, gv)
-		}
-	}
-	for gv, specs := range all {
-		joined, err := builder.MergeSpecsV3(specs...)
-		if err != nil {
-			return err
-		}
-		o.v3.UpdateGroupVersion(gv, joined)
-		o.custom[gv] = true
-	}
-	return nil
-}
-
 // definitionNamer names the schemas as upstream does, io.k8s.api.core.v1.Pod.
 var definitionNamer = sync.OnceValue(func() *openapi.DefinitionNamer {
 	external := runtime.NewScheme()
@@ -256,25 +180,4 @@ var definitionNamer = sync.OnceValue(func() *openapi.DefinitionNamer {
 		}
 	}
 	return openapi.NewDefinitionNamer(external, extensionsapiserver.Scheme)
-})
-
-func openAPIV2Config() *common.Config {
-	c := genericapiserver.DefaultOpenAPIConfig(generated.GetOpenAPIDefinitions, definitionNamer())
-	c.Info.Title = "Kubernetes"
-	c.Info.Version = newEffectiveVersion().Info().GitVersion
-	return c
-}
-
-// openAPIV3Config is the same for all servers of the process, which ask for it
-// while they start: making the definitions takes a while.
-func openAPIV3Config() *common.OpenAPIV3Config {
-	c := *sharedV3Config()
-	return &c
-}
-
-var sharedV3Config = sync.OnceValue(func() *common.OpenAPIV3Config {
-	c := genericapiserver.DefaultOpenAPIV3Config(generated.GetOpenAPIDefinitions, definitionNamer())
-	c.Info.Title = "Kubernetes"
-	c.Info.Version = newEffectiveVersion().Info().GitVersion
-	return c
 })

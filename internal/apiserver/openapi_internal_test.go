@@ -24,10 +24,11 @@ func (nobody) Documents() []aggregation.Document { return nil }
 // and not the other one.
 func TestDocumentsOnDemand(t *testing.T) {
 	var two, three atomic.Int32
-	serve := func(count *atomic.Int32, path string) func(*mux.PathRecorderMux) {
-		return func(m *mux.PathRecorderMux) {
+	serve := func(count *atomic.Int32, path string) func(*mux.PathRecorderMux) error {
+		return func(m *mux.PathRecorderMux) error {
 			count.Add(1)
 			m.HandleFunc(path, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) })
+			return nil
 		}
 	}
 	merge := func([]*apiextensionsv1.CustomResourceDefinition, []aggregation.Document) error {
@@ -59,11 +60,16 @@ func TestDocumentsOnDemand(t *testing.T) {
 	}
 }
 
-// TestDefinitionsAreShared makes the definitions once for all servers that are
-// built at a start.
+// TestDefinitionsAreShared makes the definitions once for both servers that are
+// built at a start, and forgets them afterwards.
 func TestDefinitionsAreShared(t *testing.T) {
-	a, b := openAPIV3Config(), openAPIV3Config()
+	s := &Server{}
+	a, b := s.openAPIV3Config(), s.openAPIV3Config()
 	if a == b || len(a.Definitions) == 0 || reflect.ValueOf(a.Definitions).Pointer() != reflect.ValueOf(b.Definitions).Pointer() {
 		t.Error("each server makes definitions of its own, or has another's configuration")
+	}
+	s.forgetDefinitions()
+	if a.Definitions != nil || b.Definitions != nil || s.schemas != nil {
+		t.Error("the definitions stay in memory")
 	}
 }

@@ -99,7 +99,7 @@ func (s *Server) genericConfig(codecs serializer.CodecFactory, sec *security) (*
 	c.ShutdownWatchTerminationGracePeriod = stopWithin / 2
 	c.StorageObjectCountTracker = nil // serves priority and fairness alone
 	c.SkipOpenAPIInstallation = true  // see openAPI
-	c.OpenAPIV3Config = openAPIV3Config()
+	c.OpenAPIV3Config = s.openAPIV3Config()
 	etcd := func(r *http.Request) error { return s.config.Datastore.Check(r.Context()) }
 	c.AddHealthChecks(healthz.NamedCheck("etcd", etcd))
 	c.AddReadyzChecks(healthz.NamedCheck("etcd-readiness", etcd))

@@ -15,6 +15,7 @@ import (
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
+	"k8s.io/kube-openapi/pkg/common"
 
 	"berth.dev/berth/internal/apiserver/aggregation"
 	"berth.dev/berth/internal/apiserver/inprocess"
@@ -37,6 +38,8 @@ type Server struct {
 	crds      *extensionsapiserver.CustomResourceDefinitions
 	others    *aggregation.Aggregator
 	openapi   *openAPI
+	schemas   *common.OpenAPIV3Config // while it is built
+	v3Configs []*common.OpenAPIV3Config
 	stopped   chan struct{}
 	stop      func()
 	ready     []func() error // storage that must be ready before hooks run
@@ -99,6 +102,7 @@ func (s *Server) build() error {
 	if s.main, err = s.newMain(security); err != nil {
 		return err
 	}
+	s.forgetDefinitions()
 	var handler http.Handler = s.main.Handler
 	s.handler.Store(&handler)
 	return nil
