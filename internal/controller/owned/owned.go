@@ -67,7 +67,7 @@ func Claim[T client.Object](ctx context.Context, o *Owner, kind string, owned, o
 			kept = append(kept, obj)
 		case !deleting:
 			changed = true
-			if err := o.Release(ctx, obj); err != nil {
+			if err := o.Release(ctx, obj.DeepCopyObject().(T)); err != nil {
 				return kept, changed, err
 			}
 		}
@@ -77,7 +77,7 @@ func Claim[T client.Object](ctx context.Context, o *Owner, kind string, owned, o
 			continue
 		}
 		changed = true
-		if err := o.Adopt(ctx, kind, obj); err != nil {
+		if err := o.Adopt(ctx, kind, obj.DeepCopyObject().(T)); err != nil {
 			return kept, changed, err
 		}
 	}
@@ -85,7 +85,8 @@ func Claim[T client.Object](ctx context.Context, o *Owner, kind string, owned, o
 }
 
 // Adopt makes the owner the object's controller, after a live look that the
-// owner is still the one we know and is not being deleted.
+// owner is still the one we know and is not being deleted. The object, which is not
+// the cache's, is then as the API server has it.
 func (o *Owner) Adopt(ctx context.Context, kind string, obj client.Object) error {
 	if err := o.mayAdopt(ctx); err != nil {
 		return fmt.Errorf("can't adopt %s %s/%s (%s): %w", kind, obj.GetNamespace(), obj.GetName(), obj.GetUID(), err)
@@ -93,7 +94,7 @@ func (o *Owner) Adopt(ctx context.Context, kind string, obj client.Object) error
 	return client.IgnoreNotFound(o.patchOwners(ctx, obj, o.ref))
 }
 
-// Release gives an object up that the owner no longer selects.
+// Release gives an object up that the owner no longer selects; it changes it as Adopt does.
 func (o *Owner) Release(ctx context.Context, obj client.Object) error {
 	return client.IgnoreNotFound(o.patchOwners(ctx, obj, map[string]string{"$patch": "delete", "uid": string(o.ref.UID)}))
 }
@@ -108,7 +109,7 @@ func (o *Owner) patchOwners(ctx context.Context, obj client.Object, entry any) e
 	if err != nil {
 		return err
 	}
-	return o.write.Patch(ctx, obj.DeepCopyObject().(client.Object), client.RawPatch(types.StrategicMergePatchType, patch))
+	return o.write.Patch(ctx, obj, client.RawPatch(types.StrategicMergePatchType, patch))
 }
 
 // mayAdopt asks the API server once per reconcile.

@@ -32,6 +32,7 @@ func (s *pass) gatherRevisions(ctx context.Context) error {
 			continue
 		}
 		if s.set.DeletionTimestamp == nil {
+			rev = rev.DeepCopy() // as it is once adopted: it may be renumbered in this pass
 			if err := s.owner.Adopt(ctx, "ControllerRevision", rev); err != nil {
 				return err
 			}
@@ -147,7 +148,7 @@ func (s *pass) templateOf(name string) *corev1.PodTemplateSpec {
 // cutHistory deletes revisions that nothing uses beyond the limit.
 func (s *pass) cutHistory(ctx context.Context) error {
 	limit := ptr.Deref(s.set.Spec.RevisionHistoryLimit, 10)
-	if len(s.revisions) <= max(int(limit), 1) {
+	if limit < 0 || len(s.revisions) <= int(limit) {
 		return nil
 	}
 	used := sets.New(s.current.Name, s.update.Name)

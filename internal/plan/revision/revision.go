@@ -99,10 +99,9 @@ func New(owner metav1.Object, kind metav1.OwnerReference, template *corev1.PodTe
 }
 
 // Rename gives a revision the name that follows from another number of collisions.
+// Its label stays, as upstream's does: the hash of the name that was taken.
 func Rename(rev *appsv1.ControllerRevision, owner string, collisions int32) {
-	hash := Hash(rev.Data.Raw, collisions)
-	rev.Name = Name(owner, hash)
-	rev.Labels[HashLabel] = hash
+	rev.Name = Name(owner, Hash(rev.Data.Raw, collisions))
 }
 
 // Sort orders revisions from the oldest to the newest.

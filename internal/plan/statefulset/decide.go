@@ -158,18 +158,22 @@ func (p *Plan) fillOne(s State, pod Pod, rules Rules) progress {
 	case pod.Health == Absent:
 		return p.create(s, pod, rules)
 	case pod.Health == Pending:
-		p.restoreClaims(s, pod)
+		whole := p.restoreClaims(s, pod)
 		if ordered {
 			p.holdFor(pod)
 			return pod.underway()
 		}
-		p.repairLabels(pod)
+		if whole {
+			p.repairLabels(pod)
+		}
 		return coming
 	case ordered && pod.unavailable():
 		p.holdFor(pod)
 		return pod.underway()
 	}
-	p.repair(s, pod)
+	if !p.repair(s, pod) {
+		return blocked
+	}
 	return arrived
 }
 
@@ -188,29 +192,41 @@ func (p *Plan) create(s State, pod Pod, rules Rules) progress {
 			p.holdClaim(pod, claim.Name, ClaimStale)
 			return blocked
 		}
-		if claim.Deleting {
-			p.holdClaim(pod, claim.Name, ClaimDeleting)
-			return blocked
-		}
 	}
-	p.restoreClaims(s, pod)
+	if !p.restoreClaims(s, pod) {
+		return blocked
+	}
 	p.do(Action{Verb: CreatePod, Ordinal: pod.Ordinal, Revision: s.revisionFor(pod.Ordinal, rules), Why: Missing})
 	return coming
 }
 
 // restoreClaims creates claims that do not exist and lets the others have the
-// right owner.
-func (p *Plan) restoreClaims(s State, pod Pod) {
+// right owner. One that is being deleted has to go before anything else is done
+// for the pod: it reports whether there is none.
+func (p *Plan) restoreClaims(s State, pod Pod) bool {
+	whole := true
 	for _, claim := range pod.Claims {
-		switch {
-		case claim.Missing:
+		if claim.Missing {
 			p.do(Action{
 				Verb: CreateClaim, Ordinal: pod.Ordinal, Claim: claim.Name, Template: claim.Template,
 				Owner: claim.owner(s, pod), Why: ClaimMissing,
 			})
-		case claim.Deleting && pod.Health != Absent:
+		}
+		if claim.Deleting {
 			p.holdClaim(pod, claim.Name, ClaimDeleting)
-		default:
+			whole = false
+		}
+	}
+	if whole {
+		p.ownAll(s, pod)
+	}
+	return whole
+}
+
+// ownAll lets the claims that exist have the right owner.
+func (p *Plan) ownAll(s State, pod Pod) {
+	for _, claim := range pod.Claims {
+		if !claim.Missing {
 			p.own(s, pod, claim)
 		}
 	}
@@ -226,18 +242,16 @@ func (p *Plan) own(s State, pod Pod, claim Claim) {
 	}
 }
 
-// repair restores a pod's labels and its claims' owners.
-func (p *Plan) repair(s State, pod Pod) {
-	if pod.WrongStorage {
-		p.restoreClaims(s, pod)
-	} else {
-		for _, claim := range pod.Claims {
-			if !claim.Missing {
-				p.own(s, pod, claim)
-			}
-		}
+// repair restores a pod's labels, its volumes and its claims' owners. It reports
+// whether nothing stands in the way of that.
+func (p *Plan) repair(s State, pod Pod) bool {
+	if !pod.WrongStorage {
+		p.ownAll(s, pod)
+	} else if !p.restoreClaims(s, pod) {
+		return false
 	}
 	p.repairLabels(pod)
+	return true
 }
 
 func (p *Plan) repairLabels(pod Pod) {
@@ -249,11 +263,7 @@ func (p *Plan) repairLabels(pod Pod) {
 // shrink deletes surplus pods, highest first. It reports whether the plan ends here.
 func (p *Plan) shrink(s State, slots, surplus []Pod) bool {
 	for _, pod := range surplus {
-		for _, claim := range pod.Claims {
-			if !claim.Missing {
-				p.own(s, pod, claim)
-			}
-		}
+		p.ownAll(s, pod)
 	}
 	p.step++
 	for _, pod := range surplus {

@@ -3,8 +3,10 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"reflect"
+	"strconv"
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
@@ -27,12 +29,13 @@ type api struct {
 
 	mu                            sync.Mutex
 	now                           metav1.Time
+	version                       int
 	pods, claims, revisions, sets cache.Indexer
 	answer                        Answer
 }
 
 func newAPI(s *State) *api {
-	a := &api{now: s.Now, pods: index(), claims: index(), revisions: index(), sets: index()}
+	a := &api{now: s.Now, version: 1, pods: index(), claims: index(), revisions: index(), sets: index()}
 	must(a.sets.Add(s.Set))
 	for _, pod := range s.Pods {
 		must(a.pods.Add(pod))
@@ -90,6 +93,8 @@ func (s store[T]) find(name string) (T, error) {
 }
 
 func (s store[T]) wrote(verb string, obj T) (T, error) {
+	s.api.version++
+	obj.SetResourceVersion(strconv.Itoa(s.api.version))
 	must(s.objects.Update(obj))
 	s.api.answer.Writes = append(s.api.answer.Writes, Write{Verb: verb, Kind: s.kind, Name: obj.GetName(), Object: obj})
 	return obj.DeepCopyObject().(T), nil
@@ -104,7 +109,6 @@ func (s store[T]) Create(_ context.Context, obj T, _ metav1.CreateOptions) (T, e
 	obj = obj.DeepCopyObject().(T)
 	obj.SetNamespace(s.ns)
 	obj.SetUID(types.UID("new-" + obj.GetName()))
-	obj.SetResourceVersion("1")
 	obj.SetCreationTimestamp(s.api.now)
 	return s.wrote("create", obj)
 }
@@ -126,8 +130,12 @@ func (s store[T]) UpdateStatus(_ context.Context, obj T, _ metav1.UpdateOptions)
 func (s store[T]) replace(verb string, obj T) (T, error) {
 	s.api.mu.Lock()
 	defer s.api.mu.Unlock()
-	if _, err := s.find(obj.GetName()); err != nil {
+	old, err := s.find(obj.GetName())
+	if err != nil {
 		return obj, err
+	}
+	if obj.GetResourceVersion() != old.GetResourceVersion() {
+		return old, apierrors.NewConflict(s.resource(), obj.GetName(), errors.New("the object has been modified"))
 	}
 	return s.wrote(verb, obj.DeepCopyObject().(T))
 }

@@ -1,0 +1,2 @@
+// Package oracle compares.
+package oracle

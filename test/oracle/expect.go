@@ -1,0 +1,231 @@
+package oracle
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+
+	plan "berth.dev/berth/internal/plan/statefulset"
+)
+
+// The reasons for which an answer of upstream 1.36 is not compared as it is; the
+// package comment says what each means.
+const (
+	Completes137  = "1.37: an update completes whatever the strategy"
+	Conditions137 = "1.37: foreign conditions stay"
+	Parallel137   = "1.37: a Parallel rollout takes what is broken first"
+	OwnCount      = "ours: only pods of the current revision are counted down"
+	NoHistory     = "ours: a set that is deleted makes no revision"
+	PastClaims    = "ours: a claim that goes holds up its own ordinal alone"
+)
+
+// Expectation is what ours has to do, by what upstream did.
+type Expectation struct {
+	After *State
+	// Sequence is what is done to the pods of an ordered set.
+	Sequence []string
+	// Fails: somebody else's pod is in the way.
+	Fails bool
+	// Blind are objects that are not looked at.
+	Blind map[key]bool
+	// NoRevisions: ours may not write any, and says nothing of them.
+	NoRevisions bool
+	// Used counts the reasons by which upstream's answer was changed.
+	Used []string
+}
+
+// question is the state that upstream is asked about: the same but for what 1.36
+// answers unlike 1.37, or would let end the sync of a Parallel set.
+func question(s *State) *State {
+	if !s.parallel() {
+		return s
+	}
+	q := s.copy()
+	for _, ordinal := range s.losing() {
+		for _, claim := range q.claimsOf(ordinal) {
+			claim.DeletionTimestamp = nil
+		}
+	}
+	if rolling := q.Set.Spec.UpdateStrategy.RollingUpdate; rolling != nil && s.broken() {
+		rolling.MaxUnavailable.Type, rolling.MaxUnavailable.IntVal = 0, 1 // used up: nothing is taken
+	}
+	return q
+}
+
+// broken reports whether a wanted pod is not available.
+func (s *State) broken() bool {
+	for _, pod := range s.slots() {
+		if s.unavailable(pod) {
+			return true
+		}
+	}
+	return false
+}
+
+// Expect asks upstream and says what follows for ours.
+func Expect(up *Upstream, s *State) (*Expectation, error) {
+	answer, err := up.Ask(question(s))
+	if err != nil {
+		return nil, err
+	}
+	e := &Expectation{Blind: map[key]bool{}}
+	switch {
+	case answer.Error == "" || !s.parallel() && strings.Contains(answer.Error, "is being deleted"):
+	case !s.parallel() && strings.Contains(answer.Error, "already exists"):
+		e.Fails = true
+	default:
+		return nil, fmt.Errorf("upstream fails: %s", answer.Error)
+	}
+	if e.After, err = s.after(answer.Writes); err != nil {
+		return nil, err
+	}
+	if !s.parallel() {
+		e.Sequence = sequence(answer)
+	}
+	if err := e.keepConditions(s, answer); err != nil {
+		return nil, err
+	}
+	e.ownCount(s, answer)
+	e.rollParallel(s)
+	e.complete(s)
+	e.forgetHistory(s, answer)
+	e.pastClaims(s)
+	return e, nil
+}
+
+func (e *Expectation) use(reason string) { e.Used = append(e.Used, reason) }
+
+func (e *Expectation) keepConditions(s *State, answer *Answer) error {
+	for _, w := range answer.Writes {
+		if w.Verb != "status" {
+			continue
+		}
+		set := &appsv1.StatefulSet{}
+		if err := json.Unmarshal(w.Object, set); err != nil {
+			return err
+		}
+		if len(s.Set.Status.Conditions) > 0 {
+			e.use(Conditions137)
+		}
+		e.After.Set.Status.Conditions = s.Set.Status.Conditions
+	}
+	return nil
+}
+
+// ownCount gives back to currentReplicas what it was counted down by for pods
+// that it had not counted.
+func (e *Expectation) ownCount(s *State, answer *Answer) {
+	status := &e.After.Set.Status
+	if !s.rolls() || completed(s, status) {
+		return
+	}
+	for _, w := range answer.Writes {
+		ordinal := s.ordinal(w.Name)
+		if w.Verb != "delete" || w.Kind != podKind || ordinal < s.start() || ordinal >= s.end() {
+			continue
+		}
+		if pod := s.slots()[ordinal-s.start()]; pod != nil && !dead(pod) && revisionOf(pod) != status.CurrentRevision {
+			status.CurrentReplicas++
+			e.use(OwnCount)
+		}
+	}
+}
+
+// rollParallel adds what 1.37 deletes of a Parallel set that has a pod which is
+// not available: all such pods of an old revision, and of the others as many as
+// maxUnavailable leaves, the highest first.
+func (e *Expectation) rollParallel(s *State) {
+	if !s.parallel() || !s.rolls() || !s.broken() {
+		return
+	}
+	e.use(Parallel137)
+	status := &e.After.Set.Status
+	partition, budget := s.mayRoll()
+	slots, stuck := s.slots(), false
+	old := func(pod *corev1.Pod) bool {
+		return pod != nil && pod.DeletionTimestamp == nil && !dead(pod) && revisionOf(pod) != status.UpdateRevision
+	}
+	for _, pod := range slots {
+		if s.unavailable(pod) {
+			budget--
+			stuck = stuck || pod != nil && pod.DeletionTimestamp == nil && revisionOf(pod) != status.UpdateRevision
+		}
+	}
+	if budget <= 0 && !stuck {
+		return
+	}
+	take := func(pod *corev1.Pod) {
+		e.terminate(s, pod.Name)
+		if revisionOf(pod) == status.CurrentRevision && !completed(s, status) {
+			status.CurrentReplicas--
+		}
+	}
+	for i := len(slots) - 1; i >= min(partition, len(slots)); i-- {
+		switch pod := slots[i]; {
+		case !old(pod):
+		case !s.available(pod):
+			take(pod)
+		case budget > 0:
+			budget--
+			take(pod)
+		}
+	}
+}
+
+func (e *Expectation) terminate(s *State, name string) {
+	for _, pod := range e.After.Pods {
+		if pod.Name == name && pod.DeletionTimestamp == nil {
+			pod.DeletionTimestamp, pod.DeletionGracePeriodSeconds = &s.Now, pod.Spec.TerminationGracePeriodSeconds
+		}
+	}
+}
+
+func completed(s *State, status *appsv1.StatefulSetStatus) bool {
+	all := *s.Set.Spec.Replicas
+	return status.UpdatedReplicas == all && status.ReadyReplicas == all && status.Replicas == all
+}
+
+func (e *Expectation) complete(s *State) {
+	status := &e.After.Set.Status
+	if s.Set.Spec.UpdateStrategy.Type == appsv1.RollingUpdateStatefulSetStrategyType || !completed(s, status) {
+		return
+	}
+	if status.CurrentReplicas != status.UpdatedReplicas || status.CurrentRevision != status.UpdateRevision {
+		e.use(Completes137)
+	}
+	status.CurrentReplicas, status.CurrentRevision = status.UpdatedReplicas, status.UpdateRevision
+}
+
+// forgetHistory looks away from what upstream writes into the history of a set
+// that is on its way out.
+func (e *Expectation) forgetHistory(s *State, answer *Answer) {
+	if s.Set.DeletionTimestamp == nil {
+		return
+	}
+	for _, w := range answer.Writes {
+		if w.Kind == revisionKind && w.Verb != "delete" {
+			e.NoRevisions = true
+			e.use(NoHistory)
+			return
+		}
+	}
+}
+
+// pastClaims looks away from the ordinals of a Parallel set of which a claim is
+// being deleted: upstream was asked as if it were not.
+func (e *Expectation) pastClaims(s *State) {
+	if !s.parallel() || s.Set.DeletionTimestamp != nil {
+		return
+	}
+	for _, ordinal := range s.losing() {
+		e.use(PastClaims)
+		e.Blind[key{podKind, plan.PodName(s.Set.Name, ordinal)}] = true
+		for i := range s.Set.Spec.VolumeClaimTemplates {
+			e.Blind[key{claimKind, plan.ClaimName(s.Set.Spec.VolumeClaimTemplates[i].Name, s.Set.Name, ordinal)}] = true
+		}
+	}
+}
+
