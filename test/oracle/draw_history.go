@@ -140,7 +140,7 @@ func (d *drawing) drawClaims() {
 			claim := plan.NewClaim(d.Set, i, ordinal, plan.Nobody)
 			claim.UID, claim.ResourceVersion = types.UID("claim-"+claim.Name), "1"
 			claim.CreationTimestamp = metav1.NewTime(epoch.Add(-20 * time.Minute))
-			claim.OwnerReferences = d.owners(ordinal)
+			claim.OwnerReferences = d.claimOwners(ordinal)
 			if d.chance(d.trouble / 3) {
 				claim.DeletionTimestamp, claim.DeletionGracePeriodSeconds = ptr.To(metav1.NewTime(epoch.Add(-time.Second))), ptr.To(int64(0))
 				claim.Finalizers = []string{"kubernetes.io/pvc-protection"}
@@ -150,9 +150,9 @@ func (d *drawing) drawClaims() {
 	}
 }
 
-// owners are a claim's: ours, of the right object or of one long gone, as
+// claimOwners are a claim's: ours, of the right object or of one long gone, as
 // controller or not, and those of others; one controller at most.
-func (d *drawing) owners(ordinal int) []metav1.OwnerReference {
+func (d *drawing) claimOwners(ordinal int) []metav1.OwnerReference {
 	var refs []metav1.OwnerReference
 	controlled := false
 	add := func(version, kind, name string, uid types.UID) {

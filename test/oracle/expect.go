@@ -2,11 +2,14 @@ package oracle
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	plan "berth.dev/berth/internal/plan/statefulset"
 )
@@ -19,6 +22,7 @@ const (
 	Parallel137   = "1.37: a Parallel rollout takes what is broken first"
 	OwnCount      = "ours: only pods of the current revision are counted down"
 	NoHistory     = "ours: a set that is deleted makes no revision"
+	OwnedAtOnce   = "ours: a claim is made with its owner"
 	PastClaims    = "ours: a claim that goes holds up its own ordinal alone"
 )
 
@@ -36,6 +40,10 @@ type Expectation struct {
 	// Used counts the reasons by which upstream's answer was changed.
 	Used []string
 }
+
+// errUndecided: somebody else's pod is in the way of a Parallel set. Where upstream
+// stops at that depends on its batches, so no answer is the right one.
+var errUndecided = errors.New("undecided")
 
 // question is the state that upstream is asked about: the same but for what 1.36
 // answers unlike 1.37, or would let end the sync of a Parallel set.
@@ -76,6 +84,8 @@ func Expect(up *Upstream, s *State) (*Expectation, error) {
 	case answer.Error == "" || !s.parallel() && strings.Contains(answer.Error, "is being deleted"):
 	case !s.parallel() && strings.Contains(answer.Error, "already exists"):
 		e.Fails = true
+	case strings.Contains(answer.Error, "already exists"):
+		return nil, errUndecided
 	default:
 		return nil, fmt.Errorf("upstream fails: %s", answer.Error)
 	}
@@ -88,6 +98,7 @@ func Expect(up *Upstream, s *State) (*Expectation, error) {
 	if err := e.keepConditions(s, answer); err != nil {
 		return nil, err
 	}
+	e.ownAtOnce(s, answer)
 	e.ownCount(s, answer)
 	e.rollParallel(s)
 	e.complete(s)
@@ -113,6 +124,24 @@ func (e *Expectation) keepConditions(s *State, answer *Answer) error {
 		e.After.Set.Status.Conditions = s.Set.Status.Conditions
 	}
 	return nil
+}
+
+// ownAtOnce gives the claims that upstream made their owner, when it did not come
+// to that because the sync ended in an error.
+func (e *Expectation) ownAtOnce(s *State, answer *Answer) {
+	policy := s.Set.Spec.PersistentVolumeClaimRetentionPolicy
+	if answer.Error == "" || policy.WhenDeleted != appsv1.DeletePersistentVolumeClaimRetentionPolicyType {
+		return
+	}
+	for _, w := range answer.Writes {
+		if w.Kind != claimKind || w.Verb != "create" {
+			continue
+		}
+		if claim := e.After.claim(w.Name); len(claim.OwnerReferences) == 0 {
+			claim.OwnerReferences = []metav1.OwnerReference{plan.SetRef(s.Set)}
+			e.use(OwnedAtOnce)
+		}
+	}
 }
 
 // ownCount gives back to currentReplicas what it was counted down by for pods
@@ -205,12 +234,10 @@ func (e *Expectation) forgetHistory(s *State, answer *Answer) {
 	if s.Set.DeletionTimestamp == nil {
 		return
 	}
-	for _, w := range answer.Writes {
-		if w.Kind == revisionKind && w.Verb != "delete" {
-			e.NoRevisions = true
-			e.use(NoHistory)
-			return
-		}
+	wrote := func(w Write) bool { return w.Kind == revisionKind && w.Verb != "delete" }
+	if e.After.Set.Status.UpdateRevision != s.Set.Status.UpdateRevision || slices.ContainsFunc(answer.Writes, wrote) {
+		e.NoRevisions = true
+		e.use(NoHistory)
 	}
 }
 

@@ -1,62 +1,40 @@
 package oracle_test
 
 import (
-	"context"
-	"encoding/json"
 	"flag"
-	"fmt"
-	"os"
 	"testing"
 	"time"
 
-	plan "berth.dev/berth/internal/plan/statefulset"
 	"berth.dev/berth/test/oracle"
 )
 
 var (
 	program = flag.String("upstream", "", "the program test/oracle/upstream; make oracle builds it")
 	states  = flag.Int("states", 100000, "how many states TestOracle compares")
-	seed    = flag.Uint64("seed", 0, "where TestOracle begins; 0 takes another one each time")
+	seed    = flag.Uint64("seed", 0, "the seed of TestOracle's histories; 0 takes another one each time")
+	first   = flag.Uint64("first", 0, "the number of its first history")
+	workers = flag.Int("workers", 2, "how many compare at once")
 )
 
+// TestOracle asks upstream's controller and ours about the same states.
 func TestOracle(t *testing.T) {
 	if *program == "" {
 		t.Skip("run make oracle")
 	}
-	up, err := oracle.StartUpstream(t.Context(), *program)
+	begun := time.Now()
+	config := oracle.Config{Program: *program, Seed: *seed, First: *first, States: *states, Steps: 8, Workers: *workers, Most: 5}
+	if config.Seed == 0 {
+		config.Seed = uint64(begun.Unix())
+	}
+	report, err := oracle.Run(t.Context(), config)
 	if err != nil {
 		t.Fatal(err)
 	}
-	used := map[string]int{}
-	begun := time.Now()
-	bad := 0
-	for n := range uint64(*states) {
-		s := oracle.Draw(*seed, n)
-		e, err := oracle.Expect(up, s)
-		if err != nil {
-			t.Errorf("state %d: %v", n, err)
-			bad++
-		} else {
-			for _, u := range e.Used {
-				used[u]++
-			}
-			diffs, err := oracle.Compare(s, e, oracle.Ours(context.Background(), s, plan.Upstream))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if len(diffs) > 0 {
-				text, _ := json.Marshal(s)
-				t.Errorf("state %d:", n)
-				for _, d := range diffs {
-					t.Log(d)
-				}
-				os.WriteFile(fmt.Sprintf("/tmp/berth/oracle/s%d.json", n), text, 0o600)
-				bad++
-			}
-		}
-		if bad > 5 {
-			break
-		}
+	t.Logf("seed %d, %s", config.Seed, time.Since(begun).Round(time.Second))
+	for _, line := range report.Lines() {
+		t.Log(line)
 	}
-	t.Log(used, time.Since(begun))
+	for _, difference := range report.Differences {
+		t.Error(difference)
+	}
 }

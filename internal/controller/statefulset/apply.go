@@ -169,7 +169,9 @@ func (s *pass) repairPod(ctx context.Context, a plan.Action) error {
 		return nil
 	}
 	pod = pod.DeepCopy()
-	plan.SetIdentity(pod, a.Ordinal)
+	if !plan.IdentityOK(pod) {
+		plan.SetIdentity(pod, a.Ordinal)
+	}
 	if a.Volumes {
 		plan.SetStorage(s.set, pod, a.Ordinal)
 	}

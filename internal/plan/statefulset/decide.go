@@ -193,32 +193,39 @@ func (p *Plan) create(s State, pod Pod, rules Rules) progress {
 			return blocked
 		}
 	}
-	if !p.restoreClaims(s, pod) {
+	if !p.makeClaims(s, pod) {
 		return blocked
 	}
 	p.do(Action{Verb: CreatePod, Ordinal: pod.Ordinal, Revision: s.revisionFor(pod.Ordinal, rules), Why: Missing})
+	p.ownAll(s, pod) // as upstream: only once the pod is there
 	return coming
 }
 
-// restoreClaims creates claims that do not exist and lets the others have the
-// right owner. One that is being deleted has to go before anything else is done
-// for the pod: it reports whether there is none.
+// restoreClaims makes the claims that do not exist and lets the others have the
+// right owner. It reports whether none is in the way.
 func (p *Plan) restoreClaims(s State, pod Pod) bool {
+	if !p.makeClaims(s, pod) {
+		return false
+	}
+	p.ownAll(s, pod)
+	return true
+}
+
+// makeClaims creates claims that do not exist. One that is being deleted has to
+// go before anything else is done for the pod: it reports whether there is none.
+func (p *Plan) makeClaims(s State, pod Pod) bool {
 	whole := true
 	for _, claim := range pod.Claims {
-		if claim.Missing {
+		switch {
+		case claim.Missing:
 			p.do(Action{
 				Verb: CreateClaim, Ordinal: pod.Ordinal, Claim: claim.Name, Template: claim.Template,
 				Owner: claim.owner(s, pod), Why: ClaimMissing,
 			})
-		}
-		if claim.Deleting {
+		case claim.Deleting:
 			p.holdClaim(pod, claim.Name, ClaimDeleting)
 			whole = false
 		}
-	}
-	if whole {
-		p.ownAll(s, pod)
 	}
 	return whole
 }

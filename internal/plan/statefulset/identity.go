@@ -64,7 +64,9 @@ func Member(set *appsv1.StatefulSet, pod string) bool {
 	return ok && name == set.Name
 }
 
-func identityOK(pod *corev1.Pod) bool {
+// IdentityOK reports whether a pod carries its own name; upstream looks at no
+// other label, and writes the ordinal anew only with the name.
+func IdentityOK(pod *corev1.Pod) bool {
 	return pod.Labels[appsv1.StatefulSetPodNameLabel] == pod.Name
 }
 

@@ -130,7 +130,7 @@ func observePod(f Facts, s State, ordinal int, pod *corev1.Pod) Pod {
 	p.Overridden = pod.Annotations[override.HashAnnotation]
 	p.Turn = s.Order.Turn(pod.Labels)
 	p.Asked = pod.Labels[options.ReplaceLabel] == "true" && f.Set.Spec.Template.Labels[options.ReplaceLabel] == ""
-	p.WrongIdentity = !identityOK(pod)
+	p.WrongIdentity = !IdentityOK(pod)
 	p.WrongStorage, p.OlderStorage = wrongStorage(f.Set, ordinal, pod)
 	p.Health, p.AvailableIn = health(pod, f.Set.Spec.MinReadySeconds, f.Now)
 	p.observeInPlace(f, s, pod)
