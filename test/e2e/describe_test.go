@@ -23,7 +23,7 @@ func describeAndExplain(t *testing.T, c *cluster.Cluster) {
 		"sts web": {
 			"Service Name:           web", "Pod Management Policy:  OrderedReady", "Replicas:               3 desired | 3 total", "Partition:            0", "MaxUnavailable:       1",
 			"WhenDeleted:  Retain", "Pods Status:    3 Running / 0 Waiting / 0 Succeeded / 0 Failed", "Capacity:      100Mi",
-			"create Claim data-web-0 Pod web-0 in StatefulSet web success", "create Pod web-2 in StatefulSet web successful",
+			"Create Claim data-web-0 Pod web-0 in StatefulSet web success", "Create Pod web-2 in StatefulSet web successful",
 		},
 		"node shared": {
 			"Roles:              control-plane", "HolderIdentity:  shared", "kubelet is posting ready status", "KubeletHasSufficientMemory", "InternalIP:  172.30.0.2",

@@ -327,7 +327,7 @@ func TestAgainstTheAPIServer(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, e := range events.Items {
-				if e.Reason == "SuccessfulCreate" && e.Message == "create Pod web-0 in StatefulSet web successful" && e.Source.Component == "statefulset-controller" {
+				if e.Reason == "SuccessfulCreate" && e.Message == "Create Pod web-0 in StatefulSet web successful" && e.Source.Component == "statefulset-controller" {
 					return true
 				}
 			}

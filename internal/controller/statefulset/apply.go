@@ -81,10 +81,10 @@ func (s *pass) createClaim(ctx context.Context, a plan.Action) error {
 	if apierrors.IsAlreadyExists(err) {
 		return nil // another one was quicker: whatever it is, it is used
 	}
-	s.claimEvent("create", "Create", a, err)
+	s.claimEvent("Create", a, err)
 	if err != nil {
 		err = fmt.Errorf("failed to create PVC %s: %w", a.Claim, err)
-		s.podEvent("create", "Create", a.Ordinal, err)
+		s.podEvent("Create", a.Ordinal, err)
 	}
 	return err
 }
@@ -121,7 +121,7 @@ func (s *pass) growClaim(ctx context.Context, a plan.Action) error {
 	claim.Spec.Resources.Requests[corev1.ResourceStorage] = *s.set.Spec.VolumeClaimTemplates[a.Template].Spec.Resources.Requests.Storage()
 	err := s.write.Update(ctx, claim)
 	if !apierrors.IsConflict(err) {
-		s.claimEvent("update", "Update", a, err)
+		s.claimEvent("Update", a, err)
 	}
 	if err != nil {
 		return fmt.Errorf("grow claim %s: %w", a.Claim, err)
@@ -140,7 +140,7 @@ func (s *pass) createPod(ctx context.Context, a plan.Action) error {
 	s.warnOfConflict(a.Ordinal)
 	err = s.write.Create(ctx, plan.NewPod(s.set, template, a.Revision, a.Ordinal))
 	if !apierrors.IsAlreadyExists(err) {
-		s.podEvent("create", "Create", a.Ordinal, err)
+		s.podEvent("Create", a.Ordinal, err)
 	}
 	return err
 }
@@ -159,7 +159,7 @@ func (s *pass) deletePod(ctx context.Context, a plan.Action) error {
 	if a.Exact && apierrors.IsConflict(err) {
 		return err // it has changed: another look, no event
 	}
-	s.podEvent("delete", "Delete", a.Ordinal, err)
+	s.podEvent("Delete", a.Ordinal, err)
 	return err
 }
 
@@ -177,31 +177,31 @@ func (s *pass) repairPod(ctx context.Context, a plan.Action) error {
 	}
 	err := s.write.Update(ctx, pod)
 	if !apierrors.IsConflict(err) {
-		s.podEvent("update", "Update", a.Ordinal, err)
+		s.podEvent("Update", a.Ordinal, err)
 	}
 	return err
 }
 
 // podEvent records how a write of a pod ended, in upstream's words.
-func (s *pass) podEvent(verb, reason string, ordinal int, err error) {
+func (s *pass) podEvent(verb string, ordinal int, err error) {
 	name := plan.PodName(s.set.Name, ordinal)
 	if err == nil {
-		s.env.Events.Event(s.set, corev1.EventTypeNormal, "Successful"+reason,
+		s.env.Events.Event(s.set, corev1.EventTypeNormal, "Successful"+verb,
 			fmt.Sprintf("%s Pod %s in StatefulSet %s successful", verb, name, s.set.Name))
 		return
 	}
-	s.env.Events.Event(s.set, corev1.EventTypeWarning, "Failed"+reason,
+	s.env.Events.Event(s.set, corev1.EventTypeWarning, "Failed"+verb,
 		fmt.Sprintf("%s Pod %s in StatefulSet %s failed error: %s", verb, name, s.set.Name, err))
 }
 
-func (s *pass) claimEvent(verb, reason string, a plan.Action, err error) {
+func (s *pass) claimEvent(verb string, a plan.Action, err error) {
 	name := plan.PodName(s.set.Name, a.Ordinal)
 	if err == nil {
-		s.env.Events.Event(s.set, corev1.EventTypeNormal, "Successful"+reason,
+		s.env.Events.Event(s.set, corev1.EventTypeNormal, "Successful"+verb,
 			fmt.Sprintf("%s Claim %s Pod %s in StatefulSet %s success", verb, a.Claim, name, s.set.Name))
 		return
 	}
-	s.env.Events.Event(s.set, corev1.EventTypeWarning, "Failed"+reason,
+	s.env.Events.Event(s.set, corev1.EventTypeWarning, "Failed"+verb,
 		fmt.Sprintf("%s Claim %s for Pod %s in StatefulSet %s failed error: %s", verb, a.Claim, name, s.set.Name, err))
 }
 

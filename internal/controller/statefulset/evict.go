@@ -27,7 +27,7 @@ func (s *pass) evictPod(ctx context.Context, pod *corev1.Pod) error {
 		return errRefused
 	}
 	_, ordinal, _ := plan.ParseName(pod.Name)
-	s.podEvent("delete", "Delete", ordinal, err)
+	s.podEvent("Delete", ordinal, err)
 	if err != nil {
 		return fmt.Errorf("evict %s: %w", pod.Name, err)
 	}

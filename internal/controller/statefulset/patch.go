@@ -33,7 +33,7 @@ func (s *pass) patchPod(ctx context.Context, a plan.Action) error {
 		err = s.write.Update(ctx, next)
 	}
 	if !apierrors.IsConflict(err) {
-		s.podEvent("update", "Update", a.Ordinal, err)
+		s.podEvent("Update", a.Ordinal, err)
 	}
 	return err
 }

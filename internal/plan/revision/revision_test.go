@@ -84,8 +84,8 @@ func TestNew(t *testing.T) {
 		t.Errorf("revision (-want +got):\n%s", diff)
 	}
 	Rename(got, "test", 1)
-	if got.Name == want.Name || got.Name != "test-"+got.Labels[HashLabel] {
-		t.Errorf("after a collision the name is %q with hash %q", got.Name, got.Labels[HashLabel])
+	if got.Name != "test-"+Hash([]byte(data134), 1) || got.Labels[HashLabel] != hash134 {
+		t.Errorf("after a collision the name is %q with hash %q; the label keeps the first hash", got.Name, got.Labels[HashLabel])
 	}
 }
 

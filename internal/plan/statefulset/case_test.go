@@ -23,7 +23,7 @@ var update = flag.Bool("update", false, "rewrite the expected output in testdata
 //
 //	state [policy=Parallel] replicas=3 update=B [current=A] [start=] [partition=]
 //	      [max=] [strategy=] [rolling=no] [paused] [reserve=1,3-5] [limit=2] [delete=scaled,deleted] [claims=www]
-//	  ORDINAL HEALTH [REVISION] [terminating] [stuck] [misnamed] [left=10s] [claim=missing|deleting|stale|set|pod|foreign|small|growing]
+//	  ORDINAL HEALTH [REVISION] [terminating] [stuck] [misnamed] [left=10s] [claim=missing|deleting|stale|set|pod|foreign|small|growing, by commas for each claim]
 //	plan [upstream]         what Decide asks for, and Explain says
 //	run [upstream] [broken=B]  carries plans out in a toy world until it rests
 //	set key=value ...       changes the state
@@ -221,13 +221,12 @@ func (w *toy) ensure(ordinal int, claims string) {
 
 func (w *toy) newClaims(ordinal int, names, how string) []Claim {
 	var claims []Claim
+	each := strings.Split(how, ",") // the claims' in their order; the last is that of the rest
 	for i, name := range strings.FieldsFunc(names, func(r rune) bool { return r == ',' }) {
 		c := Claim{Name: ClaimName(name, w.Name, ordinal), Template: i}
-		switch how {
+		switch each[min(i, len(each)-1)] {
 		case "missing":
 			c.Missing = true
-		case "scaleDownUnready":
-			w.ScaleDownUnready = true
 		case "deleting":
 			c.Deleting = true
 		case "stale":

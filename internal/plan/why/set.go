@@ -193,14 +193,14 @@ func (f *Facts) refusals(s *setFacts) []Answer {
 		default:
 			continue
 		}
-		done := f.newest(s, "SuccessfulCreate", "create Pod "+name+" in")
+		done := f.newest(s, "SuccessfulCreate", "Create Pod "+name+" in")
 		for _, e := range f.events("StatefulSet", s.set.Name, s.set.UID, reasons...) {
 			_, message, ok := strings.Cut(e.Message, " failed error: ")
 			if !ok || !strings.Contains(e.Message, "Pod "+name+" in ") || last(e).Before(done) || strings.Contains(message, "already exists") {
 				continue
 			}
 			object := "pod/" + name
-			if claim, ok := between(e.Message, "create Claim ", " for Pod"); ok {
+			if claim, ok := between(e.Message, "Create Claim ", " for Pod"); ok {
 				object = "persistentvolumeclaim/" + claim
 			}
 			a := Refused(f, object, message)

@@ -163,7 +163,7 @@ func refusedCases() []stuck {
 		}},
 		{name: "quota of claims exceeded", want: QuotaExceeded, disturb: func(w world) {
 			w.without(2)
-			w.event("StatefulSet", "web", "FailedCreate", `create Claim www-web-2 for Pod web-2 in StatefulSet web failed error: persistentvolumeclaims "www-web-2" is forbidden: exceeded quota: disk, requested: requests.storage=1Gi, used: requests.storage=2Gi, limited: requests.storage=2Gi`)
+			w.event("StatefulSet", "web", "FailedCreate", `Create Claim www-web-2 for Pod web-2 in StatefulSet web failed error: persistentvolumeclaims "www-web-2" is forbidden: exceeded quota: disk, requested: requests.storage=1Gi, used: requests.storage=2Gi, limited: requests.storage=2Gi`)
 		}},
 		{name: "webhook refuses", want: AdmissionRefuses, disturb: func(w world) {
 			w.refuses(`admission webhook "images.example.com" denied the request: image is not signed`)
@@ -191,7 +191,7 @@ func refusedCases() []stuck {
 			for i := range 3 {
 				w.uses(w.Pods[i], statefulset.ClaimName("www", "web", min(i, 1)))
 			}
-			w.event("StatefulSet", "web", "FailedUpdate", `update Pod web-2 in StatefulSet web failed error: Pod "web-2" is invalid: spec: Forbidden: pod updates may not change fields other than `+"`spec.containers[*].image`")
+			w.event("StatefulSet", "web", "FailedUpdate", `Update Pod web-2 in StatefulSet web failed error: Pod "web-2" is invalid: spec: Forbidden: pod updates may not change fields other than `+"`spec.containers[*].image`")
 		}},
 		{name: "pod older than a claim template", want: VolumeLacking, disturb: func(w world) {
 			w.set().Spec.VolumeClaimTemplates = []corev1.PersistentVolumeClaim{{ObjectMeta: metav1.ObjectMeta{Name: "www"}}}
@@ -200,7 +200,7 @@ func refusedCases() []stuck {
 			}
 		}},
 		{name: "refused once, made since", disturb: func(w world) {
-			w.event("StatefulSet", "web", "FailedCreate", "create Pod web-2 in StatefulSet web failed error: nobody knows")
+			w.event("StatefulSet", "web", "FailedCreate", "Create Pod web-2 in StatefulSet web failed error: nobody knows")
 		}},
 	}
 }

@@ -142,7 +142,7 @@ func (w world) probe(kind, message string) {
 // refuses leaves web-2 out and records why it cannot be made.
 func (w world) refuses(message string) {
 	w.without(2)
-	w.event("StatefulSet", "web", "FailedCreate", "create Pod web-2 in StatefulSet web failed error: "+message)
+	w.event("StatefulSet", "web", "FailedCreate", "Create Pod web-2 in StatefulSet web failed error: "+message)
 }
 
 // claim adds claim data of 1Gi, which pod web-1 uses, unbound.
