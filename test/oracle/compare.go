@@ -31,6 +31,11 @@ func Compare(s *State, e *Expectation, ours *Answer) ([]string, error) {
 			found = append(found, "what is done to pods, in order (-upstream +ours):\n"+diff)
 		}
 	}
+	if e.Events != nil {
+		if diff := cmp.Diff(e.Events, told(s, ours)); diff != "" {
+			found = append(found, "events (-upstream +ours):\n"+diff)
+		}
+	}
 	found = append(found, useless(s, ours)...)
 	e.lookAway(after)
 	want, got := e.After.objects(), after.objects()

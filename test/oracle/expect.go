@@ -31,6 +31,8 @@ type Expectation struct {
 	After *State
 	// Sequence is what is done to the pods of an ordered set.
 	Sequence []string
+	// Events are those to be recorded, nil when they are not compared.
+	Events []string
 	// Fails: somebody else's pod is in the way.
 	Fails bool
 	// Blind are objects that are not looked at.
@@ -94,6 +96,9 @@ func Expect(up *Upstream, s *State) (*Expectation, error) {
 	}
 	if !s.parallel() {
 		e.Sequence = sequence(answer)
+	}
+	if !s.parallel() || len(s.losing()) == 0 && !s.broken() { // upstream was asked about this very state
+		e.Events = told(s, answer)
 	}
 	if err := e.keepConditions(s, answer); err != nil {
 		return nil, err
