@@ -41,8 +41,8 @@ type drawing struct {
 
 // Draw returns the nth state of a seed. It is one that the API server would
 // hold: defaults are filled, only a running pod is ready, an object has one
-// controller at most, and while the status tells of the set's generation, the
-// newest revision is of its template.
+// controller at most, and a newest revision that the status names for the set's
+// generation is of its template.
 func Draw(seed, n uint64) *State {
 	d := &drawing{dice: newDice(seed, n), State: &State{Now: metav1.NewTime(epoch)}}
 	d.trouble = pick(d.dice, 0, 0.03, 0.1, 0.3)
@@ -246,7 +246,7 @@ func (d *drawing) damage(pod *corev1.Pod) {
 func (d *drawing) estrange(pod *corev1.Pod) {
 	ordinal := d.ordinal(pod.Name)
 	inTheWay := d.parallel() && ordinal >= d.start() && ordinal < d.end()
-	switch d.IntN(3) {
+	switch d.IntN(4) {
 	case 0:
 		if !inTheWay || pod.DeletionTimestamp == nil {
 			pod.OwnerReferences = nil
@@ -258,6 +258,10 @@ func (d *drawing) estrange(pod *corev1.Pod) {
 	case 2:
 		if !inTheWay {
 			pod.OwnerReferences, pod.Labels["app"] = nil, "stranger"
+		}
+	case 3:
+		if !inTheWay {
+			pod.OwnerReferences[0].Name, pod.OwnerReferences[0].UID = "another", "uid-of-another"
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
@@ -141,6 +142,12 @@ func (d *drawing) drawClaims() {
 			claim.UID, claim.ResourceVersion = types.UID("claim-"+claim.Name), "1"
 			claim.CreationTimestamp = metav1.NewTime(epoch.Add(-20 * time.Minute))
 			claim.OwnerReferences = d.claimOwners(ordinal)
+			if d.chance(0.5) {
+				claim.Status.Phase, claim.Status.Capacity = corev1.ClaimBound, claim.Spec.Resources.Requests.DeepCopy()
+				if d.chance(0.1) { // less than its template asks for today
+					claim.Spec.Resources.Requests[corev1.ResourceStorage] = resource.MustParse("512Mi")
+				}
+			}
 			if d.chance(d.trouble / 3) {
 				claim.DeletionTimestamp, claim.DeletionGracePeriodSeconds = ptr.To(metav1.NewTime(epoch.Add(-time.Second))), ptr.To(int64(0))
 				claim.Finalizers = []string{"kubernetes.io/pvc-protection"}

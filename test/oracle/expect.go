@@ -39,8 +39,9 @@ type Expectation struct {
 	Blind map[key]bool
 	// NoRevisions: ours may not write any, and says nothing of them.
 	NoRevisions bool
-	// Used counts the reasons by which upstream's answer was changed.
-	Used []string
+	// Used are the reasons for which upstream's answer was changed, Writes counts it.
+	Used   []string
+	Writes map[string]int
 }
 
 // errUndecided: somebody else's pod is in the way of a Parallel set. Where upstream
@@ -81,7 +82,15 @@ func Expect(up *Upstream, s *State) (*Expectation, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Expectation{Blind: map[key]bool{}}
+	return expect(s, answer)
+}
+
+// expect says what follows for ours from upstream's answer to the question.
+func expect(s *State, answer *Answer) (*Expectation, error) {
+	e := &Expectation{Blind: map[key]bool{}, Writes: map[string]int{}}
+	for _, w := range answer.Writes {
+		e.Writes[w.Verb+" "+w.Kind]++
+	}
 	switch {
 	case answer.Error == "" || !s.parallel() && strings.Contains(answer.Error, "is being deleted"):
 	case !s.parallel() && strings.Contains(answer.Error, "already exists"):
@@ -91,6 +100,7 @@ func Expect(up *Upstream, s *State) (*Expectation, error) {
 	default:
 		return nil, fmt.Errorf("upstream fails: %s", answer.Error)
 	}
+	var err error
 	if e.After, err = s.after(answer.Writes); err != nil {
 		return nil, err
 	}

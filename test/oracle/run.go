@@ -27,13 +27,17 @@ type Config struct {
 	Steps int
 	// Workers is how many programs run at once.
 	Workers int
+	// Rules are ours; plan.Upstream is to be no different.
+	Rules plan.Rules
 	// Most is after how many differences it ends.
 	Most int
 }
 
 // Report is what was compared and found.
 type Report struct {
-	States, Histories, Writes, Skipped int
+	States, Histories, Skipped int
+	// Writes counts what upstream did, by verb and kind.
+	Writes      map[string]int
 	Differences                        []Difference
 	// Used counts the reasons for which upstream's answer was not taken as it is.
 	Used map[string]int
@@ -53,16 +57,18 @@ func (d Difference) String() string {
 
 // Lines tell a report.
 func (r *Report) Lines() []string {
-	lines := []string{fmt.Sprintf("%d states in %d histories, %d writes, %d differences; %d states left out", r.States, r.Histories, r.Writes, len(r.Differences), r.Skipped)}
-	for _, reason := range slices.Sorted(maps.Keys(r.Used)) {
-		lines = append(lines, fmt.Sprintf("%8d  %s", r.Used[reason], reason))
+	lines := []string{fmt.Sprintf("%d states in %d histories, %d differences; %d states left out", r.States, r.Histories, len(r.Differences), r.Skipped)}
+	for _, counts := range []map[string]int{r.Writes, r.Used} {
+		for _, what := range slices.Sorted(maps.Keys(counts)) {
+			lines = append(lines, fmt.Sprintf("%8d  %s", counts[what], what))
+		}
 	}
 	return lines
 }
 
 // Run compares until there are enough states or too many differences.
 func Run(ctx context.Context, c Config) (*Report, error) {
-	report, next := &Report{Used: map[string]int{}}, atomic.Uint64{}
+	report, next := newReport(), atomic.Uint64{}
 	next.Store(c.First)
 	var mu sync.Mutex
 	group, ctx := errgroup.WithContext(ctx)
@@ -73,7 +79,7 @@ func Run(ctx context.Context, c Config) (*Report, error) {
 				return err
 			}
 			for {
-				part, err := history(ctx, up, c.Seed, next.Add(1)-1, c.Steps)
+				part, err := history(ctx, up, &c, next.Add(1)-1)
 				if err != nil {
 					return errors.Join(err, up.Close())
 				}
@@ -90,20 +96,25 @@ func Run(ctx context.Context, c Config) (*Report, error) {
 	return report, group.Wait()
 }
 
+func newReport() *Report { return &Report{Writes: map[string]int{}, Used: map[string]int{}} }
+
 func (r *Report) add(part *Report) {
-	r.States, r.Histories, r.Writes, r.Skipped = r.States+part.States, r.Histories+1, r.Writes+part.Writes, r.Skipped+part.Skipped
+	r.States, r.Histories, r.Skipped = r.States+part.States, r.Histories+1, r.Skipped+part.Skipped
 	r.Differences = append(r.Differences, part.Differences...)
+	for what, n := range part.Writes {
+		r.Writes[what] += n
+	}
 	for reason, n := range part.Used {
 		r.Used[reason] += n
 	}
 }
 
 // history is a drawn state and what comes of it.
-func history(ctx context.Context, up *Upstream, seed, n uint64, steps int) (*Report, error) {
-	report := &Report{Used: map[string]int{}}
-	s := Draw(seed, n)
-	for step := range steps {
-		e, ours, found, err := look(ctx, up, s)
+func history(ctx context.Context, up *Upstream, c *Config, n uint64) (*Report, error) {
+	report := newReport()
+	s := Draw(c.Seed, n)
+	for step := range c.Steps {
+		e, ours, found, err := look(ctx, up, s, c.Rules)
 		if errors.Is(err, errUndecided) {
 			report.Skipped++
 			return report, nil
@@ -111,35 +122,37 @@ func history(ctx context.Context, up *Upstream, seed, n uint64, steps int) (*Rep
 			return nil, fmt.Errorf("history %d, step %d: %w\n%s", n, step, err, s)
 		}
 		report.States++
-		report.Writes += len(ours.Writes)
+		for what, n := range e.Writes {
+			report.Writes[what] += n
+		}
 		for _, reason := range e.Used {
 			report.Used[reason]++
 		}
 		if len(found) > 0 {
 			d := Difference{History: n, Step: step}
 			d.State = Shrink(s, func(s *State) bool {
-				_, _, found, err := look(ctx, up, s)
+				_, _, found, err := look(ctx, up, s, c.Rules)
 				return err == nil && len(found) > 0
 			})
-			_, _, d.Found, err = look(ctx, up, d.State)
+			_, _, d.Found, err = look(ctx, up, d.State, c.Rules)
 			report.Differences = append(report.Differences, d)
 			return report, err
 		}
 		if s, err = s.after(ours.Writes); err != nil {
 			return nil, err
 		}
-		React(s, seed+n, uint64(step))
+		React(s, c.Seed+n, uint64(step))
 	}
 	return report, nil
 }
 
 // look compares one sync.
-func look(ctx context.Context, up *Upstream, s *State) (*Expectation, *Answer, []string, error) {
+func look(ctx context.Context, up *Upstream, s *State, rules plan.Rules) (*Expectation, *Answer, []string, error) {
 	e, err := Expect(up, s)
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	ours := Ours(ctx, s, plan.Upstream)
+	ours := Ours(ctx, s, rules)
 	found, err := Compare(s, e, ours)
 	return e, ours, found, err
 }

@@ -30,9 +30,10 @@ func Shrink(s *State, bad func(*State) bool) *State {
 
 func same(a, b *State) bool { return reflect.DeepEqual(a, b) }
 
-// possible reports whether the history fits the status, as Draw promises.
+// possible reports whether a newest revision that the status names for the set's
+// generation is of its template, as Draw promises of a set that is not being deleted.
 func (s *State) possible() bool {
-	if s.Set.Status.ObservedGeneration != s.Set.Generation {
+	if s.Set.Status.ObservedGeneration != s.Set.Generation || s.Set.DeletionTimestamp != nil {
 		return true
 	}
 	var newest *appsv1.ControllerRevision
@@ -42,7 +43,7 @@ func (s *State) possible() bool {
 		}
 	}
 	if newest == nil || newest.Name != s.Set.Status.UpdateRevision {
-		return false
+		return true
 	}
 	of, err := revision.Template(newest)
 	return err == nil && of.Spec.Containers[0].Image == s.Set.Spec.Template.Spec.Containers[0].Image
