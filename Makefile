@@ -67,6 +67,15 @@ SOAK ?= 10m
 soak: ## run seeded histories of the simulator for SOAK (10m)
 	go test -count=1 -timeout 0 -v -run '^TestSoak$$' ./internal/sim -soak $(SOAK)
 
+# STATES is how many states `make oracle` compares at least, SEED what they are
+# drawn from (0: the time). Kubernetes is compiled for it, a minute or more.
+STATES ?= 100000
+SEED ?= 0
+.PHONY: oracle
+oracle: ## compare the StatefulSet controller with upstream's on STATES (100000) states
+	go build -C test/oracle/upstream -o $(CURDIR)/bin/oracle-upstream .
+	go test -count=1 -timeout 0 -v -run '^TestOracle' ./test/oracle -upstream $(CURDIR)/bin/oracle-upstream -states $(STATES) -seed $(SEED)
+
 .PHONY: lint
 lint: deps ## run the linters
 	go vet ./...

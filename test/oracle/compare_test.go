@@ -74,15 +74,25 @@ func rollout() *State {
 
 func TestCompareSeesEachDifference(t *testing.T) {
 	for name, falsify := range map[string]func(*Answer){
-		"label":    func(a *Answer) { rewrite(t, a, "create", podKind, func(p *corev1.Pod) { p.Labels["more"] = "" }) },
-		"image":    func(a *Answer) { rewrite(t, a, "create", podKind, func(p *corev1.Pod) { p.Spec.Containers[0].Image = "x" }) },
-		"owner":    func(a *Answer) { rewrite(t, a, "create", podKind, func(p *corev1.Pod) { p.OwnerReferences[0].Controller = nil }) },
-		"claim":    func(a *Answer) { rewrite(t, a, "create", claimKind, func(c *corev1.PersistentVolumeClaim) { c.Labels = nil }) },
-		"revision": func(a *Answer) { rewrite(t, a, "create", revisionKind, func(r *appsv1.ControllerRevision) { r.Revision = 7 }) },
-		"status":   func(a *Answer) { rewrite(t, a, "status", setKind, func(s *appsv1.StatefulSet) { s.Status.Replicas++ }) },
-		"missing":  func(a *Answer) { a.Writes = slices.DeleteFunc(a.Writes, func(w Write) bool { return w.Kind == podKind }) },
-		"more":     func(a *Answer) { a.Writes = append(a.Writes, Write{Verb: "delete", Kind: podKind, Name: "web-0"}) },
-		"event":    func(a *Answer) { a.Events = a.Events[1:] },
+		"label": func(a *Answer) { rewrite(t, a, "create", podKind, func(p *corev1.Pod) { p.Labels["more"] = "" }) },
+		"image": func(a *Answer) {
+			rewrite(t, a, "create", podKind, func(p *corev1.Pod) { p.Spec.Containers[0].Image = "x" })
+		},
+		"owner": func(a *Answer) {
+			rewrite(t, a, "create", podKind, func(p *corev1.Pod) { p.OwnerReferences[0].Controller = nil })
+		},
+		"claim": func(a *Answer) {
+			rewrite(t, a, "create", claimKind, func(c *corev1.PersistentVolumeClaim) { c.Labels = nil })
+		},
+		"revision": func(a *Answer) {
+			rewrite(t, a, "create", revisionKind, func(r *appsv1.ControllerRevision) { r.Revision = 7 })
+		},
+		"status": func(a *Answer) { rewrite(t, a, "status", setKind, func(s *appsv1.StatefulSet) { s.Status.Replicas++ }) },
+		"missing": func(a *Answer) {
+			a.Writes = slices.DeleteFunc(a.Writes, func(w Write) bool { return w.Kind == podKind })
+		},
+		"more":  func(a *Answer) { a.Writes = append(a.Writes, Write{Verb: "delete", Kind: podKind, Name: "web-0"}) },
+		"event": func(a *Answer) { a.Events = a.Events[1:] },
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := rollout()

@@ -270,4 +270,3 @@ func (e *Expectation) pastClaims(s *State) {
 		}
 	}
 }
-

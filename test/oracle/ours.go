@@ -41,4 +41,3 @@ func Ours(ctx context.Context, s *State, rules plan.Rules) *Answer {
 	}
 	return &m.answer
 }
-

@@ -38,7 +38,7 @@ type Report struct {
 	States, Histories, Skipped int
 	// Writes counts what upstream did, by verb and kind.
 	Writes      map[string]int
-	Differences                        []Difference
+	Differences []Difference
 	// Used counts the reasons for which upstream's answer was not taken as it is.
 	Used map[string]int
 }

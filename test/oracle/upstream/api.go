@@ -173,4 +173,3 @@ func (s store[T]) Delete(_ context.Context, name string, _ metav1.DeleteOptions)
 	}
 	return nil
 }
-

@@ -34,10 +34,16 @@ type (
 		otherStatefulSets
 		store[*appsv1.StatefulSet]
 	}
-	otherPods struct{ coreclient.PodInterface }
-	otherPersistentVolumeClaims struct{ coreclient.PersistentVolumeClaimInterface }
-	otherControllerRevisions struct{ appsclient.ControllerRevisionInterface }
-	otherStatefulSets struct{ appsclient.StatefulSetInterface }
+	otherPods                   struct{ coreclient.PodInterface }
+	otherPersistentVolumeClaims struct {
+		coreclient.PersistentVolumeClaimInterface
+	}
+	otherControllerRevisions struct {
+		appsclient.ControllerRevisionInterface
+	}
+	otherStatefulSets struct {
+		appsclient.StatefulSetInterface
+	}
 )
 
 func (a *api) CoreV1() coreclient.CoreV1Interface { return core{api: a} }
