@@ -17,6 +17,7 @@ import (
 	"berth.dev/berth/internal/controller/disruption"
 	"berth.dev/berth/internal/controller/endpointslice"
 	"berth.dev/berth/internal/controller/ephemeralvolume"
+	"berth.dev/berth/internal/controller/job"
 	"berth.dev/berth/internal/controller/loop"
 	"berth.dev/berth/internal/controller/namespace"
 	"berth.dev/berth/internal/controller/nodelife"
@@ -81,6 +82,9 @@ func Loops(config Config) ([]loop.Loop, error) {
 		ephemeralvolume.Loop(),
 		nodelife.Loop(),
 		podgc.Loop(),
+		job.Loop(),
+		job.OrphanLoop(),
+		job.TTLLoop(),
 		disruption.Loop(scales),
 		disruption.StaleLoop(),
 		serviceaddress.RepairLoop(),

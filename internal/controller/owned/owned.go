@@ -23,6 +23,8 @@ type Owner struct {
 	write  loop.Writer
 	object client.Object
 	ref    metav1.OwnerReference
+	// finalizer is one that everything owned has, "" for none.
+	finalizer string
 
 	adoptable *error // the answer of the live check, once asked
 }
@@ -30,6 +32,13 @@ type Owner struct {
 // New returns the owner of this kind; object is as the cache shows it.
 func New(env loop.Env, write loop.Writer, object client.Object, kind schema.GroupVersionKind) *Owner {
 	return &Owner{env: env, write: write, object: object, ref: *metav1.NewControllerRef(object, kind)}
+}
+
+// Tracking has the owner put a finalizer on what it takes in, and take it from
+// what it gives up.
+func (o *Owner) Tracking(finalizer string) *Owner {
+	o.finalizer = finalizer
+	return o
 }
 
 // Ref is the reference by which the owner controls what is its own.
@@ -91,21 +100,22 @@ func (o *Owner) Adopt(ctx context.Context, kind string, obj client.Object) error
 	if err := o.mayAdopt(ctx); err != nil {
 		return fmt.Errorf("can't adopt %s %s/%s (%s): %w", kind, obj.GetNamespace(), obj.GetName(), obj.GetUID(), err)
 	}
-	return client.IgnoreNotFound(o.patchOwners(ctx, obj, o.ref))
+	return client.IgnoreNotFound(o.patchOwners(ctx, obj, o.ref, "finalizers"))
 }
 
 // Release gives an object up that the owner no longer selects; it changes it as Adopt does.
 func (o *Owner) Release(ctx context.Context, obj client.Object) error {
-	return client.IgnoreNotFound(o.patchOwners(ctx, obj, map[string]string{"$patch": "delete", "uid": string(o.ref.UID)}))
+	return client.IgnoreNotFound(o.patchOwners(ctx, obj, map[string]string{"$patch": "delete", "uid": string(o.ref.UID)}, "$deleteFromPrimitiveList/finalizers"))
 }
 
 // patchOwners merges one entry into the owner references of this very object:
 // the UID in the patch makes the server refuse it for another one of that name.
-func (o *Owner) patchOwners(ctx context.Context, obj client.Object, entry any) error {
-	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{
-		"uid":             obj.GetUID(),
-		"ownerReferences": []any{entry},
-	}})
+func (o *Owner) patchOwners(ctx context.Context, obj client.Object, entry any, finalizers string) error {
+	metadata := map[string]any{"uid": obj.GetUID(), "ownerReferences": []any{entry}}
+	if o.finalizer != "" {
+		metadata[finalizers] = []string{o.finalizer}
+	}
+	patch, err := json.Marshal(map[string]any{"metadata": metadata})
 	if err != nil {
 		return err
 	}
