@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -17,7 +18,8 @@ import (
 // node is a toy node: it starts the containers of its pods, makes them ready,
 // and stops them. What an image is called says how it behaves: "bad" is never
 // pulled, "crash" starts and dies, "unready" runs without ever being ready, the
-// pod of "fails" fails for good.
+// pod of "fails" fails for good, that of "done" does its work and ends, that of
+// "flaky" does so mostly.
 type node struct {
 	name    string
 	silent  bool
@@ -89,6 +91,8 @@ func (s *Sim) podMove(pod *corev1.Pod) func() {
 		return func() { s.schedule(pod) }
 	case n == nil || n.silent:
 		return nil
+	case pod.DeletionTimestamp != nil && ended(pod) && slices.Contains(pod.Finalizers, batchv1.JobTrackingFinalizer):
+		return nil // its job has not counted it yet
 	case pod.DeletionTimestamp != nil:
 		return func() { s.stop(n, pod) }
 	case pod.Status.Phase == corev1.PodFailed || pod.Status.Phase == corev1.PodSucceeded:
@@ -162,6 +166,8 @@ func (s *Sim) getReady(n *node, pod *corev1.Pod) func() {
 			delete(n.running, pod.UID)
 			s.putStatus(next)
 		}
+	case strings.Contains(image, "done"), strings.Contains(image, "flaky"):
+		return func() { s.finish(n, pod, strings.Contains(image, "flaky") && chance(s.rand, 0.3)) }
 	case strings.Contains(image, "crash"):
 		if waitingReason(pod) == "CrashLoopBackOff" {
 			return nil
@@ -183,13 +189,31 @@ func (s *Sim) getReady(n *node, pod *corev1.Pod) func() {
 	}
 }
 
+// finish ends a pod by itself.
+func (s *Sim) finish(n *node, pod *corev1.Pod, fails bool) {
+	next := pod.DeepCopy()
+	next.Status.Phase = corev1.PodSucceeded
+	exit := &corev1.ContainerStateTerminated{FinishedAt: metav1.NewTime(s.clock.Now())}
+	if fails {
+		next.Status.Phase, exit.ExitCode = corev1.PodFailed, 1
+	}
+	s.log("%s: %s ends, %s", n.name, pod.Name, next.Status.Phase)
+	next.Status.ContainerStatuses = containers(next, corev1.ContainerState{Terminated: exit})
+	delete(n.running, pod.UID)
+	s.putStatus(next)
+}
+
 // stop ends a terminating pod: first its containers, then its object.
 func (s *Sim) stop(n *node, pod *corev1.Pod) {
-	if _, running := n.running[pod.UID]; running {
+	job := slices.Contains(pod.Finalizers, batchv1.JobTrackingFinalizer)
+	if _, running := n.running[pod.UID]; running || job {
 		s.log("%s: stops %s", n.name, pod.Name)
 		delete(n.running, pod.UID)
 		next := pod.DeepCopy()
 		setCondition(next, corev1.PodReady, corev1.ConditionFalse, s.clock.Now())
+		if job && !ended(pod) {
+			next.Status.Phase = corev1.PodFailed
+		}
 		s.putStatus(next)
 		return
 	}

@@ -39,7 +39,7 @@ func Loop() loop.Loop {
 		},
 		Indexes: []loop.Index{loop.ByOwner(&corev1.Pod{})},
 		New: func(env loop.Env) reconcile.Reconciler {
-			return &reconciler{env: env, own: loop.NewOwnWrites(env), patience: loop.NewPatience(env.Clock), backoffs: map[types.NamespacedName]remembered{}}
+			return &reconciler{env: env, own: loop.NewOwnWrites(env), patience: loop.NewPatience(env.Clock), backoffs: map[types.NamespacedName]remembered{}, unsure: map[types.NamespacedName]bool{}}
 		},
 	}
 }
@@ -51,6 +51,7 @@ type reconciler struct {
 
 	mu       sync.Mutex
 	backoffs map[types.NamespacedName]remembered
+	unsure   map[types.NamespacedName]bool // a create failed, perhaps after it was done
 }
 
 // remembered is the backoff of the job that had the name.
@@ -89,6 +90,23 @@ func (r *reconciler) forget(key types.NamespacedName) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.backoffs, key)
+	delete(r.unsure, key)
+}
+
+func (r *reconciler) setUnsure(key types.NamespacedName, unsure bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if unsure {
+		r.unsure[key] = true
+	} else {
+		delete(r.unsure, key)
+	}
+}
+
+func (r *reconciler) isUnsure(key types.NamespacedName) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.unsure[key]
 }
 
 // backoff is what is remembered of the job, nil when nothing is.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -44,8 +45,14 @@ func (p *pass) run(ctx context.Context) (reconcile.Result, error) {
 		p.forget(p.key)
 		return reconcile.Result{}, p.release(ctx, decided.Release)
 	}
-	if err := loop.Each(len(decided.Remove), p.env.Parallel, func(i int) error { return p.remove(ctx, decided.Remove[i]) }); err != nil {
+	if err := loop.Each(len(decided.Remove), p.env.Parallel, func(i int) error { return p.remove(ctx, decided.Remove[i]) }); client.IgnoreNotFound(err) != nil {
 		return reconcile.Result{}, err
+	}
+	if len(decided.Create) > 0 && p.isUnsure(p.key) {
+		if behind, err := p.behind(ctx, pods); err != nil || behind {
+			return reconcile.Result{RequeueAfter: loop.Lost}, err
+		}
+		p.setUnsure(p.key, false)
 	}
 	made, wait := p.create(ctx, decided.Create)
 	decided.Status.Active -= int32(len(decided.Create) - made)
@@ -53,7 +60,7 @@ func (p *pass) run(ctx context.Context) (reconcile.Result, error) {
 		return reconcile.Result{}, err
 	}
 	errs := []error{
-		loop.Each(len(decided.Stop), p.env.Parallel, func(i int) error { return p.delete(ctx, decided.Stop[i]) }),
+		loop.Each(len(decided.Stop), p.env.Parallel, func(i int) error { return p.stop(ctx, decided.Stop[i]) }),
 		p.release(ctx, decided.Release),
 	}
 	return reconcile.Result{RequeueAfter: loop.Sooner(decided.Again, wait)}, errors.Join(errs...)
@@ -73,6 +80,23 @@ func (p *pass) store(ctx context.Context, decided plan.Plan) error {
 		p.env.Events.Event(p.job, e.Type, e.Reason, e.Message)
 	}
 	return nil
+}
+
+// behind reports whether the API server has pods of the job that the cache does
+// not show yet: a create that failed may have been done all the same, and its
+// index must not be given to another pod.
+func (p *pass) behind(ctx context.Context, seen []*corev1.Pod) (bool, error) {
+	var live corev1.PodList
+	if err := p.env.Live.List(ctx, &live, client.InNamespace(p.job.Namespace), client.MatchingLabelsSelector{Selector: p.selector}); err != nil {
+		return false, err
+	}
+	for i := range live.Items {
+		pod := &live.Items[i]
+		if metav1.IsControlledBy(pod, p.job) && !slices.ContainsFunc(seen, func(s *corev1.Pod) bool { return s.UID == pod.UID }) {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // create makes pods and returns how many, and how long to wait when not all.
@@ -100,29 +124,41 @@ func (p *pass) create(ctx context.Context, pods []plan.Pod) (int, time.Duration)
 		return err
 	})
 	if err != nil {
+		p.setUnsure(p.key, true)
 		return int(made.Load()), p.patience.Failed(p.key, p.job.Generation)
 	}
 	p.patience.Forget(p.key)
 	return int(made.Load()), 0
 }
 
-// remove takes a pod away that is not to be counted.
+// remove takes a pod away that is not to be counted, if it is still as it was
+// seen: one that has ended meanwhile is.
 func (p *pass) remove(ctx context.Context, pod *corev1.Pod) error {
-	if err := untrack(ctx, p.write, pod); err != nil {
-		return err
+	marked := pod.DeepCopy()
+	if pod.Annotations[plan.Discard] == "" {
+		if err := patch(ctx, p.write, marked, map[string]any{
+			"uid": pod.UID, "resourceVersion": pod.ResourceVersion, "annotations": map[string]string{plan.Discard: "true"},
+		}); err != nil {
+			return err
+		}
 	}
-	return p.delete(ctx, pod)
+	return p.delete(ctx, marked, client.Preconditions{UID: &marked.UID, ResourceVersion: &marked.ResourceVersion})
 }
 
-func (p *pass) delete(ctx context.Context, pod *corev1.Pod) error {
+func (p *pass) stop(ctx context.Context, pod *corev1.Pod) error {
+	return p.delete(ctx, pod, client.Preconditions{UID: &pod.UID})
+}
+
+func (p *pass) delete(ctx context.Context, pod *corev1.Pod, only client.Preconditions) error {
 	gone := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: pod.Namespace, Name: pod.Name, UID: pod.UID}}
-	err := client.IgnoreNotFound(p.write.Delete(ctx, gone, client.Preconditions{UID: &pod.UID}))
-	if err != nil {
+	err := client.IgnoreNotFound(p.write.Delete(ctx, gone, only))
+	switch {
+	case err == nil:
+		p.env.Events.Event(p.job, corev1.EventTypeNormal, "SuccessfulDelete", "Deleted pod: "+pod.Name)
+	case !apierrors.IsConflict(err):
 		p.env.Events.Event(p.job, corev1.EventTypeWarning, "FailedDelete", "Error deleting: "+err.Error())
-		return err
 	}
-	p.env.Events.Event(p.job, corev1.EventTypeNormal, "SuccessfulDelete", "Deleted pod: "+pod.Name)
-	return nil
+	return err
 }
 
 func (p *pass) release(ctx context.Context, pods []*corev1.Pod) error {
@@ -134,14 +170,18 @@ func untrack(ctx context.Context, write loop.Writer, pod *corev1.Pod) error {
 	if !plan.Tracked(pod) {
 		return nil
 	}
-	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{
+	return client.IgnoreNotFound(patch(ctx, write, pod.DeepCopy(), map[string]any{
 		"uid":                                 pod.UID,
 		"$deleteFromPrimitiveList/finalizers": []string{batchv1.JobTrackingFinalizer},
-	}})
+	}))
+}
+
+func patch(ctx context.Context, write loop.Writer, pod *corev1.Pod, metadata map[string]any) error {
+	data, err := json.Marshal(map[string]any{"metadata": metadata})
 	if err != nil {
 		return err
 	}
-	return client.IgnoreNotFound(write.Patch(ctx, pod.DeepCopy(), client.RawPatch(types.StrategicMergePatchType, patch)))
+	return write.Patch(ctx, pod, client.RawPatch(types.StrategicMergePatchType, data))
 }
 
 // pods are the job's own. Orphans that it selects are adopted.

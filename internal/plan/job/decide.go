@@ -32,7 +32,7 @@ type Facts struct {
 
 // Plan is what to do, in this order.
 type Plan struct {
-	Remove  []*corev1.Pod // finalizer off, then deleted: not wanted, not counted
+	Remove  []*corev1.Pod // marked, then deleted, both only as it is: not wanted, not counted
 	Create  []Pod
 	Status  batchv1.JobStatus // as if all was made
 	Events  []Event           // told once the status is stored

@@ -10,10 +10,12 @@
 //  2. Once that is stored, its finalizer goes.
 //  3. Once that is seen, the UID goes and the counter goes up, in one write.
 //
-// A pod that is taken away because it is not wanted (suspended, too many) loses
-// its finalizer before it is deleted, and is not counted. One that is still
-// alive without a finalizer was on that way when the process died: its end could
-// not be counted, so it is taken away before it comes to one.
+// A pod that is taken away because it is not wanted (suspended, too many) gets
+// the annotation berth.dev/job-discard before it is deleted, each only if it is
+// still as it was seen: what ends by itself before it is deleted is counted,
+// what ends because of that is not, and the next process knows which is which.
+// (Upstream takes the finalizer off instead, and forgets a pod that has
+// succeeded meanwhile, so that its index is done twice.)
 //
 // The end of a job is first announced (SuccessCriteriaMet, FailureTarget), then
 // its pods are stopped, and when the last is gone and counted it is final

@@ -59,16 +59,16 @@ func (d *decision) wanted() int {
 	return parallelism
 }
 
-// tooMany are the active pods to take away: those whose end could not be
-// counted, those of an index that is not wanted or has another, and as many as
-// there are too many, the least lost first.
+// tooMany are the active pods to take away: those that were about to be, those
+// of an index that is not wanted or has another, and as many as there are too
+// many, the least lost first.
 func (d *decision) tooMany() []*corev1.Pod {
 	var out, rest []*corev1.Pod
 	for _, pod := range d.active {
-		if Tracked(pod) {
-			rest = append(rest, pod)
-		} else {
+		if marked(pod) {
 			out = append(out, pod)
+		} else {
+			rest = append(rest, pod)
 		}
 	}
 	if len(out) > 0 {
@@ -144,6 +144,7 @@ func (d *decision) writeDown(e *end) {
 		}
 		d.Release = append(d.Release, pod)
 		switch {
+		case discarded(pod):
 		case pod.Status.Phase == corev1.PodSucceeded && d.known[pod.UID] != "failed":
 			if !indexed(d.Job) {
 				if d.known[pod.UID] == "" {
@@ -176,7 +177,7 @@ func (d *decision) writeDown(e *end) {
 // mayGo reports whether nothing is to be learnt from the pod any more. A failed
 // one whose index waits for another pod stays until that has taken over its count.
 func (d *decision) mayGo(pod *corev1.Pod, e *end) bool {
-	if e != nil || d.Job.DeletionTimestamp != nil || pod.Status.Phase == corev1.PodSucceeded {
+	if e != nil || d.Job.DeletionTimestamp != nil || discarded(pod) || pod.Status.Phase == corev1.PodSucceeded {
 		return true
 	}
 	return failed(d.Job, pod) && d.waiting[indexOf(pod)] != pod

@@ -22,6 +22,14 @@ func Tracked(pod *corev1.Pod) bool {
 	return slices.Contains(pod.Finalizers, batchv1.JobTrackingFinalizer)
 }
 
+// Discard is the annotation of a pod that is being taken away because it is not
+// wanted. What it says once it is being deleted does not count.
+const Discard = "berth.dev/job-discard"
+
+func marked(pod *corev1.Pod) bool { return pod.Annotations[Discard] != "" }
+
+func discarded(pod *corev1.Pod) bool { return marked(pod) && pod.DeletionTimestamp != nil }
+
 func indexed(job *batchv1.Job) bool {
 	return ptr.Deref(job.Spec.CompletionMode, batchv1.NonIndexedCompletion) == batchv1.IndexedCompletion
 }
@@ -37,9 +45,12 @@ func indexOf(pod *corev1.Pod) int {
 	return index
 }
 
-// counts reports whether the pod does the job's work: for an Indexed one it has
-// an index that is wanted.
+// counts reports whether the pod does the job's work: it is not discarded, and
+// for an Indexed job it has an index that is wanted.
 func counts(job *batchv1.Job, pod *corev1.Pod) bool {
+	if discarded(pod) {
+		return false
+	}
 	if !indexed(job) {
 		return true
 	}

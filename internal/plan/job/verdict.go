@@ -56,7 +56,7 @@ func (d *decision) policyFails() *end {
 		return nil
 	}
 	for _, pod := range d.Pods {
-		if failed(d.Job, pod) {
+		if failed(d.Job, pod) && !discarded(pod) {
 			if why := judge(d.Job.Spec.PodFailurePolicy, pod).Ends; why != "" {
 				return &end{false, batchv1.JobReasonPodFailurePolicy, why}
 			}
