@@ -89,6 +89,13 @@ func (s *Sim) podMove(pod *corev1.Pod) func() {
 			return nil
 		}
 		return func() { s.schedule(pod) }
+	case n == nil && pod.DeletionTimestamp != nil && !ended(pod):
+		return func() { // as the collector of pods does
+			s.log("toy pod collector: %s ends", pod.Name)
+			next := pod.DeepCopy()
+			next.Status.Phase = corev1.PodFailed
+			s.putStatus(next)
+		}
 	case n == nil || n.silent:
 		return nil
 	case pod.DeletionTimestamp != nil && ended(pod) && slices.Contains(pod.Finalizers, batchv1.JobTrackingFinalizer):

@@ -94,4 +94,3 @@ func (c *cleaner) wanted(ctx context.Context, pod *corev1.Pod) bool {
 	}
 	return false
 }
-

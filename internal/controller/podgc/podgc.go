@@ -88,12 +88,14 @@ func (c *collector) orphaned(ctx context.Context, node string) (time.Duration, e
 	return 0, nil
 }
 
-// remove says in the pod's status why it ends, and deletes it at once.
+// remove says in the pod's status that it ends, and why, and deletes it at once.
 func (c *collector) remove(ctx context.Context, pod *corev1.Pod, why string) error {
 	latest := pod.DeepCopy()
-	if why != "" && pod.Status.Phase != corev1.PodSucceeded && pod.Status.Phase != corev1.PodFailed {
-		latest.Status.Phase = corev1.PodFailed
-		setDisrupted(&latest.Status, why, c.env.Clock.Now())
+	if pod.Status.Phase != corev1.PodSucceeded && pod.Status.Phase != corev1.PodFailed {
+		latest.Status.Phase = corev1.PodFailed // a finalizer may keep it, and whoever waits for its end must see one
+		if why != "" {
+			setDisrupted(&latest.Status, why, c.env.Clock.Now())
+		}
 		before := client.StrategicMergeFrom(pod, client.MergeFromWithOptimisticLock{})
 		if err := c.env.Write.Status().Patch(ctx, latest, before); err != nil {
 			return client.IgnoreNotFound(fmt.Errorf("mark pod %s/%s as failed: %w", pod.Namespace, pod.Name, err))

@@ -137,6 +137,7 @@ func (d *decision) writeDown(e *end) {
 		return cmp.Compare(indexOf(a), indexOf(b))
 	})
 	u := d.Status.UncountedTerminatedPods
+	announced := holds(&d.Job.Status, batchv1.JobSuccessCriteriaMet) != nil
 	var fresh []int
 	for _, pod := range pods {
 		if !Tracked(pod) || slices.Contains(d.Remove, pod) || !d.mayGo(pod, e) {
@@ -153,6 +154,7 @@ func (d *decision) writeDown(e *end) {
 			} else if counts(d.Job, pod) && !d.counted.Has(indexOf(pod)) {
 				fresh = append(fresh, indexOf(pod))
 			}
+		case announced: // it was stopped because the job has succeeded
 		case failed(d.Job, pod) || e != nil && !e.success:
 			if d.known[pod.UID] != "failed" && counts(d.Job, pod) && !judge(d.Job.Spec.PodFailurePolicy, pod).ignored() {
 				u.Failed = append(u.Failed, pod.UID)

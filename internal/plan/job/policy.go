@@ -71,7 +71,9 @@ func exited(pod *corev1.Pod, rule *batchv1.PodFailurePolicyOnExitCodesRequiremen
 func conditioned(pod *corev1.Pod, patterns []batchv1.PodFailurePolicyOnPodConditionsPattern) *corev1.PodCondition {
 	for i := range pod.Status.Conditions {
 		c := &pod.Status.Conditions[i]
-		if slices.ContainsFunc(patterns, func(p batchv1.PodFailurePolicyOnPodConditionsPattern) bool { return p.Type == c.Type && p.Status == c.Status }) {
+		if slices.ContainsFunc(patterns, func(p batchv1.PodFailurePolicyOnPodConditionsPattern) bool {
+			return p.Type == c.Type && p.Status == c.Status
+		}) {
 			return c
 		}
 	}
