@@ -80,7 +80,7 @@ func (r *reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	p := &pass{reconciler: r, write: r.own.Writer(req.NamespacedName), key: req.NamespacedName, job: job, selector: selector}
 	result, err := p.run(ctx)
 	if err != nil {
-		return reconcile.Result{}, fmt.Errorf("Job %s: %w", req, err)
+		return reconcile.Result{}, fmt.Errorf("%s %s: %w", kind.Kind, req, err)
 	}
 	return result, nil
 }

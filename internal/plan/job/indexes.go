@@ -84,9 +84,9 @@ func (x Indexes) String() string {
 			out.WriteByte(',')
 		}
 		out.WriteString(strconv.Itoa(r.first))
-		switch {
-		case r.last == r.first:
-		case r.last == r.first+1:
+		switch r.last {
+		case r.first:
+		case r.first + 1:
 			out.WriteString("," + strconv.Itoa(r.last))
 		default:
 			out.WriteString("-" + strconv.Itoa(r.last))
