@@ -13,8 +13,6 @@ import (
 	"go.etcd.io/etcd/server/v3/embed"
 	"go.etcd.io/etcd/server/v3/etcdserver/api/v3client"
 	"go.etcd.io/etcd/server/v3/storage/wal"
-	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
 )
 
 const (
@@ -52,7 +50,7 @@ func embedded(c Config) (*Store, error) {
 	cfg.EnableGRPCGateway = false
 	// The API server compacts and it alone knows which revisions are in use.
 	cfg.AutoCompactionMode, cfg.AutoCompactionRetention = "periodic", "0"
-	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(quietLogger())
+	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(serverLogger(lastWords{dir: c.Dir, out: os.Stderr, exit: os.Exit}))
 
 	smallSegments()
 	e, err := embed.StartEtcd(cfg)
@@ -92,24 +90,3 @@ func embedded(c Config) (*Store, error) {
 
 // smallSegments applies to all members of this process.
 var smallSegments = sync.OnceFunc(func() { wal.SegmentSizeBytes = walSegment })
-
-// quietLogger says only what somebody must act on.
-func quietLogger() *zap.Logger {
-	encoder := zapcore.NewConsoleEncoder(zap.NewProductionEncoderConfig())
-	return zap.New(quietCore{zapcore.NewCore(encoder, zapcore.Lock(os.Stderr), zapcore.ErrorLevel)})
-}
-
-type quietCore struct{ zapcore.Core }
-
-func (c quietCore) With(fields []zapcore.Field) zapcore.Core { return quietCore{c.Core.With(fields)} }
-
-func (c quietCore) Check(e zapcore.Entry, ce *zapcore.CheckedEntry) *zapcore.CheckedEntry {
-	// Said once by each new member, which then succeeds.
-	if e.Message == "failed to update storage version" {
-		return ce
-	}
-	if c.Enabled(e.Level) {
-		return ce.AddCore(e, c)
-	}
-	return ce
-}

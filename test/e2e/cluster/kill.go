@@ -22,6 +22,16 @@ func (c *Cluster) Kill() {
 	}
 }
 
+// Gone waits until the server has ended by itself.
+func (c *Cluster) Gone(within time.Duration) {
+	c.t.Helper()
+	select {
+	case <-c.done:
+	case <-time.After(within):
+		c.t.Fatalf("the server has not ended within %s", within)
+	}
+}
+
 // Await waits until pods can run on a server that was launched.
 func (c *Cluster) Await() *Cluster {
 	c.t.Helper()
