@@ -19,8 +19,8 @@ const (
 	// program has better things to do.
 	busy = 2 << 20
 	// worth is how many bytes there must be to gain: a collection of our heap
-	// costs some 50 ms of CPU.
-	worth = 16 << 20
+	// costs some 50 ms of CPU, and an idle server takes two minutes for as much.
+	worth = 8 << 20
 )
 
 // TrimWhenIdle looks at the heap now and then until ctx is done.
