@@ -148,3 +148,22 @@ func TestEventsSayItInUpstreamsWords(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// What the API refuses is not counted: a pod that could not be deleted for the
+// update is still current.
+func TestRefusedDeleteIsNotCounted(t *testing.T) {
+	s, d := settled(2)
+	s.Set.Spec.Template, s.Set.Generation = template(2), s.Set.Generation+1
+	s.Revisions = append(s.Revisions, d.newRevision(2, 2))
+	for refused, want := range map[string]int32{"": 1, "delete Pod web-1": 2} {
+		s.Refused = []string{refused}
+		a := Ours(t.Context(), s, plan.Upstream)
+		after, err := s.after(a.Writes)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := after.Set.Status.CurrentReplicas; got != want || (a.Error == "") != (refused == "") {
+			t.Errorf("refused %q: %d current replicas, want %d; error %q", refused, got, want, a.Error)
+		}
+	}
+}

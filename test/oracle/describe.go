@@ -42,6 +42,9 @@ func (s *State) String() string {
 	for _, claim := range s.Claims {
 		fmt.Fprintf(&b, "claim %s%s%s\n", claim.Name, going(claim.DeletionTimestamp), owners(claim.OwnerReferences))
 	}
+	for _, write := range s.Refused {
+		fmt.Fprintf(&b, "refused: %s\n", write)
+	}
 	return b.String()
 }
 

@@ -27,6 +27,9 @@
 // a pod's claims are there before it. Events are compared wherever upstream was
 // asked about the very state, but for those that it repeats with every sync.
 //
+// The API may refuse writes of pods and claims of an ordered set. Then both have
+// to fail, and all that is left behind has to be the same again.
+//
 // # Where upstream 1.36.3 is not taken at its word
 //
 // Berth's measure is 1.37. What 1.37 changed is calculated here, from the rule in
@@ -38,7 +41,7 @@
 //     that are not available, and then others within maxUnavailable. 1.36 is asked
 //     with a budget that is used up, so that all but the rollout is its own.
 //
-// And four things are ours on purpose, whatever the rules:
+// And five things are ours on purpose, whatever the rules:
 //
 //   - OwnCount: currentReplicas goes down by a pod deleted for an update only when
 //     the pod was counted in it. Upstream goes down by every one, also of a third
@@ -51,6 +54,8 @@
 //     ordinal is not looked at, but for that ours makes no pod there.
 //   - OwnedAtOnce: a claim is made with its owner. Upstream gives it one afterwards,
 //     unless the sync ends in an error before.
+//   - OwnedWithPod: when the API refuses a pod, its claims stay as they are. Upstream
+//     sets their owner all the same, but not when the pod's name is taken.
 //
 // Left out is a Parallel set with somebody else's pod in its way, for the same
 // reason of batches; an ordered one with such a pod is compared.

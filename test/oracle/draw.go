@@ -52,7 +52,25 @@ func Draw(seed, n uint64) *State {
 	d.drawStatus()
 	d.drawPods()
 	d.drawClaims()
+	d.drawRefusals()
 	return d.State
+}
+
+// drawRefusals lets the API refuse some writes. It lets be what a Parallel set
+// does: where upstream stops depends on its batches.
+func (d *drawing) drawRefusals() {
+	if d.parallel() || !d.chance(0.15) {
+		return
+	}
+	for range 1 + d.IntN(3) {
+		ordinal := d.start() + d.IntN(int(*d.Set.Spec.Replicas)+2)
+		what := pick(d.dice, podKind, podKind, claimKind)
+		name := plan.PodName(setName, ordinal)
+		if what == claimKind {
+			name = plan.ClaimName(pick(d.dice, "data", "logs"), setName, ordinal)
+		}
+		d.Refused = append(d.Refused, pick(d.dice, "create ", "update ", "delete ")+what+" "+name)
+	}
 }
 
 func (d *drawing) drawSet() {

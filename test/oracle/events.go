@@ -3,6 +3,7 @@ package oracle
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 )
@@ -23,6 +24,19 @@ func told(s *State, a *Answer) []string {
 			continue
 		}
 		out = append(out, e.Type+" "+e.Reason+": "+e.Message)
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// toldByOurs are upstream's events and those of pods that were made, which it
+// does not tell of when it then fails to own their claims.
+func toldByOurs(s *State, upstream *Answer) []string {
+	out := told(s, upstream)
+	for _, w := range upstream.Writes {
+		if w.Verb == "create" && w.Kind == podKind {
+			out = append(out, fmt.Sprintf("Normal SuccessfulCreate: Create Pod %s in StatefulSet %s successful", w.Name, s.Set.Name))
+		}
 	}
 	slices.Sort(out)
 	return slices.Compact(out)

@@ -93,3 +93,20 @@ func (s *State) losing() []int {
 	}
 	return out
 }
+
+// sound reports whether a pod needs no repair.
+func (s *State) sound(pod *corev1.Pod) bool {
+	if pod == nil || pod.Labels[appsv1.StatefulSetPodNameLabel] != pod.Name {
+		return pod == nil
+	}
+	for i := range s.Set.Spec.VolumeClaimTemplates {
+		template := s.Set.Spec.VolumeClaimTemplates[i].Name
+		mounts := func(v corev1.Volume) bool {
+			return v.Name == template && v.PersistentVolumeClaim != nil && v.PersistentVolumeClaim.ClaimName == plan.ClaimName(template, s.Set.Name, s.ordinal(pod.Name))
+		}
+		if !slices.ContainsFunc(pod.Spec.Volumes, mounts) {
+			return false
+		}
+	}
+	return true
+}

@@ -27,6 +27,7 @@ type memory struct {
 	now     metav1.Time
 	version int
 	objects map[key]client.Object
+	refused []string
 	answer  Answer
 }
 
@@ -36,7 +37,7 @@ var (
 	_ loop.Recorder = (*memory)(nil)
 )
 
-func newMemory(s *State) *memory { return &memory{now: s.Now, version: 1, objects: s.copy().objects()} }
+func newMemory(s *State) *memory { return &memory{refused: s.Refused, now: s.Now, version: 1, objects: s.copy().objects()} }
 
 // Event keeps an event.
 func (m *memory) Event(_ runtime.Object, kind, reason, message string) {
@@ -103,10 +104,22 @@ func (m *memory) wrote(verb string, obj client.Object) error {
 	return nil
 }
 
+// refuse is the error for a write that is not allowed.
+func (m *memory) refuse(verb string, obj client.Object) error {
+	kind, name := kindOf(obj), obj.GetName()
+	if slices.Contains(m.refused, verb+" "+kind+" "+name) {
+		return apierrors.NewForbidden(schema.GroupResource{Resource: kind}, name, errors.New("not today"))
+	}
+	return nil
+}
+
 func (m *memory) Create(_ context.Context, obj client.Object, _ ...client.CreateOption) error {
 	if _, err := m.find(obj); err == nil {
 		return apierrors.NewAlreadyExists(schema.GroupResource{Resource: kindOf(obj)}, obj.GetName())
 	} else if !apierrors.IsNotFound(err) {
+		return err
+	}
+	if err := m.refuse("create", obj); err != nil {
 		return err
 	}
 	obj.SetUID(types.UID("new-" + obj.GetName()))
@@ -125,6 +138,9 @@ func (m *memory) replace(verb string, obj client.Object) error {
 	}
 	if obj.GetResourceVersion() != old.GetResourceVersion() {
 		return apierrors.NewConflict(schema.GroupResource{Resource: kindOf(obj)}, obj.GetName(), errors.New("the object has been modified"))
+	}
+	if err := m.refuse(verb, obj); err != nil {
+		return err
 	}
 	return m.wrote(verb, obj)
 }
@@ -169,6 +185,9 @@ func (m *memory) Delete(_ context.Context, obj client.Object, opts ...client.Del
 	options := (&client.DeleteOptions{}).ApplyOptions(opts)
 	if p := options.Preconditions; p == nil || p.UID == nil || *p.UID != old.GetUID() {
 		return fmt.Errorf("delete %s %s: not of this very object", kindOf(old), old.GetName())
+	}
+	if err := m.refuse("delete", old); err != nil {
+		return err
 	}
 	k := key{kindOf(old), old.GetName()}
 	m.answer.Writes = append(m.answer.Writes, Write{Verb: "delete", Kind: k.kind, Name: k.name})

@@ -61,6 +61,9 @@ func plainer(s *State) []func(*State) {
 	for i := range s.Revisions {
 		all = append(all, func(s *State) { s.Revisions = slices.Delete(s.Revisions, i, i+1) })
 	}
+	for i := range s.Refused {
+		all = append(all, func(s *State) { s.Refused = slices.Delete(s.Refused, i, i+1) })
+	}
 	for i := range s.Set.Spec.VolumeClaimTemplates {
 		all = append(all, func(s *State) {
 			s.Set.Spec.VolumeClaimTemplates = slices.Delete(s.Set.Spec.VolumeClaimTemplates, i, i+1)

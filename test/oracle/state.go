@@ -19,6 +19,8 @@ type State struct {
 	Pods      []*corev1.Pod                   `json:"pods,omitempty"`
 	Claims    []*corev1.PersistentVolumeClaim `json:"claims,omitempty"`
 	Revisions []*appsv1.ControllerRevision    `json:"revisions,omitempty"`
+	// Refused are the writes that the API refuses, such as "create Pod web-1".
+	Refused []string `json:"refused,omitempty"`
 }
 
 // Answer is all that one sync did.
@@ -99,7 +101,7 @@ func (s *State) objects() map[key]client.Object {
 
 // copy is a state that shares nothing with this one.
 func (s *State) copy() *State {
-	c := &State{Now: s.Now, Set: s.Set.DeepCopy()}
+	c := &State{Now: s.Now, Set: s.Set.DeepCopy(), Refused: slices.Clone(s.Refused)}
 	for _, pod := range s.Pods {
 		c.Pods = append(c.Pods, pod.DeepCopy())
 	}
@@ -178,7 +180,9 @@ func (s *State) after(writes []Write) (*State, error) {
 		}
 		all[k] = obj
 	}
-	return stateOf(s.Now, s.Set.Name, all), nil
+	next := stateOf(s.Now, s.Set.Name, all)
+	next.Refused = slices.Clone(s.Refused)
+	return next, nil
 }
 
 // stateOf sorts objects into a state.

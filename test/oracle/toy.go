@@ -23,6 +23,9 @@ func React(s *State, seed, n uint64) {
 	d := newDice(seed, n)
 	s.Now = metav1.NewTime(s.Now.Add(pick(d, 0, time.Second, 4*time.Second, 9*time.Second, 10*time.Second, 30*time.Second)))
 	s.baptize(n)
+	if d.chance(0.5) {
+		s.Refused = nil
+	}
 	s.Pods = slices.DeleteFunc(s.Pods, func(pod *corev1.Pod) bool { return pod.DeletionTimestamp != nil && d.chance(0.7) })
 	calm := d.chance(0.6)
 	for _, pod := range s.Pods {

@@ -3,6 +3,7 @@ package statefulset
 import (
 	"context"
 	"fmt"
+	"sync"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -12,23 +13,30 @@ import (
 	plan "berth.dev/berth/internal/plan/statefulset"
 )
 
-// apply carries a plan out, step by step, up to the first error. It knows no
-// policy: what a plan asks for twice is harmless to do twice.
-func (s *pass) apply(ctx context.Context, p plan.Plan) error {
+// apply carries a plan out, step by step, up to the first error, and returns what
+// was done of it. It knows no policy: what a plan asks for twice is harmless to do
+// twice.
+func (s *pass) apply(ctx context.Context, p plan.Plan) (plan.Plan, error) {
+	var mu sync.Mutex
+	done := p
+	done.Actions = make([]plan.Action, 0, len(p.Actions))
 	for _, step := range steps(p.Actions) {
 		err := loop.SlowStart(len(step), s.env.Parallel, func(i int) error {
 			for _, action := range step[i] {
 				if err := s.act(ctx, action); err != nil {
 					return err
 				}
+				mu.Lock()
+				done.Actions = append(done.Actions, action)
+				mu.Unlock()
 			}
 			return nil
 		})
 		if err != nil {
-			return err
+			return done, err
 		}
 	}
-	return nil
+	return done, nil
 }
 
 // steps groups actions by step and in a step by ordinal.
@@ -102,10 +110,16 @@ func (s *pass) ownClaim(ctx context.Context, a plan.Action) error {
 	} else {
 		claim.OwnerReferences = plan.OwnersOf(claim, s.set, name, nil, a.Owner)
 	}
-	if err := s.write.Update(ctx, claim); err != nil {
-		return fmt.Errorf("set the owner of claim %s: %w", a.Claim, err)
+	err := s.write.Update(ctx, claim)
+	if err == nil {
+		return nil
 	}
-	return nil
+	conflict := apierrors.IsConflict(err)
+	err = fmt.Errorf("could not update claim %s for delete policy ownerRefs: %w", a.Claim, err)
+	if !conflict && s.state.Wants(a.Ordinal) { // upstream says nothing of surplus pods
+		s.podEvent("Update", a.Ordinal, err)
+	}
+	return err
 }
 
 // growClaim lets a claim ask for the storage that its template asks for.

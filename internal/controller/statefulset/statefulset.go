@@ -91,13 +91,7 @@ func (s *pass) run(ctx context.Context) (reconcile.Result, error) {
 	}
 	s.state = plan.Observe(s.facts)
 	decided := plan.Decide(s.state, s.rules)
-	status := plan.Status(s.state, decided, s.set, s.collisions, s.rules)
-	again := decided.Again
-	if s.rules.Conditions {
-		var deadline time.Duration
-		status.Conditions, deadline = plan.Conditions(s.facts, s.state, decided, &status)
-		again = loop.Sooner(again, deadline)
-	}
+	status, again := s.status(decided)
 
 	// A new generation is acknowledged before anything is done about it: who
 	// waits for it sees at once which revision it became.
@@ -107,15 +101,30 @@ func (s *pass) run(ctx context.Context) (reconcile.Result, error) {
 			return reconcile.Result{}, err
 		}
 	}
-	errs := []error{s.apply(ctx, decided)}
-	if errors.Is(errs[0], errRefused) {
-		errs = nil
+	done, err := s.apply(ctx, decided)
+	if err != nil {
+		status, again = s.status(done) // what could not be done is not counted
 	}
-	if !early {
+	if errors.Is(err, errRefused) {
+		err = nil
+	}
+	errs := []error{err}
+	if !early || len(done.Actions) < len(decided.Actions) {
 		errs = append(errs, s.writeStatus(ctx, status))
 	}
 	errs = append(errs, s.cutHistory(ctx))
 	return reconcile.Result{RequeueAfter: again}, errors.Join(errs...)
+}
+
+// status is the status to publish, and when to look again although nothing has changed.
+func (s *pass) status(p plan.Plan) (appsv1.StatefulSetStatus, time.Duration) {
+	status, again := plan.Status(s.state, p, s.facts.Set, s.collisions, s.rules), p.Again
+	if s.rules.Conditions {
+		var deadline time.Duration
+		status.Conditions, deadline = plan.Conditions(s.facts, s.state, p, &status)
+		again = loop.Sooner(again, deadline)
+	}
+	return status, again
 }
 
 // writeStatus stores the status when it says something new.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strconv"
 	"sync"
 
@@ -31,11 +32,12 @@ type api struct {
 	now                           metav1.Time
 	version                       int
 	pods, claims, revisions, sets cache.Indexer
+	refused                       []string
 	answer                        Answer
 }
 
 func newAPI(s *State) *api {
-	a := &api{now: s.Now, version: 1, pods: index(), claims: index(), revisions: index(), sets: index()}
+	a := &api{refused: s.Refused, now: s.Now, version: 1, pods: index(), claims: index(), revisions: index(), sets: index()}
 	must(a.sets.Add(s.Set))
 	for _, pod := range s.Pods {
 		must(a.pods.Add(pod))
@@ -92,6 +94,14 @@ func (s store[T]) find(name string) (T, error) {
 	return found.(T), nil
 }
 
+// refuse is the error for a write that is not allowed.
+func (s store[T]) refuse(verb, name string) error {
+	if slices.Contains(s.api.refused, verb+" "+s.kind+" "+name) {
+		return apierrors.NewForbidden(s.resource(), name, errors.New("not today"))
+	}
+	return nil
+}
+
 func (s store[T]) wrote(verb string, obj T) (T, error) {
 	s.api.version++
 	obj.SetResourceVersion(strconv.Itoa(s.api.version))
@@ -105,6 +115,9 @@ func (s store[T]) Create(_ context.Context, obj T, _ metav1.CreateOptions) (T, e
 	defer s.api.mu.Unlock()
 	if _, err := s.find(obj.GetName()); err == nil {
 		return obj, apierrors.NewAlreadyExists(s.resource(), obj.GetName())
+	}
+	if err := s.refuse("create", obj.GetName()); err != nil {
+		return obj, err
 	}
 	obj = obj.DeepCopyObject().(T)
 	obj.SetNamespace(s.ns)
@@ -137,6 +150,9 @@ func (s store[T]) replace(verb string, obj T) (T, error) {
 	if obj.GetResourceVersion() != old.GetResourceVersion() {
 		return old, apierrors.NewConflict(s.resource(), obj.GetName(), errors.New("the object has been modified"))
 	}
+	if err := s.refuse(verb, obj.GetName()); err != nil {
+		return old, err
+	}
 	return s.wrote(verb, obj.DeepCopyObject().(T))
 }
 
@@ -165,6 +181,9 @@ func (s store[T]) Delete(_ context.Context, name string, _ metav1.DeleteOptions)
 	defer s.api.mu.Unlock()
 	old, err := s.find(name)
 	if err != nil {
+		return err
+	}
+	if err := s.refuse("delete", name); err != nil {
 		return err
 	}
 	s.api.answer.Writes = append(s.api.answer.Writes, Write{Verb: "delete", Kind: s.kind, Name: name})

@@ -14,6 +14,8 @@ type State struct {
 	Pods      []*corev1.Pod                   `json:"pods,omitempty"`
 	Claims    []*corev1.PersistentVolumeClaim `json:"claims,omitempty"`
 	Revisions []*appsv1.ControllerRevision    `json:"revisions,omitempty"`
+	// Refused are the writes that the API refuses, such as "create Pod web-1".
+	Refused []string `json:"refused,omitempty"`
 }
 
 // Answer is all that a sync did.
