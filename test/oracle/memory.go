@@ -37,7 +37,9 @@ var (
 	_ loop.Recorder = (*memory)(nil)
 )
 
-func newMemory(s *State) *memory { return &memory{refused: s.Refused, now: s.Now, version: 1, objects: s.copy().objects()} }
+func newMemory(s *State) *memory {
+	return &memory{refused: s.Refused, now: s.Now, version: 1, objects: s.copy().objects()}
+}
 
 // Event keeps an event.
 func (m *memory) Event(_ runtime.Object, kind, reason, message string) {
