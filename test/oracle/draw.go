@@ -45,7 +45,7 @@ type drawing struct {
 // generation is of its template.
 func Draw(seed, n uint64) *State {
 	d := &drawing{dice: newDice(seed, n), State: &State{Now: metav1.NewTime(epoch)}}
-	d.trouble = pick(d.dice, 0, 0.03, 0.1, 0.3)
+	d.trouble = pick(d.dice, 0, 0, 0.03, 0.1, 0.3)
 	d.wanted = 1 + d.IntN(variants)
 	d.drawSet()
 	d.drawRevisions()
@@ -85,7 +85,7 @@ func (d *drawing) drawSet() {
 			Template:             template(d.wanted),
 			Replicas:             ptr.To(int32(pick(d.dice, 0, 1, 2, 3, 3, 4, 5, 6))),
 			RevisionHistoryLimit: ptr.To(pick[int32](d.dice, 0, 1, 2, 10, 10, -1)),
-			MinReadySeconds:      pick[int32](d.dice, 0, 0, 10),
+			MinReadySeconds:      pick[int32](d.dice, 0, 10),
 			PodManagementPolicy:  pick(d.dice, appsv1.OrderedReadyPodManagement, appsv1.ParallelPodManagement),
 			PersistentVolumeClaimRetentionPolicy: &appsv1.StatefulSetPersistentVolumeClaimRetentionPolicy{
 				WhenDeleted: d.retention(), WhenScaled: d.retention(),
@@ -172,7 +172,7 @@ func claimTemplate(d dice, name string) corev1.PersistentVolumeClaim {
 
 func (d *drawing) drawPods() {
 	for ordinal := max(d.start()-2, 0); ordinal < d.end()+3; ordinal++ {
-		there := 0.25
+		there := 0.3
 		if ordinal >= d.start() && ordinal < d.end() {
 			there = 1 - 1.5*d.trouble
 		}
@@ -220,7 +220,7 @@ func (d *drawing) drawHealth(pod *corev1.Pod) {
 		}
 	default:
 		ready.Status = corev1.ConditionTrue
-		if d.chance(0.05 + d.trouble) {
+		if d.chance(0.1 + d.trouble) {
 			ready.LastTransitionTime = metav1.NewTime(epoch.Add(-pick(d.dice, 3*time.Second, 9*time.Second, 10*time.Second, 11*time.Second)))
 		}
 	}
