@@ -74,15 +74,8 @@ func (s State) shares(sets []Set) map[string]int {
 	slices.SortStableFunc(queue, func(a, b Set) int { return b.Size - a.Size })
 	to, added := map[string]int{}, 0
 	for _, set := range queue {
-		share, left := s.share(set), toAdd-added
-		switch {
-		case left == 0:
-			share = 0
-		case toAdd > 0:
-			share = min(share, left)
-		default:
-			share = max(share, left)
-		}
+		left := toAdd - added // of its sign, so that nobody grows while all shrink
+		share := min(max(s.share(set), min(left, 0)), max(left, 0))
 		to[set.Name] = set.Size + share
 		added += share
 	}
