@@ -92,8 +92,9 @@ func deleteSet(sets []Set, name string) []Set {
 }
 
 // control lets a set's controller look at the size that it knows, report what
-// it finds, and then make or take pods, those first that do not serve.
-func (w *slow) control(r *real, fresh bool) bool {
+// it finds, and then make or take pods, those first that do not serve; unless
+// that is refused.
+func (w *slow) control(r *real, fresh, refused bool) bool {
 	if fresh || r.seen < 0 {
 		r.seen = len(r.sizes) - 1
 	}
@@ -101,6 +102,9 @@ func (w *slow) control(r *real, fresh bool) bool {
 	r.said.Pods, r.said.Available = r.pods, r.serving
 	moved := before != r.said || r.saidAbout != r.seen || r.pods != r.sizes[r.seen]
 	r.saidAbout = r.seen
+	if refused {
+		return true
+	}
 	r.pods = r.sizes[r.seen]
 	r.serving = min(r.serving, r.pods)
 	return moved
@@ -114,7 +118,7 @@ func (w *slow) rest() bool {
 			if r == nil {
 				continue
 			}
-			moved = w.control(r, true) || moved
+			moved = w.control(r, true, false) || moved
 			if !r.broken && r.serving < r.pods {
 				r.serving++
 				moved = true
@@ -173,7 +177,7 @@ func TestBoundsHoldHoweverLateThingsAreSeen(t *testing.T) {
 					case what == 2 && !r.broken && r.serving < r.pods:
 						r.serving++
 					default:
-						w.control(r, rapid.Bool().Draw(t, "fresh"))
+						w.control(r, rapid.Bool().Draw(t, "fresh"), rapid.IntRange(0, 4).Draw(t, "refused") == 0)
 					}
 				}
 				check("on the way")
