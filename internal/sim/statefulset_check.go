@@ -35,6 +35,9 @@ func (s *Sim) Converged() error {
 	for _, obj := range sorted(s.store.kind(replicaSetGVK).objects) {
 		errs = append(errs, s.convergedReplicas(obj.(*appsv1.ReplicaSet)))
 	}
+	for _, obj := range sorted(s.store.kind(deploymentGVK).objects) {
+		errs = append(errs, s.convergedDeployment(obj.(*appsv1.Deployment)))
+	}
 	return errors.Join(errs...)
 }
 

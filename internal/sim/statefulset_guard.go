@@ -24,8 +24,11 @@ type ours map[types.NamespacedName]types.UID
 // What the world did behind the loop's back is forgiven, what the loop's cache
 // showed or the loop did itself is not.
 func (s *Sim) guard(loopName, verb string, obj client.Object) error {
-	if loopName == "replicaset" {
+	switch loopName {
+	case "replicaset":
 		return s.guardReplicas(verb, obj)
+	case "deployment":
+		return s.guardRollout(verb, obj)
 	}
 	pod, ok := obj.(*corev1.Pod)
 	if !ok || loopName != "statefulset" {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -61,6 +62,9 @@ func (s *store) update(gvk schema.GroupVersionKind, obj client.Object, part stri
 	} else if part == "status" {
 		next = clone(old)
 		setField(next, "Status", clone(obj))
+		if _, revised := next.(*appsv1.Deployment); revised {
+			next.SetAnnotations(obj.GetAnnotations())
+		}
 	} else if err := keepServerFields(gvk, old, next); err != nil {
 		return nil, err
 	}

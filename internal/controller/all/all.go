@@ -14,6 +14,7 @@ import (
 
 	"berth.dev/berth/internal/api"
 	"berth.dev/berth/internal/controller/attributesclass"
+	"berth.dev/berth/internal/controller/deployment"
 	"berth.dev/berth/internal/controller/disruption"
 	"berth.dev/berth/internal/controller/endpointslice"
 	"berth.dev/berth/internal/controller/ephemeralvolume"
@@ -69,6 +70,7 @@ func Loops(config Config) ([]loop.Loop, error) {
 	}
 	loops := []loop.Loop{
 		statefulset.Loop(),
+		deployment.Loop(),
 		replicaset.Loop(),
 		replicaset.ControllerLoop(),
 		scheduler.Loop(),
