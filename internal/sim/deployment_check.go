@@ -31,6 +31,9 @@ func (s *Sim) guardRollout(verb string, obj client.Object) error {
 	if d.Spec.Strategy.Type == appsv1.RecreateDeploymentStrategyType {
 		return s.guardRecreate(d, next)
 	}
+	if d.Spec.Paused {
+		return nil // what is scaled then is no rollout either
+	}
 	replicas := int(*d.Spec.Replicas)
 	surge, _ := intstr.GetScaledValueFromIntOrPercent(d.Spec.Strategy.RollingUpdate.MaxSurge, replicas, true)
 	unavailable, _ := intstr.GetScaledValueFromIntOrPercent(d.Spec.Strategy.RollingUpdate.MaxUnavailable, replicas, false)

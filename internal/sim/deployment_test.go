@@ -154,7 +154,7 @@ func changeDeployment(t *testing.T, s *sim.Sim, r *rand.Rand) {
 // than the surge allows, nor fewer that serve than must, nor both templates'
 // pods with Recreate.
 func TestRolloutKeepsItsBounds(t *testing.T) {
-	for seed := range uint64(60) {
+	for seed := range uint64(30) {
 		r := rand.New(rand.NewPCG(seed, 10))
 		replicas, surge, unavailable := 1+r.IntN(6), r.IntN(3), r.IntN(3)
 		recreate := r.IntN(4) == 0

@@ -34,6 +34,9 @@ func (s *Sim) guardReplicas(verb string, obj client.Object) error {
 		if cached == nil || cached.UID != pod.UID || cached.DeletionTimestamp != nil {
 			return fmt.Errorf("pod %s is deleted without being in the cache, or twice", pod.Name)
 		}
+		if s.deleted[client.ObjectKeyFromObject(pod)] == pod.UID {
+			return nil // once more, as the answer was lost: it is the same pod
+		}
 		set := s.setInCache(metav1.GetControllerOfNoCopy(cached))
 		if set == nil || set.DeletionTimestamp != nil {
 			return fmt.Errorf("pod %s is deleted for no set", pod.Name)
