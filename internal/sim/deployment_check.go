@@ -124,24 +124,24 @@ func (s *Sim) convergedDeployment(d *appsv1.Deployment) error {
 		if plan.SameTemplate(&rs.Spec.Template, &d.Spec.Template) {
 			updated += len(active(s.pods(), rs.UID))
 			if rs.Annotations[plan.RevisionAnnotation] != d.Annotations[plan.RevisionAnnotation] || rs.Spec.MinReadySeconds != d.Spec.MinReadySeconds {
-				return fmt.Errorf("Deployment %s: set %s has annotations %v, the Deployment %v", d.Name, rs.Name, rs.Annotations, d.Annotations)
+				return fmt.Errorf("the Deployment %s: set %s has annotations %v, the Deployment %v", d.Name, rs.Name, rs.Annotations, d.Annotations)
 			}
 			continue
 		}
 		if old++; *rs.Spec.Replicas > 0 {
-			return fmt.Errorf("Deployment %s: old set %s has size %d", d.Name, rs.Name, *rs.Spec.Replicas)
+			return fmt.Errorf("the Deployment %s: old set %s has size %d", d.Name, rs.Name, *rs.Spec.Replicas)
 		}
 	}
 	st := d.Status
 	if d.DeletionTimestamp != nil || updated != want || old > int(*d.Spec.RevisionHistoryLimit) {
-		return fmt.Errorf("Deployment %s wants %d pods, has %d of its template, and %d old sets", d.Name, want, updated, old)
+		return fmt.Errorf("the Deployment %s wants %d pods, has %d of its template, and %d old sets", d.Name, want, updated, old)
 	}
 	if int(st.Replicas) != want || int(st.UpdatedReplicas) != want || int(st.AvailableReplicas) != want || st.UnavailableReplicas != 0 || st.ObservedGeneration != d.Generation {
-		return fmt.Errorf("Deployment %s wants %d pods of generation %d, and its status says %+v", d.Name, want, d.Generation, st)
+		return fmt.Errorf("the Deployment %s wants %d pods of generation %d, and its status says %+v", d.Name, want, d.Generation, st)
 	}
 	for _, c := range st.Conditions {
 		if c.Status != corev1.ConditionTrue || c.Type == appsv1.DeploymentReplicaFailure {
-			return fmt.Errorf("Deployment %s says %s is %s: %s", d.Name, c.Type, c.Status, c.Message)
+			return fmt.Errorf("the Deployment %s says %s is %s: %s", d.Name, c.Type, c.Status, c.Message)
 		}
 	}
 	return nil

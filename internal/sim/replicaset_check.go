@@ -99,11 +99,11 @@ func (s *Sim) convergedReplicas(set *appsv1.ReplicaSet) error {
 	}
 	want, st := int(*set.Spec.Replicas), set.Status
 	if set.DeletionTimestamp != nil || len(pods) != want || ready != want {
-		return fmt.Errorf("ReplicaSet %s wants %d pods, has %d, ready %d", set.Name, want, len(pods), ready)
+		return fmt.Errorf("the ReplicaSet %s wants %d pods, has %d, ready %d", set.Name, want, len(pods), ready)
 	}
 	if int(st.Replicas) != want || int(st.ReadyReplicas) != want || int(st.AvailableReplicas) != want || *st.TerminatingReplicas != 0 ||
 		st.ObservedGeneration != set.Generation || len(st.Conditions) > 0 {
-		return fmt.Errorf("ReplicaSet %s wants %d pods of generation %d, and its status says %+v", set.Name, want, set.Generation, st)
+		return fmt.Errorf("the ReplicaSet %s wants %d pods of generation %d, and its status says %+v", set.Name, want, set.Generation, st)
 	}
 	return nil
 }
