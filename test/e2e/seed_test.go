@@ -17,10 +17,14 @@ import (
 
 var update = flag.Bool("update", false, "write what was answered into the conversations")
 
-// Every StatefulSet command of a tutorial that users follow, as printed there,
-// answered as today's kubectl and upstream do.
-func tutorialOfStatefulSets(t *testing.T, c *cluster.Cluster) {
-	mirror(t, c, "nginx", "dotbalo/canary:v1", "dotbalo/canary:v2")
+// Every StatefulSet and every Deployment command of a tutorial that users follow,
+// as printed there, answered as today's kubectl and upstream do.
+func tutorials(t *testing.T, c *cluster.Cluster) {
+	mirror(t, c, "nginx", "nginx:1.7.9", "nginx:1.9.1", "nginx:1.9.2", "dotbalo/canary:v1", "dotbalo/canary:v2")
+	t.Run("deployments", func(t *testing.T) {
+		t.Parallel()
+		talk(t, c.In(t, "deployments"), "testdata/tutorial-deployment.txtar")
+	})
 	talk(t, c, "testdata/tutorial-statefulset.txtar")
 }
 

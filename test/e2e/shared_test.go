@@ -47,7 +47,7 @@ func TestOneCluster(t *testing.T) {
 		"readiness":    readinessAndEndpoints,
 		"volumes":      volumesOfPods,
 		"command-line": commandLine,
-		"tutorial":     tutorialOfStatefulSets,
+		"tutorial":     tutorials,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
