@@ -14,6 +14,7 @@ import (
 
 	"berth.dev/berth/internal/api"
 	"berth.dev/berth/internal/controller/attributesclass"
+	"berth.dev/berth/internal/controller/cronjob"
 	"berth.dev/berth/internal/controller/deployment"
 	"berth.dev/berth/internal/controller/disruption"
 	"berth.dev/berth/internal/controller/endpointslice"
@@ -87,6 +88,7 @@ func Loops(config Config) ([]loop.Loop, error) {
 		job.Loop(),
 		job.OrphanLoop(),
 		job.TTLLoop(),
+		cronjob.Loop(),
 		disruption.Loop(scales),
 		disruption.StaleLoop(),
 		serviceaddress.RepairLoop(),
