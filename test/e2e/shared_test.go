@@ -38,6 +38,7 @@ func TestOneCluster(t *testing.T) {
 		"apply":        serverSideApply,
 		"rollout":      rollouts,
 		"budget":       rolloutWithinBudget,
+		"jobs":         jobsRun,
 		"partition":    partitionAndParallel,
 		"orphan":       orphansAreAdopted,
 		"crd":          customResources,

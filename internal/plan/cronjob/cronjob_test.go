@@ -101,8 +101,10 @@ func TestDecide(t *testing.T) {
 		"past the deadline": {"0 11 * * *", func(f *Facts) { f.CronJob.Spec.StartingDeadlineSeconds = ptr.To(int64(600)) }, "again in 22h59m59.1s"},
 		"never":             {"59 23 31 2 *", nil, "Warning InvalidSchedule: invalid schedule: 59 23 31 2 * : time difference between two schedules is less than 1 second"},
 		"suspended":         {"0 * * * *", func(f *Facts) { f.CronJob.Spec.Suspend = ptr.To(true) }, ""},
-		"no schedule": {"0 * * * *", func(f *Facts) { f.Schedule, f.Problem = nil, []Event{{"Warning", "UnknownTimeZone", "no"}} },
-			"Warning UnknownTimeZone: no"},
+		"no schedule": {
+			"0 * * * *", func(f *Facts) { f.Schedule, f.Problem = nil, []Event{{"Warning", "UnknownTimeZone", "no"}} },
+			"Warning UnknownTimeZone: no",
+		},
 		"being deleted":    {"0 * * * *", func(f *Facts) { f.CronJob.DeletionTimestamp = &metav1.Time{} }, ""},
 		"schedule changed": {"0 * * * *", func(f *Facts) { f.Since = at("12:00:00") }, "again in 59m59.1s"},
 		"one runs, and may": {"0 * * * *", func(f *Facts) {
