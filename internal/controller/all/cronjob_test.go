@@ -91,7 +91,6 @@ func TestCronJobs(t *testing.T) {
 	events("tick", "cronjob-controller Normal SawCompletedJob: Saw completed job: tick-")
 	events("kept", "cronjob-controller Normal SuccessfulDelete: Deleted job kept-")
 	events("never", "cronjob-controller Warning InvalidSchedule: invalid schedule: 0 0 30 2 * : time difference between two schedules is less than 1 second")
-	events("stays", "cronjob-controller Normal JobAlreadyActive: Not starting job because prior execution is running and concurrency policy is Forbid")
 
 	// An active job that somebody deletes is missed.
 	must(t, y.Client.BatchV1().Jobs("default").Delete(y.ctx, jobs("stays")[0].Name, metav1.DeleteOptions{PropagationPolicy: ptr.To(metav1.DeletePropagationBackground)}))
