@@ -74,18 +74,18 @@ spec:
 	// A pod that is stopped is replaced when it has ended, and not counted when
 	// it is not wanted any more.
 	ready := func() string {
-		return c.Kubectl("get", "job", "slow", "-o", "jsonpath={.status.ready} {.status.terminating} {.status.failed}")
+		return c.Kubectl("get", "job", "slow", "-o", "jsonpath={.status.ready}/{.status.terminating}/{.status.failed}")
 	}
-	c.Eventually(30*time.Second, "1 0", ready)
+	c.Eventually(30*time.Second, "1/0/", ready)
 	c.Kubectl("delete", "pod", "-l", "job-name=slow", "--wait=false")
-	c.Eventually(40*time.Second, "1 0 1", ready)
+	c.Eventually(40*time.Second, "1/0/1", ready)
 	c.Kubectl("patch", "job", "slow", "-p", `{"spec":{"suspend":true}}`)
-	c.Eventually(30*time.Second, "0 0 1", ready)
+	c.Eventually(30*time.Second, "0/0/1", ready)
 	c.Eventually(30*time.Second, "", func() string {
 		return c.Kubectl("get", "pods", "-l", "job-name=slow", "-o", "name", "--ignore-not-found", "--field-selector=status.phase!=Failed")
 	})
 	c.Kubectl("patch", "job", "slow", "-p", `{"spec":{"suspend":false}}`)
-	c.Eventually(30*time.Second, "1 0 1", ready)
+	c.Eventually(30*time.Second, "1/0/1", ready)
 	c.Kubectl("delete", "job", "slow", "parts", "bad")
 	c.Eventually(30*time.Second, "", func() string {
 		return c.Kubectl("get", "pods", "-l", "job-name in (slow,parts,bad)", "-o", "name", "--ignore-not-found")
