@@ -88,7 +88,7 @@ func (r *reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	p := &pass{reconciler: r, write: r.own.Writer(req.NamespacedName), cronJob: c}
 	result, err := p.run(ctx)
 	if err != nil {
-		return reconcile.Result{}, fmt.Errorf("CronJob %s: %w", req, err) //nolint:staticcheck // the kind's name
+		return reconcile.Result{}, fmt.Errorf("CronJob %s: %w", req, err)
 	}
 	return result, nil
 }
