@@ -86,7 +86,7 @@ var (
 		"math", "math/bits", "net/netip", "path", "regexp", "slices", "sort", "strconv", "strings", "text/tabwriter", "time", "unicode",
 	}
 	pureOthers = []string{
-		"k8s.io/api", "k8s.io/apimachinery", "k8s.io/component-helpers", "k8s.io/utils/ptr", "k8s.io/utils/net",
+		"k8s.io/api", "k8s.io/apimachinery", "k8s.io/component-helpers", "k8s.io/utils/dump", "k8s.io/utils/ptr", "k8s.io/utils/net",
 		module + "/internal/plan", module + "/spiderpool",
 	}
 	impureNames = map[string][]string{

@@ -10,9 +10,10 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
-	"k8s.io/apimachinery/pkg/util/rand"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/utils/dump"
+
+	"berth.dev/berth/internal/plan/revision"
 )
 
 // HashLabel tells the pods of one template from those of another.
@@ -28,7 +29,7 @@ func Hash(template *corev1.PodTemplateSpec, collisions *int32) string {
 		binary.LittleEndian.PutUint32(count[:], uint32(*collisions))
 		h.Write(count[:])
 	}
-	return rand.SafeEncodeString(strconv.FormatUint(uint64(h.Sum32()), 10))
+	return revision.Safe(strconv.FormatUint(uint64(h.Sum32()), 10))
 }
 
 // setName is the name of the ReplicaSet of a template with this hash.

@@ -59,11 +59,11 @@ func Hash(data []byte, collisions int32) string {
 	h := fnv.New32()
 	h.Write(data)
 	h.Write([]byte(strconv.FormatInt(int64(collisions), 10)))
-	return safe(strconv.FormatUint(uint64(h.Sum32()), 10))
+	return Safe(strconv.FormatUint(uint64(h.Sum32()), 10))
 }
 
-// safe maps each character to one that cannot form a bad word.
-func safe(s string) string {
+// Safe maps each character of a hash to one that cannot form a bad word.
+func Safe(s string) string {
 	const alphabet = "bcdfghjklmnpqrstvwxz2456789"
 	return strings.Map(func(c rune) rune { return rune(alphabet[int(c)%len(alphabet)]) }, s)
 }
