@@ -8,21 +8,27 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"net/http"
 	"net/netip"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"berth.dev/berth/internal/apiserver"
 	"berth.dev/berth/internal/apiserver/apitest"
 	"berth.dev/berth/internal/apiserver/secure"
 	"berth.dev/berth/internal/controller/all"
 	"berth.dev/berth/internal/controller/host"
+	"berth.dev/berth/internal/controller/loop"
 	"berth.dev/berth/internal/ipam"
 	"berth.dev/berth/internal/pki"
 )
@@ -38,6 +44,10 @@ type Options struct {
 	Calm bool
 	// Tune changes the API server's configuration.
 	Tune func(*apiserver.Config)
+	// Request sees each request of a loop, before it is made; several at once.
+	Request func(user string, r *http.Request)
+	// Reconciled is told of each reconcile that has ended; several at once.
+	Reconciled func(loop string, key types.NamespacedName)
 }
 
 // Cluster is a running API server with its loops.
@@ -45,6 +55,9 @@ type Cluster struct {
 	*apitest.Env
 	// PKI is what identities are made of.
 	PKI *pki.Set
+
+	options Options
+	stop    func()
 }
 
 // Start runs the cluster until the test ends.
@@ -62,8 +75,22 @@ func Start(t testing.TB, o Options) *Cluster {
 			o.Tune(c)
 		}
 	})
+	c := &Cluster{Env: env, PKI: set, options: o}
+	c.start(t)
+	return c
+}
+
+// RestartLoops ends all loops and starts them again with nothing in memory.
+func (c *Cluster) RestartLoops(t testing.TB) {
+	t.Helper()
+	c.stop()
+	c.start(t)
+}
+
+func (c *Cluster) start(t testing.TB) {
+	t.Helper()
 	loops, err := all.Loops(all.Config{
-		RootCA: set.CA.CertPEM, RESTConfig: env.As,
+		RootCA: c.PKI.CA.CertPEM, RESTConfig: c.as,
 		IPAM: ipam.Config{ClusterCIDRs: []netip.Prefix{netip.MustParsePrefix("10.42.0.0/16")}},
 	})
 	if err != nil {
@@ -71,24 +98,59 @@ func Start(t testing.TB, o Options) *Cluster {
 	}
 	kept := loops[:0:0]
 	for _, l := range loops {
-		if !slices.Contains(o.Without, l.Name) {
-			kept = append(kept, l)
+		if !slices.Contains(c.options.Without, l.Name) {
+			kept = append(kept, c.told(l))
 		}
 	}
-	if len(kept)+len(o.Without) != len(loops) {
-		t.Fatalf("one of %v is no loop", o.Without)
+	if len(kept)+len(c.options.Without) != len(loops) {
+		t.Fatalf("one of %v is no loop", c.options.Without)
 	}
 	ready := make(chan struct{})
-	Run(t, func(ctx context.Context) error {
-		logger := slog.New(slog.NewTextHandler(logs{t, o.Calm}, &slog.HandlerOptions{Level: slog.LevelDebug}))
-		return host.New(host.Config{RESTConfig: env.As, Logger: logger}, kept...).Run(ctx, func() { close(ready) })
+	c.stop = Run(t, func(ctx context.Context) error {
+		logger := slog.New(slog.NewTextHandler(logs{t, c.options.Calm}, &slog.HandlerOptions{Level: slog.LevelDebug}))
+		return host.New(host.Config{RESTConfig: c.as, Logger: logger}, kept...).Run(ctx, func() { close(ready) })
 	})
 	select {
 	case <-ready:
 	case <-time.After(readyWithin):
 		t.Fatalf("the loops do not listen after %s: one of the kinds that they watch cannot be listed", readyWithin)
 	}
-	return &Cluster{Env: env, PKI: set}
+}
+
+// as is a loop's configuration.
+func (c *Cluster) as(user string, groups ...string) *rest.Config {
+	config := c.As(user, groups...)
+	if see := c.options.Request; see != nil {
+		config.Wrap(func(next http.RoundTripper) http.RoundTripper {
+			return roundTrip(func(r *http.Request) (*http.Response, error) {
+				see(user, r)
+				return next.RoundTrip(r)
+			})
+		})
+	}
+	return config
+}
+
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// told tells of the loop's reconciles.
+func (c *Cluster) told(l loop.Loop) loop.Loop {
+	tell := c.options.Reconciled
+	if tell == nil {
+		return l
+	}
+	name, build := l.Name, l.New
+	l.New = func(env loop.Env) reconcile.Reconciler {
+		next := build(env)
+		return reconcile.Func(func(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
+			result, err := next.Reconcile(ctx, req)
+			tell(name, req.NamespacedName)
+			return result, err
+		})
+	}
+	return l
 }
 
 // Kubeconfig is an administrator's kubeconfig for the real listener.
@@ -96,18 +158,19 @@ func (c *Cluster) Kubeconfig() pki.Kubeconfig {
 	return pki.Kubeconfig{Server: "https://" + c.Server.Addr().String(), CAPEM: c.PKI.CA.CertPEM, Client: c.PKI.Admin}
 }
 
-// Run runs f beside the test until the test ends.
-func Run(t testing.TB, f func(context.Context) error) {
+// Run runs f beside the test until stop is called, or else the test ends.
+func Run(t testing.TB, f func(context.Context) error) (stop func()) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	done := make(chan error, 1)
 	go func() { done <- f(ctx) }()
-	t.Cleanup(func() {
-		stopped := ctx.Err() != nil
+	stop = sync.OnceFunc(func() {
 		cancel()
-		if err := <-done; err != nil && !stopped {
+		if err := <-done; err != nil {
 			t.Errorf("ended early: %v", err)
 		}
 	})
+	t.Cleanup(stop)
+	return stop
 }
 
 // Follow calls each for the events of w until ctx ends. What each returns ends
