@@ -38,7 +38,7 @@ func (h *Host) newRunner(l loop.Loop, shared cache.Cache, informers informerSet,
 	if err != nil {
 		return nil, err
 	}
-	s := &source{watches: l.Watches, informers: informers, read: shared, listening: make(chan struct{})}
+	s := &source{watches: l.Watches, informers: informers, read: sharer{shared, informers}, listening: make(chan struct{})}
 	env.Kinds = &follower{all: h.following, shared: shared, source: s, handlers: map[loop.KindKey]toolscache.ResourceEventHandlerRegistration{}}
 	workers := max(l.Workers, 1)
 	logger := h.config.Logger.With("loop", l.Name)

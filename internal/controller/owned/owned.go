@@ -64,6 +64,22 @@ func List[T any, L client.ObjectList](ctx context.Context, o *Owner, list L, ite
 	return owned, orphans, nil
 }
 
+// ListShared is List without copies: the objects are the cache's own, never to
+// be changed.
+func ListShared[T client.Object](ctx context.Context, o *Owner, list client.ObjectList) (owned, orphans []T, err error) {
+	for _, part := range []struct {
+		owner string
+		into  *[]T
+	}{{string(o.object.GetUID()), &owned}, {loop.NoOwner, &orphans}} {
+		found := list.DeepCopyObject().(client.ObjectList)
+		*part.into, err = loop.List[T](ctx, o.env.Cache, found, client.InNamespace(o.object.GetNamespace()), client.MatchingFields{loop.OwnerUID: part.owner})
+		if err != nil {
+			return nil, nil, err
+		}
+	}
+	return owned, orphans, nil
+}
+
 // Claim returns those of owned that belong to the owner. The others are given
 // up, and orphans that belong to it taken in; changed says that one was, and
 // that the event of it will wake the loop. A workload that is being deleted
