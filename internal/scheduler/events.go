@@ -71,8 +71,8 @@ func roomChanged(old, node *corev1.Node) bool {
 
 func onClaim(ctx context.Context, read client.Reader, ev loop.Event) []reconcile.Request {
 	claim := ev.Object()
-	pods := &corev1.PodList{}
-	if err := read.List(ctx, pods, client.InNamespace(claim.GetNamespace()), client.MatchingFields{podindex.Claim: claim.GetName()}); err != nil {
+	pods, err := loop.List[*corev1.Pod](ctx, read, &corev1.PodList{}, client.InNamespace(claim.GetNamespace()), client.MatchingFields{podindex.Claim: claim.GetName()})
+	if err != nil {
 		return nil
 	}
 	return requests(pods)
@@ -97,18 +97,18 @@ func onClass(ctx context.Context, read client.Reader, ev loop.Event) []reconcile
 }
 
 func waiting(ctx context.Context, read client.Reader) []reconcile.Request {
-	pods := &corev1.PodList{}
-	if err := read.List(ctx, pods, client.MatchingFields{podindex.Waiting: "true"}); err != nil {
+	pods, err := loop.List[*corev1.Pod](ctx, read, &corev1.PodList{}, client.MatchingFields{podindex.Waiting: "true"})
+	if err != nil {
 		return nil
 	}
 	return requests(pods)
 }
 
-func requests(pods *corev1.PodList) []reconcile.Request {
+func requests(pods []*corev1.Pod) []reconcile.Request {
 	var out []reconcile.Request
-	for i := range pods.Items {
-		if mine(&pods.Items[i]) {
-			out = append(out, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&pods.Items[i])})
+	for _, pod := range pods {
+		if mine(pod) {
+			out = append(out, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(pod)})
 		}
 	}
 	return out

@@ -10,13 +10,14 @@ import (
 	"k8s.io/component-helpers/storage/volume"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"berth.dev/berth/internal/controller/loop"
 	"berth.dev/berth/internal/controller/podindex"
 	"berth.dev/berth/internal/plan/schedule"
 )
 
 // observe reads what the decision needs; the lock is held.
 func (s *scheduler) observe(ctx context.Context, pod *corev1.Pod) (schedule.State, error) {
-	state := schedule.State{Pod: pod}
+	state := schedule.State{Pod: pod, Weigh: s.weights.weigh}
 	var err error
 	if state.Nodes, err = s.nodes(ctx, pod.UID); err != nil {
 		return state, err
@@ -28,12 +29,8 @@ func (s *scheduler) observe(ctx context.Context, pod *corev1.Pod) (schedule.Stat
 		if c.Claim == nil || schedule.Bound(c.Claim) {
 			continue
 		}
-		list := &corev1.PersistentVolumeList{}
-		if err := s.env.Cache.List(ctx, list); err != nil {
+		if state.Volumes, err = loop.List[*corev1.PersistentVolume](ctx, s.env.Cache, &corev1.PersistentVolumeList{}); err != nil {
 			return state, err
-		}
-		for i := range list.Items {
-			state.Volumes = append(state.Volumes, &list.Items[i])
 		}
 		break
 	}
@@ -43,8 +40,8 @@ func (s *scheduler) observe(ctx context.Context, pod *corev1.Pod) (schedule.Stat
 // nodes are all nodes with their pods, assumed ones included, except the pod
 // that is being decided.
 func (s *scheduler) nodes(ctx context.Context, deciding types.UID) ([]schedule.Node, error) {
-	list := &corev1.NodeList{}
-	if err := s.env.Cache.List(ctx, list); err != nil {
+	list, err := loop.List[*corev1.Node](ctx, s.env.Cache, &corev1.NodeList{})
+	if err != nil {
 		return nil, err
 	}
 	assumed := map[string][]*corev1.Pod{}
@@ -53,20 +50,21 @@ func (s *scheduler) nodes(ctx context.Context, deciding types.UID) ([]schedule.N
 			assumed[a.pod.Spec.NodeName] = append(assumed[a.pod.Spec.NodeName], a.pod)
 		}
 	}
-	nodes := make([]schedule.Node, 0, len(list.Items))
-	for i := range list.Items {
-		node := &list.Items[i]
-		pods := &corev1.PodList{}
-		if err := s.env.Cache.List(ctx, pods, client.MatchingFields{podindex.Node: node.Name}); err != nil {
+	nodes, pods := make([]schedule.Node, 0, len(list)), 0
+	defer func() { s.weights.trim(pods) }()
+	for _, node := range list {
+		there, err := loop.List[*corev1.Pod](ctx, s.env.Cache, &corev1.PodList{}, client.MatchingFields{podindex.Node: node.Name})
+		if err != nil {
 			return nil, err
 		}
 		n := schedule.Node{Node: node, Pods: assumed[node.Name]}
-		for j := range pods.Items {
-			if p := &pods.Items[j]; schedule.Active(p) && p.UID != deciding {
+		for _, p := range there {
+			if schedule.Active(p) && p.UID != deciding {
 				n.Pods = append(n.Pods, p)
 			}
 		}
 		nodes = append(nodes, n)
+		pods += len(n.Pods)
 	}
 	return nodes, nil
 }

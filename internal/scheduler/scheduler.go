@@ -34,7 +34,7 @@ func Loop() loop.Loop {
 		Watches: watches(),
 		Indexes: []loop.Index{podindex.ByNode(), podindex.ByClaim(), podindex.Unscheduled()},
 		New: func(env loop.Env) reconcile.Reconciler {
-			return &scheduler{env: env, assumed: map[types.UID]*assumption{}}
+			return &scheduler{env: env, assumed: map[types.UID]*assumption{}, weights: weights{}}
 		},
 	}
 }
@@ -47,6 +47,8 @@ type scheduler struct {
 	// assumed are pods with the node they were given, as long as the cache
 	// does not show it.
 	assumed map[types.UID]*assumption
+	// weights spares weighing every pod of the cluster for each decision.
+	weights weights
 }
 
 // assumption is a pod on the node it was given.

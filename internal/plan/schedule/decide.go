@@ -11,12 +11,16 @@ func Decide(s State) Decision {
 		return refuseAll(s, reason)
 	}
 	ask := newRequest(s)
+	weigh := s.Weigh
+	if weigh == nil {
+		weigh = Weigh
+	}
 	var (
 		refusals []Refusal
 		fits     []candidate
 	)
 	for i := range s.Nodes {
-		n := newRoom(&s.Nodes[i])
+		n := newRoom(&s.Nodes[i], weigh)
 		if r, ok := ask.refusal(n); ok {
 			refusals = append(refusals, r)
 			continue

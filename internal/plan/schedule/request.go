@@ -14,12 +14,24 @@ var (
 	scoreMemory = resource.MustParse("200Mi")
 )
 
-// request is what the pod asks for, computed once for all nodes.
-type request struct {
-	state     State
+// Weight is what a pod takes of its node.
+type Weight struct {
 	resources corev1.ResourceList
 	cpu, mem  int64 // for scores
 	ports     []corev1.ContainerPort
+}
+
+// Weigh adds up what a pod takes of its node.
+func Weigh(pod *corev1.Pod) Weight {
+	w := Weight{resources: podRequests(pod), ports: hostPorts(pod)}
+	w.cpu, w.mem = scoreRequests(pod)
+	return w
+}
+
+// request is what the pod asks for, computed once for all nodes.
+type request struct {
+	Weight
+	state     State
 	affinity  nodeaffinity.RequiredNodeAffinity
 	preferred *nodeaffinity.PreferredSchedulingTerms
 	waiting   []Claim // claims that wait for their first consumer, smallest first
@@ -27,13 +39,11 @@ type request struct {
 
 func newRequest(s State) *request {
 	r := &request{
-		state:     s,
-		resources: podRequests(s.Pod),
-		ports:     hostPorts(s.Pod),
-		affinity:  nodeaffinity.GetRequiredNodeAffinity(s.Pod),
-		waiting:   waitingClaims(s.Claims),
+		Weight:   Weigh(s.Pod),
+		state:    s,
+		affinity: nodeaffinity.GetRequiredNodeAffinity(s.Pod),
+		waiting:  waitingClaims(s.Claims),
 	}
-	r.cpu, r.mem = scoreRequests(s.Pod)
 	if a := s.Pod.Spec.Affinity; a != nil && a.NodeAffinity != nil {
 		terms := a.NodeAffinity.PreferredDuringSchedulingIgnoredDuringExecution
 		if parsed, err := nodeaffinity.NewPreferredSchedulingTerms(terms); err == nil {
@@ -89,18 +99,18 @@ type room struct {
 	ports    []corev1.ContainerPort
 }
 
-func newRoom(n *Node) *room {
+func newRoom(n *Node, weigh func(*corev1.Pod) Weight) *room {
 	r := &room{node: n.Node, used: corev1.ResourceList{}, pods: int64(len(n.Pods))}
 	for _, pod := range n.Pods {
-		for name, q := range podRequests(pod) {
+		w := weigh(pod)
+		for name, q := range w.resources {
 			sum := r.used[name]
 			sum.Add(q)
 			r.used[name] = sum
 		}
-		cpu, mem := scoreRequests(pod)
-		r.cpu += cpu
-		r.mem += mem
-		r.ports = append(r.ports, hostPorts(pod)...)
+		r.cpu += w.cpu
+		r.mem += w.mem
+		r.ports = append(r.ports, w.ports...)
 	}
 	return r
 }

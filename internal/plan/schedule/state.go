@@ -14,6 +14,9 @@ type State struct {
 	// Volumes are all PersistentVolumes of the cluster; they matter only when
 	// a claim waits for its first consumer.
 	Volumes []*corev1.PersistentVolume
+	// Weigh may remember what Weigh says of the pods on the nodes; nil means
+	// that nothing is remembered.
+	Weigh func(*corev1.Pod) Weight
 }
 
 // Node is a node with the pods that are bound to it or assumed on it, without
