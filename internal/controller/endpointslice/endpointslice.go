@@ -1,12 +1,13 @@
 // Package endpointslice keeps the EndpointSlices of every Service that has a
-// selector, around plan/endpoint. A change of a pod is written at once:
-// nothing is batched, because a name or an address that comes late is an
-// outage.
+// selector, around plan/endpoint. A change of a pod is written at once: a name
+// or an address that comes late is an outage. Only for a Service with a hundred
+// pods or more, changes that follow within milliseconds are written together.
 package endpointslice
 
 import (
 	"context"
 	"fmt"
+	"sync"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -35,7 +36,7 @@ func Loop() loop.Loop {
 		},
 		Indexes: []loop.Index{{Kind: &discoveryv1.EndpointSlice{}, Field: serviceIndex, Keys: sliceService}},
 		New: func(env loop.Env) reconcile.Reconciler {
-			return &controller{env: env, own: loop.NewOwnWrites(env)}
+			return &controller{env: env, own: loop.NewOwnWrites(env), looked: map[types.NamespacedName]look{}}
 		},
 	}
 }
@@ -43,6 +44,9 @@ func Loop() loop.Loop {
 type controller struct {
 	env loop.Env
 	own *loop.OwnWrites
+
+	mu     sync.Mutex
+	looked map[types.NamespacedName]look // last time, by Service
 }
 
 // Reconcile brings the slices of one Service up to date.
@@ -53,16 +57,22 @@ func (c *controller) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	service := &corev1.Service{}
 	if err := c.env.Cache.Get(ctx, req.NamespacedName, service); err != nil {
 		// The slices of a deleted Service go by their owner references.
+		c.forget(req.NamespacedName)
 		return reconcile.Result{}, client.IgnoreNotFound(err)
 	}
 	if !selects(service) || service.DeletionTimestamp != nil {
 		return reconcile.Result{}, nil
 	}
+	if rest := c.rest(req.NamespacedName); rest > 0 {
+		return reconcile.Result{RequeueAfter: rest}, nil
+	}
 	state, err := c.observe(ctx, service)
 	if err != nil {
 		return reconcile.Result{}, fmt.Errorf("observe service %s: %w", req, err)
 	}
-	return reconcile.Result{}, c.apply(ctx, c.own.Writer(req.NamespacedName), endpoint.Decide(state))
+	err = c.apply(ctx, c.own.Writer(req.NamespacedName), endpoint.Decide(state))
+	c.ended(req.NamespacedName, len(state.Pods))
+	return reconcile.Result{}, err
 }
 
 func (c *controller) apply(ctx context.Context, write loop.Writer, plan endpoint.Plan) error {

@@ -16,33 +16,24 @@ import (
 
 func (c *controller) observe(ctx context.Context, service *corev1.Service) (endpoint.State, error) {
 	state := endpoint.State{Service: service, Zones: map[string]string{}}
-	pods := &corev1.PodList{}
-	err := c.env.Cache.List(ctx, pods, client.InNamespace(service.Namespace),
+	var err error
+	state.Pods, err = loop.List[*corev1.Pod](ctx, c.env.Cache, &corev1.PodList{}, client.InNamespace(service.Namespace),
 		client.MatchingLabelsSelector{Selector: labels.SelectorFromSet(service.Spec.Selector)})
 	if err != nil {
 		return state, err
 	}
-	for i := range pods.Items {
-		state.Pods = append(state.Pods, &pods.Items[i])
-	}
-	nodes := &corev1.NodeList{}
-	if err := c.env.Cache.List(ctx, nodes); err != nil {
-		return state, err
-	}
-	for i := range nodes.Items {
-		if zone := nodes.Items[i].Labels[corev1.LabelTopologyZone]; zone != "" {
-			state.Zones[nodes.Items[i].Name] = zone
-		}
-	}
-	list := &discoveryv1.EndpointSliceList{}
-	err = c.env.Cache.List(ctx, list, client.InNamespace(service.Namespace), client.MatchingFields{serviceIndex: service.Name})
+	nodes, err := loop.List[*corev1.Node](ctx, c.env.Cache, &corev1.NodeList{})
 	if err != nil {
 		return state, err
 	}
-	for i := range list.Items {
-		state.Slices = append(state.Slices, &list.Items[i])
+	for _, node := range nodes {
+		if zone := node.Labels[corev1.LabelTopologyZone]; zone != "" {
+			state.Zones[node.Name] = zone
+		}
 	}
-	return state, nil
+	state.Slices, err = loop.List[*discoveryv1.EndpointSlice](ctx, c.env.Cache, &discoveryv1.EndpointSliceList{},
+		client.InNamespace(service.Namespace), client.MatchingFields{serviceIndex: service.Name})
+	return state, err
 }
 
 func onService(_ context.Context, _ client.Reader, ev loop.Event) []reconcile.Request {
@@ -69,13 +60,12 @@ func onPod(ctx context.Context, read client.Reader, ev loop.Event) []reconcile.R
 	if before != nil && after != nil && !matters(before, after) {
 		return nil
 	}
-	services := &corev1.ServiceList{}
-	if err := read.List(ctx, services, client.InNamespace(ev.Object().GetNamespace())); err != nil {
+	services, err := loop.List[*corev1.Service](ctx, read, &corev1.ServiceList{}, client.InNamespace(ev.Object().GetNamespace()))
+	if err != nil {
 		return nil
 	}
 	var out []reconcile.Request
-	for i := range services.Items {
-		s := &services.Items[i]
+	for _, s := range services {
 		if !selects(s) {
 			continue
 		}

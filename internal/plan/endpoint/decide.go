@@ -3,12 +3,12 @@ package endpoint
 import (
 	"fmt"
 	"hash/fnv"
+	"maps"
 	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
-	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 )
@@ -91,11 +91,15 @@ func (d *decision) fill(g *group, have []*discoveryv1.EndpointSlice) {
 		}
 	}
 	// Slices that change anyway take new endpoints first.
-	order := make([]int, len(have))
-	for i := range order {
-		order[i] = i
+	var order, unchanged []int
+	for i := range have {
+		if len(fresh) > 0 && !d.changed(have[i], kept[i]) {
+			unchanged = append(unchanged, i)
+		} else {
+			order = append(order, i)
+		}
 	}
-	slices.SortStableFunc(order, func(a, b int) int { return d.rank(have[a], kept[a]) - d.rank(have[b], kept[b]) })
+	order = append(order, unchanged...)
 	for _, i := range order {
 		n := min(max(MaxPerSlice-len(kept[i]), 0), len(fresh))
 		kept[i], fresh = append(kept[i], fresh[:n]...), fresh[n:]
@@ -117,16 +121,8 @@ func (d *decision) fill(g *group, have []*discoveryv1.EndpointSlice) {
 	}
 }
 
-// rank is 0 for a slice that has to be written anyway.
-func (d *decision) rank(slice *discoveryv1.EndpointSlice, endpoints []discoveryv1.Endpoint) int {
-	if d.changed(slice, endpoints) {
-		return 0
-	}
-	return 1
-}
-
 func (d *decision) changed(slice *discoveryv1.EndpointSlice, endpoints []discoveryv1.Endpoint) bool {
-	return !equality.Semantic.DeepEqual(slice.Endpoints, endpoints) || !equality.Semantic.DeepEqual(slice.Labels, d.labels)
+	return !slices.EqualFunc(slice.Endpoints, endpoints, same) || !maps.Equal(slice.Labels, d.labels)
 }
 
 func (d *decision) update(slice *discoveryv1.EndpointSlice, endpoints []discoveryv1.Endpoint) {

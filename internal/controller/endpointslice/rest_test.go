@@ -1,0 +1,41 @@
+package endpointslice
+
+import (
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	clocktesting "k8s.io/utils/clock/testing"
+
+	"berth.dev/berth/internal/controller/loop"
+)
+
+func TestRest(t *testing.T) {
+	key := types.NamespacedName{Namespace: "default", Name: "web"}
+	for name, c := range map[string]struct {
+		pods     int
+		at, want time.Duration
+	}{
+		"few pods":      {pods: manyPods - 1},
+		"many":          {pods: 400, want: 20 * time.Millisecond},
+		"some time ago": {pods: 400, at: 15 * time.Millisecond, want: 5 * time.Millisecond},
+		"long ago":      {pods: 400, at: time.Second},
+		"very many":     {pods: 100_000, want: restMost},
+	} {
+		t.Run(name, func(t *testing.T) {
+			clock := clocktesting.NewFakeClock(time.Unix(1000, 0))
+			controller := &controller{env: loop.Env{Clock: clock}, looked: map[types.NamespacedName]look{}}
+			if controller.rest(key) != 0 {
+				t.Error("the first look waits")
+			}
+			controller.ended(key, c.pods)
+			clock.Step(c.at)
+			if got := controller.rest(key); got != c.want {
+				t.Errorf("rests %s, want %s", got, c.want)
+			}
+			if controller.forget(key); controller.rest(key) != 0 || len(controller.looked) != 0 {
+				t.Error("a Service that is gone is remembered")
+			}
+		})
+	}
+}
