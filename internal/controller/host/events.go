@@ -25,9 +25,11 @@ import (
 )
 
 // Events give way to the loops: while one is busy the writer waits this long
-// before each event, so that they cost little of a burst and still all arrive.
+// before each event, so that they cost little of a burst. An event that has
+// waited for long enough does so no more: loops may be busy for hours.
 const (
 	giveWay    = 10 * time.Millisecond
+	waitedLong = 3 * time.Second
 	maxPending = 100_000
 	giveUp     = time.Minute
 )
@@ -156,7 +158,7 @@ func (w *eventWriter) run(ctx context.Context) error {
 		case <-w.wake:
 		}
 		for _, e := range w.take() {
-			if w.busy.Load() > 0 && !pause(ctx, giveWay) {
+			if w.busy.Load() > 0 && w.clock.Since(e.event.FirstTimestamp.Time) < waitedLong && !pause(ctx, giveWay) {
 				return nil
 			}
 			w.write(ctx, e)

@@ -144,3 +144,25 @@ func TestAnEventSaysWhoAndAbout(t *testing.T) {
 		}
 	}
 }
+
+// A loop that is never idle holds an event back for waitedLong only: a thousand
+// events that are older take less than giveWay each would.
+func TestOldEventsDoNotGiveWay(t *testing.T) {
+	r, s := newRecorder(t)
+	r.writer.clock = behind{r.writer.clock}
+	r.writer.busy.Add(1)
+	const n = 1000
+	began := time.Now()
+	for i := range n {
+		r.Event(about(), corev1.EventTypeNormal, "SuccessfulCreate", fmt.Sprint("create Pod web-", i))
+	}
+	eventually(t, "all events although a loop is busy", func() bool { events, _ := s.count(); return events == n })
+	if took := time.Since(began); took > n*giveWay {
+		t.Errorf("took %s", took)
+	}
+}
+
+// behind makes what happens now seem to have happened long ago.
+type behind struct{ clock.PassiveClock }
+
+func (c behind) Since(then time.Time) time.Duration { return c.PassiveClock.Since(then) + waitedLong }
