@@ -21,8 +21,7 @@ import (
 // gatherRevisions collects the set's revisions and adopts orphans that match, so
 // that history goes on after a set is made anew over what it left.
 func (s *pass) gatherRevisions(ctx context.Context) error {
-	mine, orphans, err := owned.List(ctx, s.owner, &appsv1.ControllerRevisionList{},
-		func(l *appsv1.ControllerRevisionList) []appsv1.ControllerRevision { return l.Items })
+	mine, orphans, err := owned.ListShared[*appsv1.ControllerRevision](ctx, s.owner, &appsv1.ControllerRevisionList{})
 	if err != nil {
 		return err
 	}

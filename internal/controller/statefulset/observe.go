@@ -22,6 +22,7 @@ type pass struct {
 	set      *appsv1.StatefulSet
 	selector labels.Selector
 	owner    *owned.Owner
+	pace     *pace
 
 	pods       []*corev1.Pod
 	revisions  []*appsv1.ControllerRevision // oldest first
@@ -81,7 +82,7 @@ func (s *pass) pod(ordinal int) *corev1.Pod {
 // gatherPods collects the set's pods. An orphan that belongs to the set is
 // adopted, a pod that no longer does is released; changed says that one was.
 func (s *pass) gatherPods(ctx context.Context) (changed bool, err error) {
-	mine, orphans, err := owned.List(ctx, s.owner, &corev1.PodList{}, func(l *corev1.PodList) []corev1.Pod { return l.Items })
+	mine, orphans, err := owned.ListShared[*corev1.Pod](ctx, s.owner, &corev1.PodList{})
 	if err != nil {
 		return false, err
 	}

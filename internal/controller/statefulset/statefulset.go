@@ -11,6 +11,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
@@ -37,7 +38,7 @@ func LoopWith(rules plan.Rules) loop.Loop {
 		Watches: watches(),
 		Indexes: indexes(),
 		New: func(env loop.Env) reconcile.Reconciler {
-			return &reconciler{env: env, own: loop.NewOwnWrites(env), rules: rules}
+			return &reconciler{env: env, own: loop.NewOwnWrites(env), rules: rules, pace: &pace{sets: map[types.NamespacedName]paced{}}}
 		},
 	}
 }
@@ -46,6 +47,7 @@ type reconciler struct {
 	env   loop.Env
 	own   *loop.OwnWrites
 	rules plan.Rules
+	pace  *pace
 }
 
 // Reconcile brings one set a step closer to what is wanted.
@@ -55,7 +57,11 @@ func (r *reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	}
 	set := &appsv1.StatefulSet{}
 	if err := r.env.Cache.Get(ctx, req.NamespacedName, set); err != nil {
+		r.pace.forget(req.NamespacedName)
 		return reconcile.Result{}, client.IgnoreNotFound(err)
+	}
+	if rest := r.pace.rest(set, req.NamespacedName, r.env.Clock.Now()); rest > 0 {
+		return reconcile.Result{RequeueAfter: rest}, nil
 	}
 	selector, err := metav1.LabelSelectorAsSelector(set.Spec.Selector)
 	if err != nil || selector.Empty() {
@@ -63,7 +69,7 @@ func (r *reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	}
 	write := r.own.Writer(req.NamespacedName)
 	s := &pass{
-		env: r.env, write: write, rules: r.rules, set: set, selector: selector,
+		env: r.env, write: write, rules: r.rules, set: set, selector: selector, pace: r.pace,
 		owner: owned.New(r.env, write, set, appsv1.SchemeGroupVersion.WithKind("StatefulSet")),
 	}
 	result, err := s.run(ctx)
@@ -102,6 +108,7 @@ func (s *pass) run(ctx context.Context) (reconcile.Result, error) {
 		}
 	}
 	done, err := s.apply(ctx, decided)
+	acted := err == nil && len(decided.Actions) > 0
 	if err != nil {
 		status, again = s.status(done) // what could not be done is not counted
 	}
@@ -109,10 +116,17 @@ func (s *pass) run(ctx context.Context) (reconcile.Result, error) {
 		err = nil
 	}
 	errs := []error{err}
-	if !early || len(done.Actions) < len(decided.Actions) {
+	key := client.ObjectKeyFromObject(s.set)
+	switch {
+	case early && len(done.Actions) == len(decided.Actions):
+	case acted && plan.StatusChanged(&s.set.Status, &status) && !plan.MemoryChanged(&s.set.Status, &status) && s.pace.mayWait(key, s.env.Clock.Now()):
+		again = loop.Sooner(again, unsaidFor) // the events of our actions wake us before that
+	default:
 		errs = append(errs, s.writeStatus(ctx, status))
+		s.pace.said(key)
 	}
 	errs = append(errs, s.cutHistory(ctx))
+	s.pace.ended(key, s.env.Clock.Now(), len(s.pods), len(decided.Actions) == 0)
 	return reconcile.Result{RequeueAfter: again}, errors.Join(errs...)
 }
 

@@ -70,6 +70,25 @@ func done(status appsv1.StatefulSetStatus, s State, rules Rules) bool {
 	return status.UpdatedReplicas == all && status.ReadyReplicas == all && status.Replicas == all
 }
 
+// MemoryChanged reports whether now holds what later decisions rest on and old
+// does not: such a status must be stored before anything else is done.
+func MemoryChanged(old, now *appsv1.StatefulSetStatus) bool {
+	if now.CurrentRevision != old.CurrentRevision || now.UpdateRevision != old.UpdateRevision ||
+		!equality.Semantic.DeepEqual(now.CollisionCount, old.CollisionCount) {
+		return true
+	}
+	memory := func(status *appsv1.StatefulSetStatus) []appsv1.StatefulSetCondition {
+		var kept []appsv1.StatefulSetCondition
+		for _, c := range status.Conditions {
+			if c.Type == ConditionBackOff || c.Type == ConditionReadyBefore {
+				kept = append(kept, c)
+			}
+		}
+		return kept
+	}
+	return !equality.Semantic.DeepEqual(memory(old), memory(now))
+}
+
 // StatusChanged reports whether a status is worth a write.
 func StatusChanged(old, now *appsv1.StatefulSetStatus) bool {
 	return now.ObservedGeneration > old.ObservedGeneration ||
