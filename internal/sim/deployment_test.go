@@ -55,7 +55,7 @@ func editDeployment(t *testing.T, s *sim.Sim, f func(*appsv1.Deployment)) {
 // TestDeploymentHistories lets a user change a Deployment in every way at any
 // moment of a bad day, and asks that it ends as the last spec says.
 func TestDeploymentHistories(t *testing.T) {
-	steps, writes, n := 0, 0, uint64(*histories/3)
+	steps, writes, n := 0, 0, uint64(*histories/6)
 	for seed := *firstSeed; seed < *firstSeed+n; seed++ {
 		r := rand.New(rand.NewPCG(seed, 9))
 		faults := sim.AllFaults
@@ -154,7 +154,7 @@ func changeDeployment(t *testing.T, s *sim.Sim, r *rand.Rand) {
 // than the surge allows, nor fewer that serve than must, nor both templates'
 // pods with Recreate.
 func TestRolloutKeepsItsBounds(t *testing.T) {
-	for seed := range uint64(30) {
+	for seed := range uint64(20) {
 		r := rand.New(rand.NewPCG(seed, 10))
 		replicas, surge, unavailable := 1+r.IntN(6), r.IntN(3), r.IntN(3)
 		recreate := r.IntN(4) == 0
