@@ -39,9 +39,9 @@ func TestBudgetOfCustomController(t *testing.T) {
 			Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "c", Image: "busybox"}}},
 		}, metav1.CreateOptions{})
 		must(t, err)
-		pod.Status.Phase = corev1.PodRunning
-		pod.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}
-		_, err = h.Client.CoreV1().Pods("default").UpdateStatus(h.ctx, pod, metav1.UpdateOptions{})
+		// A patch: the scheduler writes the status too.
+		_, err = h.Client.CoreV1().Pods("default").Patch(h.ctx, pod.Name, types.StrategicMergePatchType,
+			[]byte(`{"status":{"phase":"Running","conditions":[{"type":"Ready","status":"True"}]}}`), metav1.PatchOptions{}, "status")
 		must(t, err)
 	}
 	budgets := h.Client.PolicyV1().PodDisruptionBudgets("default")

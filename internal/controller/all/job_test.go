@@ -226,8 +226,7 @@ func TestJobs(t *testing.T) {
 	y.says("enough", "4 active 0 succeeded 0 failed")
 	for _, pod := range y.pods("enough") {
 		if pod.Labels["batch.kubernetes.io/job-completion-index"] == "3" {
-			pod.Status.Phase = corev1.PodSucceeded
-			_, err := y.Client.CoreV1().Pods("default").UpdateStatus(y.ctx, &pod, metav1.UpdateOptions{})
+			_, err := y.Client.CoreV1().Pods("default").Patch(y.ctx, pod.Name, types.MergePatchType, []byte(`{"status":{"phase":"Succeeded"}}`), metav1.PatchOptions{}, "status")
 			must(t, err)
 		}
 	}
