@@ -167,3 +167,25 @@ func TestRefusedDeleteIsNotCounted(t *testing.T) {
 		}
 	}
 }
+
+// A claim that cannot be made for a pod that is there says nothing of making the pod.
+func TestRefusedClaimOfAPendingPod(t *testing.T) {
+	s, d := settled(1)
+	s.Set.Spec.VolumeClaimTemplates = []corev1.PersistentVolumeClaim{claimTemplate(d.dice, "data")}
+	s.Refused = []string{"create PersistentVolumeClaim data-web-0"}
+	for phase, want := range map[corev1.PodPhase]int{corev1.PodPending: 0, corev1.PodRunning: 1} {
+		s.Pods[0].Status.Phase = phase
+		told := 0
+		for _, e := range Ours(t.Context(), s, plan.Upstream).Events {
+			if e.Reason == "FailedCreate" && strings.HasPrefix(e.Message, "Create Pod") {
+				t.Errorf("%s: %s", phase, e.Message)
+			}
+			if e.Reason == "FailedUpdate" {
+				told++
+			}
+		}
+		if told != want {
+			t.Errorf("%s: %d events of a failed update, want %d", phase, told, want)
+		}
+	}
+}

@@ -161,6 +161,9 @@ func (e *Expectation) complete(s *State) {
 	}
 	if status.CurrentReplicas != status.UpdatedReplicas || status.CurrentRevision != status.UpdateRevision {
 		e.use(Completes137)
+		if status.CollisionCount == nil { // 1.36 may not have written the status at all
+			status.CollisionCount = new(int32)
+		}
 	}
 	status.CurrentReplicas, status.CurrentRevision = status.UpdatedReplicas, status.UpdateRevision
 }

@@ -92,7 +92,12 @@ func (s *pass) createClaim(ctx context.Context, a plan.Action) error {
 	s.claimEvent("Create", a, err)
 	if err != nil {
 		err = fmt.Errorf("failed to create PVC %s: %w", a.Claim, err)
-		s.podEvent("Create", a.Ordinal, err)
+		switch pod := s.pod(a.Ordinal); { // as upstream: what was to be done with the pod
+		case pod == nil:
+			s.podEvent("Create", a.Ordinal, err)
+		case pod.Status.Phase != corev1.PodPending:
+			s.podEvent("Update", a.Ordinal, err)
+		}
 	}
 	return err
 }
