@@ -67,7 +67,7 @@ func TestWritesOfAPod(t *testing.T) {
 	said := map[string]int{}
 	for name, replicas := range pods {
 		for i := range replicas {
-			said[fmt.Sprintf("SuccessfulCreate: create Pod %s-%d in StatefulSet %s successful", name, i, name)] = 1
+			said[fmt.Sprintf("SuccessfulCreate: Create Pod %s-%d in StatefulSet %s successful", name, i, name)] = 1
 		}
 	}
 	var heard map[string]int
