@@ -59,7 +59,7 @@ func (r *reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	p.facts.Deployment, p.facts.Now = d, r.env.Clock.Now()
 	result, err := p.run(ctx)
 	if err != nil {
-		return reconcile.Result{}, fmt.Errorf("Deployment %s: %w", req, err)
+		return reconcile.Result{}, fmt.Errorf("reconcile Deployment %s: %w", req, err)
 	}
 	return result, nil
 }
