@@ -135,18 +135,20 @@ func (c *cluster) set(t *testing.T, namespace, image string, replicas int32, cha
 	return set
 }
 
-// spentBudget makes a budget that lets none of one pod go.
+// spentBudget makes a budget that lets none of one pod go, and waits until that is counted.
 func (c *cluster) spentBudget(t *testing.T, namespace string) {
 	t.Helper()
 	budgets := c.Client.PolicyV1().PodDisruptionBudgets(namespace)
-	b, err := budgets.Create(t.Context(), &policyv1.PodDisruptionBudget{
+	_, err := budgets.Create(t.Context(), &policyv1.PodDisruptionBudget{
 		ObjectMeta: metav1.ObjectMeta{Name: "web"},
 		Spec:       policyv1.PodDisruptionBudgetSpec{MinAvailable: ptr.To(intstr.FromInt32(1)), Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "web"}}},
 	}, metav1.CreateOptions{})
 	must(t, err)
-	b.Status = policyv1.PodDisruptionBudgetStatus{ObservedGeneration: b.Generation, ExpectedPods: 1, CurrentHealthy: 1, DesiredHealthy: 1}
-	_, err = budgets.UpdateStatus(t.Context(), b, metav1.UpdateOptions{})
-	must(t, err)
+	until(t, "the budget's status", func() bool {
+		b, err := budgets.Get(t.Context(), "web", metav1.GetOptions{})
+		must(t, err)
+		return b.Status.ObservedGeneration == b.Generation && b.Status.CurrentHealthy == 1 && b.Status.DisruptionsAllowed == 0
+	})
 }
 
 func (c *cluster) settled(t *testing.T, namespace string, replicas int32) {

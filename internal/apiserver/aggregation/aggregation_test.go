@@ -16,6 +16,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/util/retry"
 	apiregistrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
 	"k8s.io/kube-aggregator/pkg/apis/apiregistration/v1/helper"
 	"k8s.io/kube-aggregator/pkg/client/clientset_generated/clientset"
@@ -215,20 +216,26 @@ func TestUnavailable(t *testing.T) {
 
 	// A server that answers, and then does not.
 	m.service(e, "local")
-	s, err := apiServices(t, e).Get(t.Context(), name, metav1.GetOptions{})
-	if err != nil {
-		t.Fatal(err)
+	// Its status is written meanwhile.
+	change := func(how func(*apiregistrationv1.APIService)) {
+		t.Helper()
+		if err := retry.RetryOnConflict(retry.DefaultRetry, func() error {
+			s, err := apiServices(t, e).Get(t.Context(), name, metav1.GetOptions{})
+			if err != nil {
+				return err
+			}
+			how(s)
+			_, err = apiServices(t, e).Update(t.Context(), s, metav1.UpdateOptions{})
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
 	}
-	s.Spec.Service.Name, s.Spec.Service.Port = "local", &m.port
-	if _, err = apiServices(t, e).Update(t.Context(), s, metav1.UpdateOptions{}); err != nil {
-		t.Fatal(err)
-	}
+	change(func(s *apiregistrationv1.APIService) { s.Spec.Service.Name, s.Spec.Service.Port = "local", &m.port })
 	awaitCondition(t, e, name, "True Passed: all checks passed")
-	s, _ = apiServices(t, e).Get(t.Context(), name, metav1.GetOptions{})
-	s.Spec.InsecureSkipTLSVerify, s.Spec.CABundle = false, m.caBundle()
-	if _, err = apiServices(t, e).Update(t.Context(), s, metav1.UpdateOptions{}); err != nil {
-		t.Fatal(err)
-	}
+	change(func(s *apiregistrationv1.APIService) {
+		s.Spec.InsecureSkipTLSVerify, s.Spec.CABundle = false, m.caBundle()
+	})
 	url := fmt.Sprintf("https://localhost:%d/apis/metrics.k8s.io/v1beta1", m.port)
 	failing := func(why string) string {
 		return fmt.Sprintf("False FailedDiscoveryCheck: failing or missing response from %s: Get %q: %s", url, url, why)
@@ -246,11 +253,7 @@ func TestUnavailable(t *testing.T) {
 	if len(lists) < 5 {
 		t.Errorf("only %d group versions are left", len(lists))
 	}
-	s, _ = apiServices(t, e).Get(t.Context(), name, metav1.GetOptions{})
-	s.Spec.InsecureSkipTLSVerify, s.Spec.CABundle = true, nil
-	if _, err = apiServices(t, e).Update(t.Context(), s, metav1.UpdateOptions{}); err != nil {
-		t.Fatal(err)
-	}
+	change(func(s *apiregistrationv1.APIService) { s.Spec.InsecureSkipTLSVerify, s.Spec.CABundle = true, nil })
 	awaitCondition(t, e, name, "True Passed: all checks passed")
 	m.http.Close()
 	_, err = e.Client.Discovery().RESTClient().Get().AbsPath("/apis/metrics.k8s.io/v1beta1/nodes").DoRaw(t.Context())
