@@ -21,13 +21,16 @@ const (
 	// worth is how many bytes there must be to gain: a collection of our heap
 	// costs some 50 ms of CPU, and an idle server takes two minutes for as much.
 	worth = 8 << 20
+	// calm is after how many idle looks in a row the program's own pages are
+	// given back: until then a start or a burst of work may go on.
+	calm = 3
 )
 
 // TrimWhenIdle looks at the heap now and then until ctx is done.
 func TrimWhenIdle(ctx context.Context) {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
-	last := look()
+	idle, last := 0, look()
 	for {
 		select {
 		case <-ctx.Done():
@@ -35,10 +38,18 @@ func TrimWhenIdle(ctx context.Context) {
 		case <-tick.C:
 		}
 		now := look()
-		if now.worthIt(last, every) {
-			debug.FreeOSMemory()
-			_ = releaseProgram() // what it would give is not worth a word if it fails
-			now = look()
+		if now.busy(last, every) {
+			idle = 0
+		} else {
+			idle++
+			trimmed := now.garbage() > worth
+			if trimmed {
+				debug.FreeOSMemory()
+				now = look()
+			}
+			if idle == calm || trimmed && idle > calm { // a collection reads much of the program
+				_ = releaseProgram() // what it would give is not worth a word if it fails
+			}
 		}
 		last = now
 	}
@@ -52,16 +63,17 @@ type heap struct {
 	free      uint64 // held, but unused
 }
 
-// worthIt decides on two looks that are d apart.
-func (h heap) worthIt(before heap, d time.Duration) bool {
-	if float64(h.allocated-before.allocated) > busy*d.Seconds() {
-		return false
-	}
-	garbage := uint64(0)
+// busy says whether there was work since a look that was d before.
+func (h heap) busy(before heap, d time.Duration) bool {
+	return float64(h.allocated-before.allocated) > busy*d.Seconds()
+}
+
+// garbage is what a collection would give back.
+func (h heap) garbage() uint64 {
 	if h.objects > h.live {
-		garbage = h.objects - h.live
+		return h.objects - h.live + h.free
 	}
-	return garbage+h.free > worth
+	return h.free
 }
 
 func look() heap {

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-func TestWorthIt(t *testing.T) {
+func TestWhenToTrim(t *testing.T) {
 	const mb = 1 << 20
 	for name, c := range map[string]struct {
 		before, now heap
@@ -18,7 +18,7 @@ func TestWorthIt(t *testing.T) {
 		"garbage, but there is work": {heap{allocated: 0}, heap{allocated: 100 * mb, objects: 80 * mb, live: 45 * mb}, false},
 		"live grew past the count":   {heap{allocated: 0}, heap{allocated: mb, objects: 40 * mb, live: 45 * mb}, false},
 	} {
-		if got := c.now.worthIt(c.before, 10*time.Second); got != c.want {
+		if got := !c.now.busy(c.before, 10*time.Second) && c.now.garbage() > worth; got != c.want {
 			t.Errorf("%s: %v, want %v", name, got, c.want)
 		}
 	}
