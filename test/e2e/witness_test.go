@@ -38,7 +38,7 @@ type witness struct {
 
 func watch(t *testing.T, c *cluster.Cluster) *witness {
 	t.Helper()
-	client, err := cri.Dial(datadir.Dir(c.Data).CRISocket())
+	client, err := cri.Dial(datadir.Dir(c.Data).RuntimeSocket()) // builds before this one have no other
 	if err != nil {
 		t.Fatal(err)
 	}
