@@ -55,6 +55,7 @@ func TestOracleSeesEachRule(t *testing.T) {
 		"OrderedWindow":          {OrderedWindow: true},
 		"Conditions":             {Conditions: true},
 		"GrowClaims":             {GrowClaims: true},
+		"StatusWithOutcome":      {StatusWithOutcome: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := config(t, 20000, 1)

@@ -119,7 +119,7 @@ func (s *pass) run(ctx context.Context) (reconcile.Result, error) {
 	key := client.ObjectKeyFromObject(s.set)
 	switch {
 	case early && len(done.Actions) == len(decided.Actions):
-	case acted && plan.StatusChanged(&s.set.Status, &status) && !plan.MemoryChanged(&s.set.Status, &status) && s.pace.mayWait(key, s.env.Clock.Now()):
+	case s.rules.StatusWithOutcome && acted && plan.StatusChanged(&s.set.Status, &status) && !plan.MemoryChanged(&s.set.Status, &status) && s.pace.mayWait(key, s.env.Clock.Now()):
 		again = loop.Sooner(again, unsaidFor) // the events of our actions wake us before that
 	default:
 		errs = append(errs, s.writeStatus(ctx, status))

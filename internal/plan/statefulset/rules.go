@@ -34,10 +34,14 @@ type Rules struct {
 	// ServeRecreate honours the Recreate strategy, which upstream has behind a
 	// gate that is off by default.
 	ServeRecreate bool
+	// StatusWithOutcome lets a status wait, for a moment, for what became of the
+	// actions that it was taken before, so that one write says both. The
+	// controller sees to it; no plan depends on it. Upstream writes it at once.
+	StatusWithOutcome bool
 }
 
 // Upstream is upstream's behaviour.
 var Upstream = Rules{}
 
 // Production is what Berth's controller runs with.
-var Production = Rules{RepairForcedRollback: true, AvailableBeforeCurrent: true, UpdateParallelPods: true, OrderedWindow: true, Conditions: true, BackOff: true, GrowClaims: true}
+var Production = Rules{RepairForcedRollback: true, AvailableBeforeCurrent: true, UpdateParallelPods: true, OrderedWindow: true, Conditions: true, BackOff: true, GrowClaims: true, StatusWithOutcome: true}
