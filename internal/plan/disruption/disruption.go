@@ -13,6 +13,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"berth.dev/berth/internal/plan/podready"
 )
 
 // DeletionTimeout is how long an evicted pod may take to be seen ending.
@@ -83,7 +85,7 @@ func Decide(s State) (Plan, error) {
 	disrupted := s.disrupted(&p)
 	healthy := int32(0)
 	for _, pod := range s.Pods {
-		if _, going := disrupted[pod.Name]; !going && pod.DeletionTimestamp == nil && ready(pod) {
+		if _, going := disrupted[pod.Name]; !going && pod.DeletionTimestamp == nil && podready.Ready(pod) {
 			healthy++
 		}
 	}
@@ -203,13 +205,4 @@ func (s State) replaced(pod *corev1.Pod, at time.Time) bool {
 	// Both times are whole seconds: within one, another pod than last time will do.
 	before, known := s.Before[pod.Name]
 	return known && before != pod.UID && !created.Before(at.Truncate(time.Second))
-}
-
-func ready(pod *corev1.Pod) bool {
-	for i := range pod.Status.Conditions {
-		if c := &pod.Status.Conditions[i]; c.Type == corev1.PodReady {
-			return c.Status == corev1.ConditionTrue
-		}
-	}
-	return false
 }

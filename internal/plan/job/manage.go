@@ -106,11 +106,7 @@ func (d *decision) remove(pods []*corev1.Pod) bool {
 func (d *decision) fill(n int) {
 	taken := d.done.and(indexesOf(d.active))
 	if replacesEnded(d.Job) {
-		for _, pod := range d.Pods {
-			if terminating(pod) {
-				taken = taken.and(indexesOf([]*corev1.Pod{pod}))
-			}
-		}
+		taken = taken.and(indexesOf(slices.DeleteFunc(slices.Clone(d.Pods), func(pod *corev1.Pod) bool { return !terminating(pod) })))
 	}
 	if d.lost != nil {
 		taken = taken.and(*d.lost)
