@@ -4,14 +4,8 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
-)
 
-// All pods of a Service are looked at, and a slice is written with its hundred
-// endpoints, for a change of one. From manyPods on, two looks keep a distance.
-const (
-	manyPods   = 100
-	restPerPod = 50 * time.Microsecond
-	restMost   = 50 * time.Millisecond
+	"berth.dev/berth/internal/controller/loop"
 )
 
 // look is a Service's last one.
@@ -20,15 +14,13 @@ type look struct {
 	pods  int
 }
 
-// rest is how long to leave the Service alone.
+// rest is how long to leave the Service alone: for a change of one of its pods all
+// are looked at, and a slice is written with its hundred endpoints.
 func (c *controller) rest(key types.NamespacedName) time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	last := c.looked[key]
-	if last.pods < manyPods {
-		return 0
-	}
-	return max(0, min(time.Duration(last.pods)*restPerPod, restMost)-c.env.Clock.Since(last.ended))
+	return loop.Rest(last.pods, c.env.Clock.Since(last.ended))
 }
 
 func (c *controller) ended(key types.NamespacedName, pods int) {

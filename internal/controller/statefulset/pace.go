@@ -6,19 +6,14 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	"k8s.io/apimachinery/pkg/types"
+
+	"berth.dev/berth/internal/controller/loop"
 )
 
-const (
-	// unsaidFor is how long a status may wait for the pass that follows our own
-	// actions: that one knows what became of them, and one write says both. What
-	// later decisions rest on never waits.
-	unsaidFor = 50 * time.Millisecond
-	// From manyPods on, passes over a Parallel set that only count its pods keep
-	// a distance of restPerPod for each of them, restMost at most.
-	manyPods   = 100
-	restPerPod = 50 * time.Microsecond
-	restMost   = 50 * time.Millisecond
-)
+// unsaidFor is how long a status may wait for the pass that follows our own
+// actions: that one knows what became of them, and one write says both. What
+// later decisions rest on never waits.
+const unsaidFor = 50 * time.Millisecond
 
 // pace is what the loop remembers to do less. Nothing depends on it: without
 // it, statuses are written and pods counted more often.
@@ -64,8 +59,8 @@ func (p *pace) ended(key types.NamespacedName, now time.Time, pods int, idle boo
 	p.sets[key] = set
 }
 
-// rest is how long to leave the set alone. Order is never kept waiting, nor is
-// a set that somebody changes.
+// rest is how long to leave a Parallel set alone whose pods were only counted.
+// Order is never kept waiting, nor is a set that somebody changes.
 func (p *pace) rest(set *appsv1.StatefulSet, key types.NamespacedName, now time.Time) time.Duration {
 	if set.Spec.PodManagementPolicy != appsv1.ParallelPodManagement ||
 		set.Status.ObservedGeneration != set.Generation || set.DeletionTimestamp != nil {
@@ -74,10 +69,10 @@ func (p *pace) rest(set *appsv1.StatefulSet, key types.NamespacedName, now time.
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	last := p.sets[key]
-	if !last.idle || last.pods < manyPods {
+	if !last.idle {
 		return 0
 	}
-	return max(0, min(time.Duration(last.pods)*restPerPod, restMost)-now.Sub(last.looked))
+	return loop.Rest(last.pods, now.Sub(last.looked))
 }
 
 func (p *pace) forget(key types.NamespacedName) {
