@@ -5,17 +5,16 @@ package cronjob
 import (
 	"context"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"berth.dev/berth/internal/controller/loop"
+	"berth.dev/berth/internal/controller/owned"
 )
 
 // User is the loop's identity.
@@ -40,21 +39,7 @@ func Loop() loop.Loop {
 
 // ownersOfJob wakes the CronJobs that control the job now or did before.
 func ownersOfJob(_ context.Context, _ client.Reader, ev loop.Event) []reconcile.Request {
-	var all []reconcile.Request
-	for _, obj := range []client.Object{ev.New, ev.Old} {
-		if obj == nil {
-			continue
-		}
-		ref := metav1.GetControllerOfNoCopy(obj)
-		if ref == nil || ref.Kind != "CronJob" || ref.APIVersion != batchv1.SchemeGroupVersion.String() {
-			continue
-		}
-		req := reconcile.Request{NamespacedName: types.NamespacedName{Namespace: obj.GetNamespace(), Name: ref.Name}}
-		if !slices.Contains(all, req) {
-			all = append(all, req)
-		}
-	}
-	return all
+	return owned.Controllers(ev, batchv1.SchemeGroupVersion.WithKind("CronJob"))
 }
 
 type reconciler struct {

@@ -2,8 +2,6 @@ package deployment
 
 import (
 	"context"
-	"maps"
-	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -14,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"berth.dev/berth/internal/controller/loop"
+	"berth.dev/berth/internal/controller/owned"
 	"berth.dev/berth/internal/plan/podready"
 )
 
@@ -43,17 +42,8 @@ func controller(obj client.Object, kind string) string {
 // ofSet wakes the Deployments that control the set now or did before, and those
 // that may adopt it.
 func ofSet(ctx context.Context, read client.Reader, ev loop.Event) []reconcile.Request {
-	var all []reconcile.Request
-	for _, obj := range []client.Object{ev.New, ev.Old} {
-		if obj == nil {
-			continue
-		}
-		if name := controller(obj, "Deployment"); name != "" && !slices.Equal(all, request(obj, name)) {
-			all = append(all, request(obj, name)...)
-		}
-	}
-	if ev.New == nil || ev.New.GetDeletionTimestamp() != nil || metav1.GetControllerOfNoCopy(ev.New) != nil ||
-		ev.Old != nil && metav1.GetControllerOfNoCopy(ev.Old) == nil && maps.Equal(ev.Old.GetLabels(), ev.New.GetLabels()) {
+	all := owned.Controllers(ev, appsv1.SchemeGroupVersion.WithKind("Deployment"))
+	if !owned.Adoptable(ev) {
 		return all
 	}
 	var list appsv1.DeploymentList

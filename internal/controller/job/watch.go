@@ -2,8 +2,6 @@ package job
 
 import (
 	"context"
-	"maps"
-	"slices"
 
 	batchv1 "k8s.io/api/batch/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -13,22 +11,14 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"berth.dev/berth/internal/controller/loop"
+	"berth.dev/berth/internal/controller/owned"
 )
 
 // jobsOfPod wakes the jobs that control the pod now or did before, and those
 // that may adopt it.
 func jobsOfPod(ctx context.Context, read client.Reader, ev loop.Event) []reconcile.Request {
-	var all []reconcile.Request
-	for _, obj := range []client.Object{ev.New, ev.Old} {
-		if obj == nil {
-			continue
-		}
-		if key, ok := jobOf(obj); ok && !slices.Contains(all, reconcile.Request{NamespacedName: key}) {
-			all = append(all, reconcile.Request{NamespacedName: key})
-		}
-	}
-	if ev.New == nil || ev.New.GetDeletionTimestamp() != nil || metav1.GetControllerOfNoCopy(ev.New) != nil ||
-		ev.Old != nil && metav1.GetControllerOfNoCopy(ev.Old) == nil && maps.Equal(ev.Old.GetLabels(), ev.New.GetLabels()) {
+	all := owned.Controllers(ev, kind)
+	if !owned.Adoptable(ev) {
 		return all
 	}
 	var jobs batchv1.JobList

@@ -2,8 +2,6 @@ package replicaset
 
 import (
 	"context"
-	"maps"
-	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -13,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"berth.dev/berth/internal/controller/loop"
+	"berth.dev/berth/internal/controller/owned"
 )
 
 func (k kind) watches() []loop.Watch {
@@ -31,32 +30,11 @@ func request(obj client.Object, name string) []reconcile.Request {
 // ofPod wakes the sets that control the pod now or did before, and those that
 // may adopt it.
 func (k kind) ofPod(ctx context.Context, read client.Reader, ev loop.Event) []reconcile.Request {
-	var all []reconcile.Request
-	for _, obj := range []client.Object{ev.New, ev.Old} {
-		if obj == nil {
-			continue
-		}
-		ref := metav1.GetControllerOfNoCopy(obj)
-		if ref == nil || ref.Kind != k.gvk.Kind || ref.APIVersion != k.gvk.GroupVersion().String() {
-			continue
-		}
-		if key := request(obj, ref.Name); !slices.Equal(all, key) {
-			all = append(all, key...)
-		}
-	}
-	if adoptable(ev) {
+	all := owned.Controllers(ev, k.gvk)
+	if owned.Adoptable(ev) {
 		all = append(all, k.matching(ctx, read, ev.New)...)
 	}
 	return all
-}
-
-// adoptable reports whether the event makes the pod one that a set may want:
-// it has no controller, and is new, was let go or has other labels now.
-func adoptable(ev loop.Event) bool {
-	if ev.New == nil || ev.New.GetDeletionTimestamp() != nil || metav1.GetControllerOfNoCopy(ev.New) != nil {
-		return false
-	}
-	return ev.Old == nil || metav1.GetControllerOfNoCopy(ev.Old) != nil || !maps.Equal(ev.Old.GetLabels(), ev.New.GetLabels())
 }
 
 func (k kind) matching(ctx context.Context, read client.Reader, pod client.Object) []reconcile.Request {
