@@ -53,6 +53,17 @@ func hostPort(port int32, ip string) func(*corev1.Pod) {
 	}
 }
 
+// nodeField is how a DaemonSet's pod says its node.
+func nodeField(name string) func(*corev1.Pod) {
+	return func(p *corev1.Pod) {
+		p.Spec.Affinity = &corev1.Affinity{NodeAffinity: &corev1.NodeAffinity{
+			RequiredDuringSchedulingIgnoredDuringExecution: &corev1.NodeSelector{NodeSelectorTerms: []corev1.NodeSelectorTerm{{
+				MatchFields: []corev1.NodeSelectorRequirement{{Key: metav1.ObjectNameField, Operator: corev1.NodeSelectorOpIn, Values: []string{name}}},
+			}}},
+		}}
+	}
+}
+
 const (
 	useless = " no new claims to deallocate, preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling."
 	empty   = " no new claims to deallocate, preemption: 0/1 nodes are available: 1 No preemption victims found for incoming pod."
@@ -128,6 +139,17 @@ func TestDecide(t *testing.T) {
 			pod:     pod("p", "", func(p *corev1.Pod) { p.Spec.NodeSelector = map[string]string{"disk": "ssd"} }),
 			nodes:   []Node{node("a", "2")},
 			message: "0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector." + useless,
+		},
+		"the node of a field": {
+			pod: pod("p", "", nodeField("b")), nodes: []Node{node("a", "2"), node("b", "2").with(pod("q", "1")), node("c", "2")}, node: "b",
+		},
+		"no node of that field": {
+			pod: pod("p", "", nodeField("z")), nodes: []Node{node("a", "2")},
+			message: "0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector." + useless,
+		},
+		"the node of a field is full": {
+			pod: pod("p", "2", nodeField("a")), nodes: []Node{node("a", "2").with(pod("q", "1"))},
+			message: "0/1 nodes are available: 1 Insufficient cpu." + empty,
 		},
 		"host port taken": {
 			pod: pod("p", "", hostPort(80, "")), nodes: []Node{node("a", "2").with(pod("q", "", hostPort(80, "10.0.0.1")))},
