@@ -1,10 +1,11 @@
 package schedule
 
 import (
-	"strconv"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"berth.dev/berth/internal/plan/toleration"
 )
 
 // Upstream's reasons, word for word.
@@ -30,7 +31,7 @@ func (r *request) refusal(n *room) (Refusal, bool) {
 	if spec.NodeName != "" && spec.NodeName != n.node.Name {
 		return final(reasonNodeName)
 	}
-	if !toleratesAll(spec.Tolerations, n.node.Spec.Taints) {
+	if toleration.Untolerated(spec.Tolerations, n.node.Spec.Taints, corev1.TaintEffectNoSchedule, corev1.TaintEffectNoExecute) != nil {
 		return final(reasonTaint)
 	}
 	if ok, err := r.affinity.Match(n.node); err != nil || !ok {
@@ -72,62 +73,7 @@ func (r *request) lacking(n *room) (reasons []string, never bool) {
 }
 
 func toleratesUnschedulable(tolerations []corev1.Toleration) bool {
-	taint := corev1.Taint{Key: corev1.TaintNodeUnschedulable, Effect: corev1.TaintEffectNoSchedule}
-	return tolerated(tolerations, &taint)
-}
-
-// toleratesAll looks at the effects that keep new pods away.
-func toleratesAll(tolerations []corev1.Toleration, taints []corev1.Taint) bool {
-	for i := range taints {
-		switch taints[i].Effect {
-		case corev1.TaintEffectNoSchedule, corev1.TaintEffectNoExecute:
-			if !tolerated(tolerations, &taints[i]) {
-				return false
-			}
-		}
-	}
-	return true
-}
-
-func tolerated(tolerations []corev1.Toleration, taint *corev1.Taint) bool {
-	for i := range tolerations {
-		t := &tolerations[i]
-		if t.Effect != "" && t.Effect != taint.Effect {
-			continue
-		}
-		if t.Key != "" && t.Key != taint.Key {
-			continue
-		}
-		switch t.Operator {
-		case "", corev1.TolerationOpEqual:
-			if t.Value == taint.Value {
-				return true
-			}
-		case corev1.TolerationOpExists:
-			return true
-		case corev1.TolerationOpLt, corev1.TolerationOpGt:
-			if compares(t.Operator, t.Value, taint.Value) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// compares is true when the taint's number lies on the side that is tolerated.
-func compares(op corev1.TolerationOperator, limit, value string) bool {
-	l, err := strconv.ParseInt(limit, 10, 64)
-	if err != nil {
-		return false
-	}
-	v, err := strconv.ParseInt(value, 10, 64)
-	if err != nil {
-		return false
-	}
-	if op == corev1.TolerationOpLt {
-		return v < l
-	}
-	return v > l
+	return toleration.Any(tolerations, &corev1.Taint{Key: corev1.TaintNodeUnschedulable, Effect: corev1.TaintEffectNoSchedule})
 }
 
 // conflict says that two pods want one port of one address and protocol.

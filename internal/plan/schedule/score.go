@@ -4,6 +4,8 @@ import (
 	"math"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"berth.dev/berth/internal/plan/toleration"
 )
 
 // Weights of upstream's default profile.
@@ -83,7 +85,7 @@ func (r *request) balanced(n *room) int64 {
 func dispreferred(tolerations []corev1.Toleration, taints []corev1.Taint) int64 {
 	var count int64
 	for i := range taints {
-		if taints[i].Effect == corev1.TaintEffectPreferNoSchedule && !tolerated(tolerations, &taints[i]) {
+		if taints[i].Effect == corev1.TaintEffectPreferNoSchedule && !toleration.Any(tolerations, &taints[i]) {
 			count++
 		}
 	}
