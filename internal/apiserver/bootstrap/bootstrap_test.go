@@ -211,3 +211,28 @@ func TestInterrupted(t *testing.T) {
 		t.Error("nothing was written")
 	}
 }
+
+// Gathered rules are applied as upstream's controller does: they are its own,
+// the rest of the role is its writer's.
+func TestGatheredRulesAreApplied(t *testing.T) {
+	client := fake.NewClientset()
+	rule := rbacv1.PolicyRule{Verbs: []string{"get"}, APIGroups: []string{"example.com"}, Resources: []string{"ships"}}
+	for _, role := range []*rbacv1.ClusterRole{
+		{ObjectMeta: metav1.ObjectMeta{Name: "fleet"}, AggregationRule: &rbacv1.AggregationRule{ClusterRoleSelectors: []metav1.LabelSelector{{MatchLabels: map[string]string{"fleet": "yes"}}}}},
+		{ObjectMeta: metav1.ObjectMeta{Name: "ships", Labels: map[string]string{"fleet": "yes"}}, Rules: []rbacv1.PolicyRule{rule}},
+	} {
+		if _, err := client.RbacV1().ClusterRoles().Create(t.Context(), role, metav1.CreateOptions{FieldManager: "kubectl"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	run(t, client)
+	fleet, err := client.RbacV1().ClusterRoles().Get(t.Context(), "fleet", metav1.GetOptions{})
+	if err != nil || !cmp.Equal(fleet.Rules, []rbacv1.PolicyRule{rule}) || fleet.AggregationRule == nil {
+		t.Fatalf("%+v, %v", fleet, err)
+	}
+	if !slices.ContainsFunc(fleet.ManagedFields, func(f metav1.ManagedFieldsEntry) bool {
+		return f.Manager == "clusterrole-aggregation-controller" && f.Operation == metav1.ManagedFieldsOperationApply && string(f.FieldsV1.Raw) == `{"f:rules":{}}`
+	}) {
+		t.Errorf("fields of %+v", fleet.ManagedFields)
+	}
+}

@@ -7,6 +7,8 @@ import (
 
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	applyrbacv1 "k8s.io/client-go/applyconfigurations/rbac/v1"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
@@ -129,7 +131,11 @@ func (r *Roles) missing() bool {
 	return false
 }
 
-// aggregate writes the gathered rules into aggregated roles, where clients see them.
+// aggregator is the name under which upstream's controller owns gathered rules.
+const aggregator = "clusterrole-aggregation-controller"
+
+// aggregate applies the gathered rules to aggregated roles, where clients see
+// them: whatever else a role says stays its writer's.
 func (r *Roles) aggregate(ctx context.Context) error {
 	all := r.stored.clusterRoleList()
 	for _, role := range all {
@@ -140,10 +146,16 @@ func (r *Roles) aggregate(ctx context.Context) error {
 		if same(rules, role.Rules) {
 			continue
 		}
-		role = role.DeepCopy()
-		role.Rules = rules
-		_, err := r.client.RbacV1().ClusterRoles().Update(ctx, role, updateOptions)
-		// A conflict or a deletion brings an event, and with it another turn.
+		want := applyrbacv1.ClusterRole(role.Name).WithUID(role.UID)
+		for _, rule := range rules {
+			want.WithRules(&applyrbacv1.PolicyRuleApplyConfiguration{
+				Verbs: rule.Verbs, APIGroups: rule.APIGroups, Resources: rule.Resources,
+				ResourceNames: rule.ResourceNames, NonResourceURLs: rule.NonResourceURLs,
+			})
+		}
+		_, err := r.client.RbacV1().ClusterRoles().Apply(ctx, want, metav1.ApplyOptions{FieldManager: aggregator, Force: true})
+		// A conflict (the role was deleted, and perhaps made again) or a deletion
+		// brings an event, and with it another turn.
 		if err != nil && !apierrors.IsConflict(err) && !apierrors.IsNotFound(err) {
 			return fmt.Errorf("aggregating cluster role %s: %w", role.Name, err)
 		}

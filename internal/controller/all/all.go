@@ -14,6 +14,7 @@ import (
 
 	"berth.dev/berth/internal/api"
 	"berth.dev/berth/internal/controller/attributesclass"
+	"berth.dev/berth/internal/controller/bootstraptoken"
 	"berth.dev/berth/internal/controller/cronjob"
 	"berth.dev/berth/internal/controller/deployment"
 	"berth.dev/berth/internal/controller/disruption"
@@ -91,6 +92,8 @@ func Loops(config Config) ([]loop.Loop, error) {
 		cronjob.Loop(),
 		disruption.Loop(scales),
 		disruption.StaleLoop(),
+		bootstraptoken.CleanerLoop(),
+		bootstraptoken.SignerLoop(),
 		serviceaddress.RepairLoop(),
 		serviceaddress.RangeLoop(),
 	}
