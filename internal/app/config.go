@@ -10,10 +10,12 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"berth.dev/berth/internal/base/datadir"
+	"berth.dev/berth/internal/controller/certificate"
 )
 
 // Config is everything a server can be told. Flags, the configuration file and
@@ -51,6 +53,10 @@ type Config struct {
 
 	API API
 
+	// ClusterSigningDuration is the longest life of certificates that are asked
+	// for through the API.
+	ClusterSigningDuration time.Duration
+
 	// AgentPort is where the node agent serves logs and exec.
 	AgentPort int
 }
@@ -71,6 +77,8 @@ func Defaults() Config {
 		MaxPods:       110,
 		AgentPort:     10250,
 		API:           defaultAPI(),
+
+		ClusterSigningDuration: certificate.DefaultLife,
 	}
 }
 
@@ -131,6 +139,9 @@ func (c Config) Validate() error {
 		bad("datastore-certfile", "a client certificate needs both --datastore-certfile and --datastore-keyfile")
 	}
 	all = append(all, c.API.check(bad)...)
+	if c.ClusterSigningDuration <= 0 {
+		bad("cluster-signing-duration", "%s is no time; use 8760h for a year", c.ClusterSigningDuration)
+	}
 	if c.MaxPods < 1 {
 		bad("max-pods", "%d; at least 1", c.MaxPods)
 	}

@@ -3,6 +3,8 @@ package app
 import (
 	"context"
 	"fmt"
+	"net/netip"
+	"slices"
 
 	"k8s.io/client-go/kubernetes"
 
@@ -11,6 +13,7 @@ import (
 	"berth.dev/berth/internal/apiserver/secure"
 	"berth.dev/berth/internal/base/group"
 	"berth.dev/berth/internal/controller/all"
+	"berth.dev/berth/internal/controller/certificate"
 	"berth.dev/berth/internal/controller/host"
 	"berth.dev/berth/internal/controller/provisioner"
 	"berth.dev/berth/internal/datastore"
@@ -71,14 +74,36 @@ func (s *server) runAPI(ctx context.Context, ready func()) (err error) {
 
 // runControllers runs every control loop, the scheduler among them.
 func (s *server) runControllers(ctx context.Context, ready func()) error {
+	signing, err := s.signing()
+	if err != nil {
+		return err
+	}
 	loops, err := all.Loops(all.Config{
-		RootCA: s.pki.CA.CertPEM, IPAM: ipam.Config{ClusterCIDRs: s.cluster}, RESTConfig: s.as,
+		RootCA: s.pki.CA.CertPEM, Certificates: signing, IPAM: ipam.Config{ClusterCIDRs: s.cluster}, RESTConfig: s.as,
 		NoLocalStorage: !s.enabled("local-storage"),
 	})
 	if err != nil {
 		return err
 	}
 	return host.New(host.Config{RESTConfig: s.as, Logger: s.log.With("component", "controllers")}, loops...).Run(ctx, ready)
+}
+
+// signing says how certificates are signed that others ask for. What the API
+// server serves as, no node may serve as.
+func (s *server) signing() (certificate.Config, error) {
+	pair, err := s.pki.APIServer.TLS()
+	if err != nil {
+		return certificate.Config{}, err
+	}
+	c := certificate.Config{Authority: s.pki.CA, Longest: s.cfg.ClusterSigningDuration}
+	c.Taken.Names = pair.Leaf.DNSNames
+	for _, ip := range pair.Leaf.IPAddresses {
+		if a, ok := netip.AddrFromSlice(ip); ok {
+			c.Taken.Addresses = append(c.Taken.Addresses, a.Unmap())
+		}
+	}
+	c.Taken.Ranges = slices.Concat(s.services, s.cluster)
+	return c, nil
 }
 
 // client is a typed client for an identity.

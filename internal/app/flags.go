@@ -39,6 +39,7 @@ func (c *Config) BindFlags(f *pflag.FlagSet) {
 	f.StringVar(&c.DatastoreKeyFile, "datastore-keyfile", c.DatastoreKeyFile, "key of that certificate")
 
 	c.API.bindFlags(f)
+	f.DurationVar(&c.ClusterSigningDuration, "cluster-signing-duration", c.ClusterSigningDuration, "longest life of the certificates that are asked for through the API")
 
 	f.BoolVar(&c.DisableAgent, "disable-agent", c.DisableAgent, "control plane only: this machine runs no pods")
 	f.StringSliceVar(&c.Disable, "disable", c.Disable, "parts to leave out: "+strings.Join(Parts, ", "))

@@ -59,6 +59,19 @@ func (a *Authority) Pool() *x509.CertPool {
 	return pool
 }
 
+// NotAfter is the authority's own end.
+func (a *Authority) NotAfter() time.Time { return a.Cert.NotAfter }
+
+// Sign makes the certificate that template describes, its public key included,
+// with a new serial number.
+func (a *Authority) Sign(template *x509.Certificate) (der []byte, err error) {
+	signed := *template
+	if signed.SerialNumber, err = newSerial(); err != nil {
+		return nil, err
+	}
+	return x509.CreateCertificate(rand.Reader, &signed, a.Cert, template.PublicKey, a.key)
+}
+
 func (a *Authority) issueFor(key *ecdsa.PrivateKey, s Subject) (Pair, error) {
 	serial, err := newSerial()
 	if err != nil {

@@ -39,6 +39,7 @@ func TestOneCluster(t *testing.T) {
 		"rollout":      rollouts,
 		"budget":       rolloutWithinBudget,
 		"jobs":         jobsRun,
+		"certificates": certificates,
 		"partition":    partitionAndParallel,
 		"orphan":       orphansAreAdopted,
 		"crd":          customResources,

@@ -15,6 +15,7 @@ import (
 	"berth.dev/berth/internal/api"
 	"berth.dev/berth/internal/controller/attributesclass"
 	"berth.dev/berth/internal/controller/bootstraptoken"
+	"berth.dev/berth/internal/controller/certificate"
 	"berth.dev/berth/internal/controller/cronjob"
 	"berth.dev/berth/internal/controller/deployment"
 	"berth.dev/berth/internal/controller/disruption"
@@ -45,6 +46,8 @@ type Config struct {
 	RootCA []byte
 	// IPAM says what the cluster's own address pools are.
 	IPAM ipam.Config
+	// Certificates says who signs.
+	Certificates certificate.Config
 	// NoLocalStorage leaves out the local provisioner.
 	NoLocalStorage bool
 	// Kinds are the built-in kinds that are served; nil means api.Kinds().
@@ -96,6 +99,7 @@ func Loops(config Config) ([]loop.Loop, error) {
 		bootstraptoken.SignerLoop(),
 		serviceaddress.RepairLoop(),
 		serviceaddress.RangeLoop(),
+		certificate.Loop(config.Certificates),
 	}
 	if !config.NoLocalStorage {
 		loops = append(loops, provisioner.Loop())

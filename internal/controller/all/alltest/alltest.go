@@ -27,6 +27,7 @@ import (
 	"berth.dev/berth/internal/apiserver/apitest"
 	"berth.dev/berth/internal/apiserver/secure"
 	"berth.dev/berth/internal/controller/all"
+	"berth.dev/berth/internal/controller/certificate"
 	"berth.dev/berth/internal/controller/host"
 	"berth.dev/berth/internal/controller/loop"
 	"berth.dev/berth/internal/ipam"
@@ -90,7 +91,7 @@ func (c *Cluster) RestartLoops(t testing.TB) {
 func (c *Cluster) start(t testing.TB) {
 	t.Helper()
 	loops, err := all.Loops(all.Config{
-		RootCA: c.PKI.CA.CertPEM, RESTConfig: c.as,
+		RootCA: c.PKI.CA.CertPEM, RESTConfig: c.as, Certificates: certificate.Config{Authority: c.PKI.CA},
 		IPAM: ipam.Config{ClusterCIDRs: []netip.Prefix{netip.MustParsePrefix("10.42.0.0/16")}},
 	})
 	if err != nil {
