@@ -18,10 +18,10 @@ const (
 
 var (
 	errOrganization = errors.New("subject organization is not system:nodes")
-	errCommonName   = errors.New("subject common name does not begin with system:node:")
+	errCommonName   = errors.New("subject common name does not begin with system:node:") //nolint:staticcheck // upstream says it so
 	errNoAddress    = errors.New("DNS or IP subjectAltName is required")
 	errDNS          = errors.New("DNS subjectAltNames are not allowed")
-	errEmail        = errors.New("Email subjectAltNames are not allowed")
+	errEmail        = errors.New("Email subjectAltNames are not allowed") //nolint:staticcheck // upstream says it so
 	errIP           = errors.New("IP subjectAltNames are not allowed")
 	errURI          = errors.New("URI subjectAltNames are not allowed")
 )
