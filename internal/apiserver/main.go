@@ -36,14 +36,7 @@ func (s *Server) newMain(sec *security) (*genericapiserver.GenericAPIServer, err
 	}
 	main.ShutdownTimeout = stopWithin
 	main.Handler.GoRestfulContainer.Router(&route.Router{})
-	for _, info := range infos {
-		if info.PrioritizedVersions[0].Group == "" {
-			if err := main.InstallLegacyAPIGroup(genericapiserver.DefaultLegacyAPIPrefix, info); err != nil {
-				return nil, err
-			}
-		}
-	}
-	if err := main.InstallAPIGroups(named(infos)...); err != nil {
+	if err := install(main, &c.Config, infos); err != nil {
 		return nil, err
 	}
 	s.counted.install(main.Handler.NonGoRestfulMux, s.config.Datastore)
@@ -60,14 +53,4 @@ func (s *Server) newMain(sec *security) (*genericapiserver.GenericAPIServer, err
 	main.Handler.NonGoRestfulMux.Handle(documents.Path, s.openapi)
 	main.Handler.NonGoRestfulMux.HandlePrefix("/openapi/v3/", s.openapi)
 	return main, s.addHooks()
-}
-
-func named(infos []*genericapiserver.APIGroupInfo) []*genericapiserver.APIGroupInfo {
-	var out []*genericapiserver.APIGroupInfo
-	for _, info := range infos {
-		if info.PrioritizedVersions[0].Group != "" {
-			out = append(out, info)
-		}
-	}
-	return out
 }

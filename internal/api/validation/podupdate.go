@@ -6,10 +6,11 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/util/diff"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"berth.dev/berth/internal/api/equal"
 )
 
 // changeable lists the fields of a pod's spec that users may change.
@@ -32,14 +33,14 @@ func PodUpdate(pod, old *corev1.Pod) field.ErrorList {
 	}
 	c.addedTolerations(pod.Spec.Tolerations, old.Spec.Tolerations)
 	c.removedGates(pod.Spec.SchedulingGates, old.Spec.SchedulingGates)
-	if equality.Semantic.DeepEqual(pod.Spec, old.Spec) {
+	if equal.Semantic(&pod.Spec, &old.Spec) {
 		return c.list
 	}
 	rest := withoutChangeable(&pod.Spec, &old.Spec)
 	if len(old.Spec.SchedulingGates) > 0 {
 		c.gatedUpdate(rest, &old.Spec)
 	}
-	if !equality.Semantic.DeepEqual(*rest, old.Spec) {
+	if !equal.Semantic(rest, &old.Spec) {
 		c.forbidden(specPath, fmt.Sprintf("pod updates may not change fields other than %s\n%v", changeable, diff.Diff(UntaggedPodSpec(&old.Spec), UntaggedPodSpec(rest))))
 	}
 	return c.list

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -17,6 +16,7 @@ import (
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
 	"berth.dev/berth/internal/api"
+	"berth.dev/berth/internal/api/equal"
 )
 
 // strategy answers the generic store's questions from a kind's declaration.
@@ -101,7 +101,7 @@ func (s strategy) specChanged(obj, old runtime.Object) bool {
 	s.kind.CopySpec(unchanged, old)
 	// Metadata is no part of the spec even if CopySpec should carry it over.
 	copyMeta(unchanged.(metav1.Object), obj.(metav1.Object))
-	return !equality.Semantic.DeepEqual(unchanged, obj)
+	return !equal.Semantic(unchanged, obj)
 }
 
 // shallow is an object of its own with obj's parts: CopySpec replaces parts and
