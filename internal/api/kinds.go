@@ -5,6 +5,7 @@ import (
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
+	metricsv1beta1 "k8s.io/metrics/pkg/apis/metrics/v1beta1"
 
 	"berth.dev/berth/internal/api/admissionregistration"
 	"berth.dev/berth/internal/api/apiregistration"
@@ -32,8 +33,8 @@ import (
 // Kind is one served kind.
 type Kind = kind.Kind
 
-// groups are the API groups in upstream's order of discovery. Reviews are
-// served without being stored, so their groups list no kinds.
+// groups are the API groups in upstream's order of discovery. Reviews
+// and metrics are served without being stored, so their groups list no kinds.
 var groups = []kind.Group{
 	core.Group(),
 	apiregistration.Group(),
@@ -57,6 +58,7 @@ var groups = []kind.Group{
 	flowcontrol.Group(),
 	storagemigration.Group(),
 	spiderpool.Group(),
+	{Versions: []kind.Version{{GroupVersion: metricsv1beta1.SchemeGroupVersion, Add: metricsv1beta1.AddToScheme}}},
 }
 
 // Kinds lists every served kind in the order of discovery.

@@ -11,6 +11,7 @@ import (
 
 	"berth.dev/berth/internal/api"
 	"berth.dev/berth/internal/apiserver/registry"
+	"berth.dev/berth/internal/apiserver/registry/pod"
 	"berth.dev/berth/internal/apiserver/storage"
 )
 
@@ -18,6 +19,7 @@ import (
 type groups struct {
 	server *Server
 	mains  map[string]*registry.Main // by resource.group
+	agents *pod.Nodes                // nil for a server that they would not answer
 }
 
 // endpoints are the REST storages of one group version by resource name.

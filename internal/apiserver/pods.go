@@ -35,9 +35,12 @@ func (g *groups) pods(core endpoints) error {
 	if nodes == nil {
 		return nil
 	}
-	agents, err := g.agents(nodes)
+	agents, err := g.nodeAgents(nodes)
 	if err != nil {
 		return err
+	}
+	if g.server.config.NodeClient.CertFile != "" {
+		g.agents = agents
 	}
 	authorizer := g.server.parts.Authorizer
 	core["pods/log"] = pod.NewLog(m.Store, agents)
@@ -57,8 +60,8 @@ func (g *groups) budgets() pod.Budgets {
 	return pod.Budgets{Lister: m, Getter: m, Status: registry.NewStatus(m.Kind(), m.Store)}
 }
 
-// agents connects to the agents of nodes.
-func (g *groups) agents(nodes *registry.Main) (*pod.Nodes, error) {
+// nodeAgents connects to the agents of nodes.
+func (g *groups) nodeAgents(nodes *registry.Main) (*pod.Nodes, error) {
 	client := g.server.config.NodeClient
 	agents, err := pod.NewNodes(func(ctx context.Context, name string) (*corev1.Node, error) {
 		obj, err := nodes.Get(ctx, name, &metav1.GetOptions{})

@@ -13,6 +13,8 @@ import (
 	"k8s.io/apiserver/pkg/registry/generic"
 	"k8s.io/apiserver/pkg/registry/rest"
 	"k8s.io/klog/v2"
+	metricsv1beta1 "k8s.io/metrics/pkg/apis/metrics/v1beta1"
+	"k8s.io/utils/clock"
 
 	"berth.dev/berth/internal/api"
 	"berth.dev/berth/internal/apiserver/presence"
@@ -21,6 +23,7 @@ import (
 	"berth.dev/berth/internal/apiserver/registry/namespace"
 	"berth.dev/berth/internal/apiserver/registry/service"
 	"berth.dev/berth/internal/apiserver/registry/serviceaccount"
+	"berth.dev/berth/internal/apiserver/registry/usage"
 )
 
 // main builds the main endpoint of k with what no declaration can express.
@@ -72,6 +75,11 @@ func (g *groups) special(at func(schema.GroupVersion) endpoints) error {
 	if minter := g.server.config.Tokens; minter != nil && accounts != nil && pods != nil && secrets != nil && nodes != nil {
 		core["serviceaccounts/token"] = serviceaccount.NewToken(
 			serviceaccount.Getters{Accounts: accounts, Pods: pods, Secrets: secrets, Nodes: nodes}, minter)
+	}
+	if g.agents != nil && pods != nil && nodes != nil {
+		sampler := usage.NewSampler(g.agents.Usage, clock.RealClock{})
+		metrics := at(metricsv1beta1.SchemeGroupVersion)
+		metrics["nodes"], metrics["pods"] = usage.NewNodes(nodes, sampler), usage.NewPods(pods, sampler)
 	}
 	return nil
 }

@@ -13,6 +13,7 @@ $api/flowcontrol/v1 $api/rbac/v1 $api/resource/v1 $api/scheduling/v1 $api/schedu
 $api/storage/v1 $api/storagemigration/v1
 k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1
 k8s.io/kube-aggregator/pkg/apis/apiregistration/v1
+k8s.io/metrics/pkg/apis/metrics/v1beta1
 $machinery/api/resource $machinery/apis/meta/v1 $machinery/runtime
 $machinery/util/intstr $machinery/version
 "

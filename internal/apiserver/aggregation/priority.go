@@ -37,6 +37,7 @@ var groups = map[string]int32{
 	"flowcontrol.apiserver.k8s.io": 16100,
 	"internal.apiserver.k8s.io":    16000,
 	"storagemigration.k8s.io":      15800,
+	metricsGroup:                   100, // metrics-server's
 	apiregistrationv1.GroupName:    20001,
 }
 
@@ -49,6 +50,7 @@ var versions = map[schema.GroupVersion]int32{
 	{Group: "storagemigration.k8s.io", Version: "v1beta1"}: 9,
 	{Group: "coordination.k8s.io", Version: "v1beta1"}:     13,
 	{Group: "coordination.k8s.io", Version: "v1alpha2"}:    12,
+	{Group: metricsGroup, Version: "v1beta1"}:              100,
 }
 
 // PrioritiesOf returns the place of a built-in group version.

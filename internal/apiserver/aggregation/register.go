@@ -12,9 +12,15 @@ import (
 	"k8s.io/kube-aggregator/pkg/controllers/autoregister"
 )
 
+// metricsGroup is served here until somebody registers another server for it.
+// It has no APIService meanwhile, or whoever installs one (metrics-server's
+// chart for example) would be told that it exists and is not theirs.
+const metricsGroup = "metrics.k8s.io"
+
 // Register keeps the APIServices of what this server answers itself until ctx
 // ends: those of built-in groups are written once, those of custom resources
-// follow their definitions.
+// follow their definitions. The group
+// that all others hang on has none.
 func (a *Aggregator) Register(ctx context.Context) {
 	if a.o.RegisterAfter != nil {
 		late := time.NewTimer(a.o.RegisterAtTheLatest)
@@ -30,7 +36,7 @@ func (a *Aggregator) Register(ctx context.Context) {
 	}
 	keeper := autoregister.NewAutoRegisterController(a.informers.Apiregistration().V1().APIServices(), a.client.ApiregistrationV1())
 	for _, gv := range a.o.BuiltIn {
-		if gv.Group != apiregistrationv1.GroupName { // the group that all others hang on has none
+		if gv.Group != apiregistrationv1.GroupName && gv.Group != metricsGroup {
 			keeper.AddAPIServiceToSyncOnStart(local(gv, PrioritiesOf(gv)))
 		}
 	}

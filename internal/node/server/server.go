@@ -1,5 +1,6 @@
 // Package server is the node agent's HTTPS server, the kubelet API on port
-// 10250: container logs, exec, attach, port-forward, health, pods and metrics.
+// 10250: container logs, exec, attach, port-forward, health, pods, metrics and
+// what containers use.
 // Only the API server and administrators may use it.
 package server
 
@@ -107,6 +108,8 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("GET /pods", s.pods)
 	mux.HandleFunc("GET /pods/{$}", s.pods)
 	mux.HandleFunc("GET /metrics", s.metrics)
+	mux.HandleFunc("GET /metrics/resource", s.resourceMetrics)
+	mux.HandleFunc("GET /stats/summary", s.summary)
 	mux.HandleFunc("GET /containerLogs/{namespace}/{pod}/{container}", s.logs)
 	for _, method := range []string{"GET ", "POST "} {
 		mux.HandleFunc(method+"/exec/{namespace}/{pod}/{container}", s.exec)

@@ -3,6 +3,7 @@ package pod
 import (
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -88,4 +89,31 @@ func addressOf(node *corev1.Node) (string, error) {
 		}
 	}
 	return "", fmt.Errorf("no preferred addresses found; known addresses: %v", node.Status.Addresses)
+}
+
+// largestUsage fits what a node with thousands of containers says.
+const largestUsage = 16 << 20
+
+// Usage is what the node's agent says about the use of processors and memory,
+// in the form of the kubelet's /metrics/resource.
+func (n *Nodes) Usage(ctx context.Context, name string) ([]byte, error) {
+	at, err := n.agent(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	at.Path = "/metrics/resource"
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, at.String(), http.NoBody)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := n.verified.RoundTrip(req)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = answer.Body.Close() }()
+	text, err := io.ReadAll(io.LimitReader(answer.Body, largestUsage))
+	if err == nil && answer.StatusCode != http.StatusOK {
+		err = fmt.Errorf("GET %s: %s: %.200s", at, answer.Status, text)
+	}
+	return text, err
 }
