@@ -19,7 +19,7 @@ import (
 type groups struct {
 	server *Server
 	mains  map[string]*registry.Main // by resource.group
-	agents *pod.Nodes                // nil for a server that they would not answer
+	agents *pod.Nodes                // nil if pods or nodes are not served
 }
 
 // endpoints are the REST storages of one group version by resource name.

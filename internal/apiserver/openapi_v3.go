@@ -42,7 +42,9 @@ func (o *openAPI) mergeThree(crds []*apiextensionsv1.CustomResourceDefinition, o
 		return err
 	}
 	for _, other := range others {
-		if other.V3 != nil {
+		// A server may take over a group version that is served here as well:
+		// what is said about it here stays.
+		if other.V3 != nil && (o.custom[other.Path] || !o.v3.Knows(other.Path)) {
 			all[other.Path] = []*spec3.OpenAPI{other.V3}
 		}
 	}

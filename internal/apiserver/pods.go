@@ -39,9 +39,7 @@ func (g *groups) pods(core endpoints) error {
 	if err != nil {
 		return err
 	}
-	if g.server.config.NodeClient.CertFile != "" {
-		g.agents = agents
-	}
+	g.agents = agents
 	authorizer := g.server.parts.Authorizer
 	core["pods/log"] = pod.NewLog(m.Store, agents)
 	core["pods/exec"] = pod.NewExec(m.Store, agents, authorizer)

@@ -93,24 +93,24 @@ func TestAggregatedServer(t *testing.T) {
 	if _, err := apiServices(t, e).Create(t.Context(), metricsAPIService("metrics-server", m.port), metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	awaitCondition(t, e, "v1beta1.metrics.k8s.io", "True Passed: all checks passed")
+	awaitCondition(t, e, "v1beta1.metrics.example.org", "True Passed: all checks passed")
 
 	check := func() {
 		t.Helper()
-		if code, body := get(t, e, "/apis/metrics.k8s.io/v1beta1/nodes"); code != http.StatusOK || !strings.Contains(body, `"name":"n1"`) {
+		if code, body := get(t, e, "/apis/metrics.example.org/v1beta1/nodes"); code != http.StatusOK || !strings.Contains(body, `"name":"n1"`) {
 			t.Errorf("nodes: %d %s", code, body)
 		}
-		if _, body := get(t, e, "/apis"); !strings.Contains(body, `{"name":"metrics.k8s.io","versions":[{"groupVersion":"metrics.k8s.io/v1beta1","version":"v1beta1"}],"preferredVersion":{"groupVersion":"metrics.k8s.io/v1beta1","version":"v1beta1"}}`) {
+		if _, body := get(t, e, "/apis"); !strings.Contains(body, `{"name":"metrics.example.org","versions":[{"groupVersion":"metrics.example.org/v1beta1","version":"v1beta1"}],"preferredVersion":{"groupVersion":"metrics.example.org/v1beta1","version":"v1beta1"}}`) {
 			t.Errorf("/apis does not list the group: %s", body)
 		}
-		if _, body := get(t, e, "/apis/metrics.k8s.io"); !strings.Contains(body, `"kind":"APIGroup"`) {
+		if _, body := get(t, e, "/apis/metrics.example.org"); !strings.Contains(body, `"kind":"APIGroup"`) {
 			t.Errorf("the group's document is %s", body)
 		}
 		disco := discovery.NewDiscoveryClientForConfigOrDie(e.TLS)
 		eventually(t, "aggregated discovery", func() bool {
 			_, lists, err := disco.ServerGroupsAndResources()
 			for _, l := range lists {
-				if l.GroupVersion == "metrics.k8s.io/v1beta1" {
+				if l.GroupVersion == "metrics.example.org/v1beta1" {
 					return err == nil && len(l.APIResources) == 2
 				}
 			}
@@ -119,10 +119,10 @@ func TestAggregatedServer(t *testing.T) {
 		if code, body := get(t, e, "/openapi/v2"); code != http.StatusOK || !strings.Contains(body, "NodeMetrics says how busy a node is.") || strings.Contains(body, "/elsewhere") {
 			t.Errorf("/openapi/v2 is not merged: %d", code)
 		}
-		if code, body := get(t, e, "/openapi/v3/apis/metrics.k8s.io/v1beta1"); code != http.StatusOK || !strings.Contains(body, "NodeMetrics says how busy a node is.") {
+		if code, body := get(t, e, "/openapi/v3/apis/metrics.example.org/v1beta1"); code != http.StatusOK || !strings.Contains(body, "NodeMetrics says how busy a node is.") {
 			t.Errorf("/openapi/v3 is not merged: %d %s", code, body)
 		}
-		if _, body := get(t, e, "/openapi/v3"); !strings.Contains(body, "apis/metrics.k8s.io/v1beta1") || !strings.Contains(body, "apis/apps/v1") {
+		if _, body := get(t, e, "/openapi/v3"); !strings.Contains(body, "apis/metrics.example.org/v1beta1") || !strings.Contains(body, "apis/apps/v1") {
 			t.Error("/openapi/v3 does not list the group")
 		}
 	}
@@ -137,15 +137,15 @@ func TestAggregatedServer(t *testing.T) {
 	e.Restart()
 	check()
 
-	if err := apiServices(t, e).Delete(t.Context(), "v1beta1.metrics.k8s.io", metav1.DeleteOptions{}); err != nil {
+	if err := apiServices(t, e).Delete(t.Context(), "v1beta1.metrics.example.org", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "the group's end", func() bool {
-		code, _ := get(t, e, "/apis/metrics.k8s.io/v1beta1/nodes")
+		code, _ := get(t, e, "/apis/metrics.example.org/v1beta1/nodes")
 		_, all := get(t, e, "/apis")
 		_, doc := get(t, e, "/openapi/v3")
 		_, v2 := get(t, e, "/openapi/v2")
-		return code == http.StatusNotFound && !strings.Contains(all+doc+v2, "metrics.k8s.io")
+		return code == http.StatusNotFound && !strings.Contains(all+doc+v2, "metrics.example.org")
 	})
 }
 
@@ -162,7 +162,7 @@ func upgrade(t *testing.T, e *apitest.Env) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	fmt.Fprintf(conn, "GET /apis/metrics.k8s.io/v1beta1/echo HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
+	fmt.Fprintf(conn, "GET /apis/metrics.example.org/v1beta1/echo HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
 	in := bufio.NewReader(conn)
 	resp, err := http.ReadResponse(in, nil)
 	if err != nil || resp.StatusCode != http.StatusSwitchingProtocols {
@@ -177,12 +177,12 @@ func upgrade(t *testing.T, e *apitest.Env) {
 func TestUnavailable(t *testing.T) {
 	e := apitest.Start(t)
 	m := startMetricsServer(t, e.FrontProxyCA)
-	const name = "v1beta1.metrics.k8s.io"
+	const name = "v1beta1.metrics.example.org"
 	if _, err := apiServices(t, e).Create(t.Context(), metricsAPIService("metrics-server", 443), metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	awaitCondition(t, e, name, `False ServiceNotFound: service/metrics-server in "kube-system" is not present`)
-	if code, body := get(t, e, "/apis/metrics.k8s.io/v1beta1/nodes"); code != http.StatusServiceUnavailable || body != "service unavailable\n" {
+	if code, body := get(t, e, "/apis/metrics.example.org/v1beta1/nodes"); code != http.StatusServiceUnavailable || body != "service unavailable\n" {
 		t.Errorf("answer is %d %q", code, body)
 	}
 	services := e.Client.CoreV1().Services("kube-system")
@@ -236,7 +236,7 @@ func TestUnavailable(t *testing.T) {
 	change(func(s *apiregistrationv1.APIService) {
 		s.Spec.InsecureSkipTLSVerify, s.Spec.CABundle = false, m.caBundle()
 	})
-	url := fmt.Sprintf("https://localhost:%d/apis/metrics.k8s.io/v1beta1", m.port)
+	url := fmt.Sprintf("https://localhost:%d/apis/metrics.example.org/v1beta1", m.port)
 	failing := func(why string) string {
 		return fmt.Sprintf("False FailedDiscoveryCheck: failing or missing response from %s: Get %q: %s", url, url, why)
 	}
@@ -247,7 +247,7 @@ func TestUnavailable(t *testing.T) {
 	}
 	disco := discovery.NewDiscoveryClientForConfigOrDie(e.TLS)
 	_, lists, err := disco.ServerGroupsAndResources()
-	if want := "unable to retrieve the complete list of server APIs: metrics.k8s.io/v1beta1: stale GroupVersion discovery: metrics.k8s.io/v1beta1"; err == nil || err.Error() != want {
+	if want := "unable to retrieve the complete list of server APIs: metrics.example.org/v1beta1: stale GroupVersion discovery: metrics.example.org/v1beta1"; err == nil || err.Error() != want {
 		t.Errorf("discovery says %v, want %s", err, want)
 	}
 	if len(lists) < 5 {
@@ -256,8 +256,57 @@ func TestUnavailable(t *testing.T) {
 	change(func(s *apiregistrationv1.APIService) { s.Spec.InsecureSkipTLSVerify, s.Spec.CABundle = true, nil })
 	awaitCondition(t, e, name, "True Passed: all checks passed")
 	m.http.Close()
-	_, err = e.Client.Discovery().RESTClient().Get().AbsPath("/apis/metrics.k8s.io/v1beta1/nodes").DoRaw(t.Context())
+	_, err = e.Client.Discovery().RESTClient().Get().AbsPath("/apis/metrics.example.org/v1beta1/nodes").DoRaw(t.Context())
 	if !apierrors.IsServiceUnavailable(err) {
 		t.Errorf("a request while the server is down: %v", err)
 	}
+}
+
+// metrics.k8s.io is served here until somebody installs a server for it, and
+// again when that is gone.
+func TestMetricsServerTakesOver(t *testing.T) {
+	e := apitest.Start(t)
+	const name, nodes = "v1beta1.metrics.k8s.io", "/apis/metrics.k8s.io/v1beta1/nodes"
+	here := func() bool {
+		code, body := get(t, e, nodes)
+		return code == http.StatusOK && strings.Contains(body, `"items":[]`)
+	}
+	if _, all := get(t, e, "/apis"); !here() || !strings.Contains(all, `"metrics.k8s.io/v1beta1"`) {
+		t.Fatalf("nodes are not served, or not listed: %s", all)
+	}
+	m := startMetricsServer(t, e.FrontProxyCA)
+	m.group = "metrics.k8s.io"
+	m.service(e, "metrics-server")
+	s := metricsAPIService("metrics-server", m.port)
+	s.Name, s.Spec.Group = name, m.group
+	if _, err := apiServices(t, e).Create(t.Context(), s, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	awaitCondition(t, e, name, "True Passed: all checks passed")
+	theirs := func() {
+		t.Helper()
+		if code, body := get(t, e, nodes); code != http.StatusOK || !strings.Contains(body, `"name":"n1"`) {
+			t.Errorf("nodes: %d %s", code, body)
+		}
+		for _, path := range []string{"/openapi/v2", "/openapi/v3/apis/metrics.k8s.io/v1beta1"} {
+			if code, body := get(t, e, path); code != http.StatusOK || !strings.Contains(body, "PodMetrics") {
+				t.Errorf("%s: %d", path, code)
+			}
+		}
+	}
+	theirs()
+	e.Restart()
+	theirs()
+	if err := apiServices(t, e).Delete(t.Context(), name, metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the answers of this server", here)
+	if code, _ := get(t, e, "/openapi/v3/apis/metrics.k8s.io/v1beta1"); code != http.StatusOK {
+		t.Errorf("the document is gone: %d", code)
+	}
+	disco := discovery.NewDiscoveryClientForConfigOrDie(e.TLS)
+	eventually(t, "discovery of this server", func() bool {
+		list, err := disco.ServerResourcesForGroupVersion("metrics.k8s.io/v1beta1")
+		return err == nil && len(list.APIResources) == 2 && len(list.APIResources[1].Verbs) == 2
+	})
 }

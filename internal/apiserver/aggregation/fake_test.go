@@ -2,6 +2,7 @@ package aggregation_test
 
 import (
 	"bufio"
+	"cmp"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
@@ -22,14 +23,16 @@ import (
 	"berth.dev/berth/internal/apiserver/apitest"
 )
 
-const group = "metrics.k8s.io"
+const group = "metrics.example.org"
 
-// metricsServer is an aggregated API server that serves nodes of metrics.k8s.io
+// metricsServer is an aggregated API server that serves nodes of metrics.example.org
 // and believes what requests say of their user if the front proxy vouches.
 type metricsServer struct {
 	t    *testing.T
 	http *httptest.Server
 	port int32
+	// group is another than usual that it serves.
+	group string
 
 	mu   sync.Mutex
 	last http.Header // of the last request for nodes
@@ -63,6 +66,7 @@ func (m *metricsServer) serve(w http.ResponseWriter, req *http.Request) {
 		http.Error(w, "who are you, "+cn+"?", http.StatusUnauthorized)
 		return
 	}
+	group := cmp.Or(m.group, group)
 	answer := func(v any) {
 		w.Header().Set("Content-Type", "application/json")
 		if err := json.NewEncoder(w).Encode(v); err != nil {

@@ -129,10 +129,10 @@ func TestAPIServiceValidation(t *testing.T) {
 		return s
 	}
 	for want, s := range map[string]*apiregistrationv1.APIService{
-		`metadata.name: Invalid value: "x": must be ` + "`spec.version+\".\"+spec.group`" + `: "v1beta1.metrics.k8s.io"`: service(func(s *apiregistrationv1.APIService) { s.Name = "x" }),
-		`spec.groupPriorityMinimum: Invalid value: 0: must be positive and less than 20000`:                              service(func(s *apiregistrationv1.APIService) { s.Spec.GroupPriorityMinimum = 0 }),
-		`spec.versionPriority: Invalid value: 1001: must be positive and less than 1000`:                                 service(func(s *apiregistrationv1.APIService) { s.Spec.VersionPriority = 1001 }),
-		`spec.insecureSkipTLSVerify: Invalid value: true: may not be true if caBundle is present`:                        service(func(s *apiregistrationv1.APIService) { s.Spec.CABundle = []byte("x") }),
+		`metadata.name: Invalid value: "x": must be ` + "`spec.version+\".\"+spec.group`" + `: "v1beta1.metrics.example.org"`: service(func(s *apiregistrationv1.APIService) { s.Name = "x" }),
+		`spec.groupPriorityMinimum: Invalid value: 0: must be positive and less than 20000`:                                   service(func(s *apiregistrationv1.APIService) { s.Spec.GroupPriorityMinimum = 0 }),
+		`spec.versionPriority: Invalid value: 1001: must be positive and less than 1000`:                                      service(func(s *apiregistrationv1.APIService) { s.Spec.VersionPriority = 1001 }),
+		`spec.insecureSkipTLSVerify: Invalid value: true: may not be true if caBundle is present`:                             service(func(s *apiregistrationv1.APIService) { s.Spec.CABundle = []byte("x") }),
 		`spec.service.name: Required value`: service(func(s *apiregistrationv1.APIService) { s.Spec.Service.Name = "" }),
 		`spec.insecureSkipTLSVerify: Invalid value: true: local APIServices may not have insecureSkipTLSVerify`: service(func(s *apiregistrationv1.APIService) { s.Spec.Service = nil }),
 	} {

@@ -77,6 +77,14 @@ func (s *Service) Delete(of string) {
 	delete(s.docs, of)
 }
 
+// Knows reports whether there is a document of this group version.
+func (s *Service) Knows(of string) bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	_, known := s.docs[of]
+	return known
+}
+
 // ServeHTTP serves the index and the documents.
 func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	of := strings.TrimPrefix(strings.TrimPrefix(r.URL.Path, Path), "/")
