@@ -81,6 +81,9 @@ func (s *server) post(t *testing.T, r resource) {
 	}
 }
 
+// metrics is a group whose objects are made of what node agents say.
+const metrics = "metrics.k8s.io"
+
 // read is for what can only be looked at.
 func (s *server) read(t *testing.T, r resource) {
 	list := struct {
@@ -88,8 +91,11 @@ func (s *server) read(t *testing.T, r resource) {
 		Items []metav1.PartialObjectMetadata
 	}{}
 	get(t, s, r, "application/json", &list, r.path())
-	if list.Kind != r.kind+"List" || len(list.Items) == 0 {
+	if list.Kind != r.kind+"List" || len(list.Items) == 0 && r.Group != metrics {
 		t.Fatalf("the list is %+v", list)
+	}
+	if len(list.Items) == 0 {
+		return // no agent tells what its node uses
 	}
 	one := metav1.PartialObjectMetadata{}
 	get(t, s, r, "application/json", &one, r.path(list.Items[0].Name))
