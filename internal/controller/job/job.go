@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"berth.dev/berth/internal/controller/loop"
+	"berth.dev/berth/internal/controller/owned"
 	plan "berth.dev/berth/internal/plan/job"
 )
 
@@ -39,7 +40,7 @@ func Loop() loop.Loop {
 		},
 		Indexes: []loop.Index{loop.ByOwner(&corev1.Pod{})},
 		New: func(env loop.Env) reconcile.Reconciler {
-			return &reconciler{env: env, own: loop.NewOwnWrites(env), patience: loop.NewPatience(env.Clock), backoffs: map[types.NamespacedName]remembered{}, unsure: map[types.NamespacedName]bool{}}
+			return &reconciler{env: env, own: loop.NewOwnWrites(env), patience: loop.NewPatience(env.Clock), doubts: owned.NewDoubts(), backoffs: map[types.NamespacedName]remembered{}}
 		},
 	}
 }
@@ -48,10 +49,10 @@ type reconciler struct {
 	env      loop.Env
 	own      *loop.OwnWrites
 	patience *loop.Patience
+	doubts   *owned.Doubts
 
 	mu       sync.Mutex
 	backoffs map[types.NamespacedName]remembered
-	unsure   map[types.NamespacedName]bool // a create failed, perhaps after it was done
 }
 
 // remembered is the backoff of the job that had the name.
@@ -87,26 +88,10 @@ func (r *reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 
 func (r *reconciler) forget(key types.NamespacedName) {
 	r.patience.Forget(key)
+	r.doubts.Forget(key)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.backoffs, key)
-	delete(r.unsure, key)
-}
-
-func (r *reconciler) setUnsure(key types.NamespacedName, unsure bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if unsure {
-		r.unsure[key] = true
-	} else {
-		delete(r.unsure, key)
-	}
-}
-
-func (r *reconciler) isUnsure(key types.NamespacedName) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.unsure[key]
 }
 
 // backoff is what is remembered of the job, nil when nothing is.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -48,11 +47,10 @@ func (p *pass) run(ctx context.Context) (reconcile.Result, error) {
 	if err := loop.Each(len(decided.Remove), p.env.Parallel, func(i int) error { return p.remove(ctx, decided.Remove[i]) }); client.IgnoreNotFound(err) != nil {
 		return reconcile.Result{}, err
 	}
-	if len(decided.Create) > 0 && p.isUnsure(p.key) {
-		if behind, err := p.behind(ctx, pods); err != nil || behind {
+	if len(decided.Create) > 0 { // an index must not be given to two pods
+		if settled, err := p.doubts.Settled(ctx, p.key, p.owner, p.selector, pods); err != nil || !settled {
 			return reconcile.Result{RequeueAfter: loop.Lost}, err
 		}
-		p.setUnsure(p.key, false)
 	}
 	made, wait := p.create(ctx, decided.Create)
 	decided.Status.Active -= int32(len(decided.Create) - made)
@@ -82,23 +80,6 @@ func (p *pass) store(ctx context.Context, decided plan.Plan) error {
 	return nil
 }
 
-// behind reports whether the API server has pods of the job that the cache does
-// not show yet: a create that failed may have been done all the same, and its
-// index must not be given to another pod.
-func (p *pass) behind(ctx context.Context, seen []*corev1.Pod) (bool, error) {
-	var live corev1.PodList
-	if err := p.env.Live.List(ctx, &live, client.InNamespace(p.job.Namespace), client.MatchingLabelsSelector{Selector: p.selector}); err != nil {
-		return false, err
-	}
-	for i := range live.Items {
-		pod := &live.Items[i]
-		if metav1.IsControlledBy(pod, p.job) && !slices.ContainsFunc(seen, func(s *corev1.Pod) bool { return s.UID == pod.UID }) {
-			return true, nil
-		}
-	}
-	return false, nil
-}
-
 // create makes pods and returns how many, and how long to wait when not all.
 func (p *pass) create(ctx context.Context, pods []plan.Pod) (int, time.Duration) {
 	if len(pods) == 0 {
@@ -124,7 +105,7 @@ func (p *pass) create(ctx context.Context, pods []plan.Pod) (int, time.Duration)
 		return err
 	})
 	if err != nil {
-		p.setUnsure(p.key, true)
+		p.doubts.Failed(p.key)
 		return int(made.Load()), p.patience.Failed(p.key, p.job.Generation)
 	}
 	p.patience.Forget(p.key)

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"berth.dev/berth/internal/plan/revision"
 	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -72,7 +73,7 @@ func TestBounds(t *testing.T) {
 func TestNewSet(t *testing.T) {
 	d := web("a")
 	first := owned(d, 4)
-	hash := Hash(&d.Spec.Template, nil)
+	hash := revision.TemplateHash(&d.Spec.Template, nil)
 	labels := map[string]string{"app": "web", HashLabel: hash}
 	want := &appsv1.ReplicaSet{
 		ObjectMeta: metav1.ObjectMeta{

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 
+	"berth.dev/berth/internal/plan/revision"
 	appsv1 "k8s.io/api/apps/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
@@ -12,7 +13,7 @@ import (
 // NewSet renders the ReplicaSet of the Deployment's template.
 func NewSet(f Facts, owner metav1.OwnerReference, replicas int) *appsv1.ReplicaSet {
 	d := f.Deployment
-	hash := Hash(&d.Spec.Template, d.Status.CollisionCount)
+	hash := revision.TemplateHash(&d.Spec.Template, d.Status.CollisionCount)
 	template := *d.Spec.Template.DeepCopy()
 	template.Labels = withHash(template.Labels, hash)
 	selector := d.Spec.Selector.DeepCopy()

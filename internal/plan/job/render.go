@@ -2,14 +2,14 @@ package job
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/validation"
+
+	"berth.dev/berth/internal/plan/podtemplate"
 )
 
 const (
@@ -20,21 +20,7 @@ const (
 
 // NewPod renders a pod of the job; the API server completes its name.
 func NewPod(job *batchv1.Job, what Pod, owner metav1.OwnerReference) *corev1.Pod {
-	template := &job.Spec.Template
-	pod := &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{
-			Namespace:       job.Namespace,
-			GenerateName:    job.Name + "-",
-			Labels:          maps.Clone(template.Labels),
-			Annotations:     maps.Clone(template.Annotations),
-			Finalizers:      slices.Clone(template.Finalizers),
-			OwnerReferences: []metav1.OwnerReference{owner},
-		},
-		Spec: *template.Spec.DeepCopy(),
-	}
-	if len(validation.IsDNS1123Subdomain(pod.GenerateName+"a")) > 0 {
-		pod.GenerateName = job.Name
-	}
+	pod := podtemplate.Pod(job, &job.Spec.Template, owner)
 	if !slices.Contains(pod.Finalizers, batchv1.JobTrackingFinalizer) {
 		pod.Finalizers = append(pod.Finalizers, batchv1.JobTrackingFinalizer)
 	}

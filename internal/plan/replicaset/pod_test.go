@@ -1,7 +1,6 @@
 package replicaset
 
 import (
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -11,35 +10,6 @@ import (
 	"k8s.io/utils/ptr"
 	"pgregory.net/rapid"
 )
-
-func TestNewPodIsOfTheTemplate(t *testing.T) {
-	set := &appsv1.ReplicaSet{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "web"}}
-	set.Spec.Template.Labels = map[string]string{"app": "web"}
-	set.Spec.Template.Annotations = map[string]string{"a": "b"}
-	set.Spec.Template.Finalizers = []string{"x/y"}
-	set.Spec.Template.Spec.Containers = []corev1.Container{{Name: "c"}}
-	ref := metav1.OwnerReference{Kind: "ReplicaSet", Name: "web", UID: "u", Controller: ptr.To(true)}
-	pod := NewPod(set, ref)
-	want := &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{
-			Namespace: "ns", GenerateName: "web-", Labels: map[string]string{"app": "web"}, Annotations: map[string]string{"a": "b"},
-			Finalizers: []string{"x/y"}, OwnerReferences: []metav1.OwnerReference{ref},
-		},
-		Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "c"}}},
-	}
-	if diff := cmp.Diff(want, pod); diff != "" {
-		t.Errorf("-want +got:\n%s", diff)
-	}
-	pod.Labels["app"] = "changed"
-	pod.Spec.Containers[0].Name = "changed"
-	if set.Spec.Template.Labels["app"] != "web" || set.Spec.Template.Spec.Containers[0].Name != "c" {
-		t.Error("the pod shares the template's parts")
-	}
-	set.Name = strings.Repeat("a", 253)
-	if got := NewPod(set, ref).GenerateName; got != set.Name {
-		t.Errorf("a name of 253 characters became %q", got)
-	}
-}
 
 func TestControllerRoundTrip(t *testing.T) {
 	rc := &corev1.ReplicationController{
