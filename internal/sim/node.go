@@ -13,6 +13,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"berth.dev/berth/internal/plan/daemonset"
 )
 
 // node is a toy node: it starts the containers of its pods, makes them ready,
@@ -85,7 +87,7 @@ func (s *Sim) podMove(pod *corev1.Pod) func() {
 	n := s.node(pod)
 	switch {
 	case n == nil && pod.Spec.NodeName == "" && pod.DeletionTimestamp == nil:
-		if s.config.NoToyScheduler || !s.claimsExist(pod) {
+		if s.config.NoToyScheduler || !s.claimsExist(pod) || len(s.nodesFor(pod)) == 0 {
 			return nil
 		}
 		return func() { s.schedule(pod) }
@@ -129,8 +131,18 @@ func (s *Sim) claimsExist(pod *corev1.Pod) bool {
 	return true
 }
 
+// nodesFor are those that the pod may go to: a daemon names its own.
+func (s *Sim) nodesFor(pod *corev1.Pod) []*node {
+	pinned := daemonset.NodeOf(pod)
+	if pinned == "" {
+		return s.nodes
+	}
+	return slices.DeleteFunc(slices.Clone(s.nodes), func(n *node) bool { return n.name != pinned })
+}
+
 func (s *Sim) schedule(pod *corev1.Pod) {
-	n := s.nodes[s.rand.IntN(len(s.nodes))]
+	nodes := s.nodesFor(pod)
+	n := nodes[s.rand.IntN(len(nodes))]
 	s.log("toy scheduler: binds %s to %s", pod.Name, n.name)
 	if _, err := s.store.bind(podGVK, client.ObjectKeyFromObject(pod), pod.UID, n.name); err != nil {
 		s.ignore(s.fail(err))

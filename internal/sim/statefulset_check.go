@@ -38,6 +38,9 @@ func (s *Sim) Converged() error {
 	for _, obj := range sorted(s.store.kind(deploymentGVK).objects) {
 		errs = append(errs, s.convergedDeployment(obj.(*appsv1.Deployment)))
 	}
+	for _, obj := range sorted(s.store.kind(daemonSetGVK).objects) {
+		errs = append(errs, s.convergedDaemons(obj.(*appsv1.DaemonSet)))
+	}
 	return errors.Join(errs...)
 }
 

@@ -29,6 +29,8 @@ func (s *Sim) guard(loopName, verb string, obj client.Object) error {
 		return s.guardReplicas(verb, obj)
 	case "deployment":
 		return s.guardRollout(verb, obj)
+	case "daemonset":
+		return s.guardDaemons(verb, obj)
 	}
 	pod, ok := obj.(*corev1.Pod)
 	if !ok || loopName != "statefulset" {

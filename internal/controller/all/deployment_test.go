@@ -13,13 +13,13 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 
-	plan "berth.dev/berth/internal/plan/deployment"
+	"berth.dev/berth/internal/plan/revision"
 )
 
 // hashOf is the hash of the Deployment's template before any collision.
 func hashOf(t *testing.T, d *appsv1.Deployment) string {
 	t.Helper()
-	return plan.Hash(&d.Spec.Template, nil)
+	return revision.TemplateHash(&d.Spec.Template, nil)
 }
 
 // rollout is one Deployment that a test follows.

@@ -154,6 +154,8 @@ func (p *pass) gatherPods(ctx context.Context) (changed bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	p.pods, changed, err = owned.Claim(ctx, p.owner, "Pod", mine, orphans, p.belongs)
+	p.pods, changed, err = owned.Claim(ctx, p.owner, "Pod", mine, orphans, func(pod *corev1.Pod) bool {
+		return p.selector.Matches(labels.Set(pod.Labels))
+	})
 	return changed, err
 }

@@ -18,7 +18,6 @@ import (
 	"berth.dev/berth/internal/controller/loop"
 	"berth.dev/berth/internal/controller/owned"
 	plan "berth.dev/berth/internal/plan/daemonset"
-	"berth.dev/berth/internal/plan/podready"
 )
 
 // pass is one reconcile of one set.
@@ -130,9 +129,4 @@ func (p *pass) delete(ctx context.Context, pod *corev1.Pod) error {
 	}
 	p.env.Events.Event(p.set, corev1.EventTypeNormal, "SuccessfulDelete", "Deleted pod: "+pod.Name)
 	return nil
-}
-
-// belongs reports whether the pod is the set's: orphans are adopted while they run.
-func (p *pass) belongs(pod *corev1.Pod) bool {
-	return p.selector.Matches(labels.Set(pod.Labels)) && (metav1.GetControllerOfNoCopy(pod) != nil || podready.Active(pod))
 }

@@ -91,8 +91,8 @@ func Claim[T client.Object](ctx context.Context, o *Owner, kind string, owned, o
 		case belongs(obj):
 			kept = append(kept, obj)
 		case !deleting:
-			changed = true
-			if err := o.Release(ctx, obj.DeepCopyObject().(T)); err != nil {
+			done, err := o.release(ctx, obj.DeepCopyObject().(T))
+			if changed = changed || done; err != nil {
 				return kept, changed, err
 			}
 		}
@@ -101,8 +101,8 @@ func Claim[T client.Object](ctx context.Context, o *Owner, kind string, owned, o
 		if deleting || obj.GetDeletionTimestamp() != nil || !belongs(obj) {
 			continue
 		}
-		changed = true
-		if err := o.Adopt(ctx, kind, obj.DeepCopyObject().(T)); err != nil {
+		done, err := o.adopt(ctx, kind, obj.DeepCopyObject().(T))
+		if changed = changed || done; err != nil {
 			return kept, changed, err
 		}
 	}
@@ -113,29 +113,36 @@ func Claim[T client.Object](ctx context.Context, o *Owner, kind string, owned, o
 // owner is still the one we know and is not being deleted. The object, which is not
 // the cache's, is then as the API server has it.
 func (o *Owner) Adopt(ctx context.Context, kind string, obj client.Object) error {
-	if err := o.mayAdopt(ctx); err != nil {
-		return fmt.Errorf("can't adopt %s %s/%s (%s): %w", kind, obj.GetNamespace(), obj.GetName(), obj.GetUID(), err)
-	}
-	return client.IgnoreNotFound(o.patchOwners(ctx, obj, o.ref, "finalizers"))
+	_, err := o.adopt(ctx, kind, obj)
+	return err
 }
 
-// Release gives an object up that the owner no longer selects; it changes it as Adopt does.
-func (o *Owner) Release(ctx context.Context, obj client.Object) error {
-	return client.IgnoreNotFound(o.patchOwners(ctx, obj, map[string]string{"$patch": "delete", "uid": string(o.ref.UID)}, "$deleteFromPrimitiveList/finalizers"))
+func (o *Owner) adopt(ctx context.Context, kind string, obj client.Object) (done bool, err error) {
+	if err := o.mayAdopt(ctx); err != nil {
+		return false, fmt.Errorf("can't adopt %s %s/%s (%s): %w", kind, obj.GetNamespace(), obj.GetName(), obj.GetUID(), err)
+	}
+	return o.patchOwners(ctx, obj, o.ref, "finalizers")
+}
+
+// release gives an object up that the owner no longer selects; it changes it as adopt does.
+func (o *Owner) release(ctx context.Context, obj client.Object) (done bool, err error) {
+	return o.patchOwners(ctx, obj, map[string]string{"$patch": "delete", "uid": string(o.ref.UID)}, "$deleteFromPrimitiveList/finalizers")
 }
 
 // patchOwners merges one entry into the owner references of this very object:
 // the UID in the patch makes the server refuse it for another one of that name.
-func (o *Owner) patchOwners(ctx context.Context, obj client.Object, entry any, finalizers string) error {
+// An object that is gone is no error, but no event follows either.
+func (o *Owner) patchOwners(ctx context.Context, obj client.Object, entry any, finalizers string) (done bool, err error) {
 	metadata := map[string]any{"uid": obj.GetUID(), "ownerReferences": []any{entry}}
 	if o.finalizer != "" {
 		metadata[finalizers] = []string{o.finalizer}
 	}
 	patch, err := json.Marshal(map[string]any{"metadata": metadata})
 	if err != nil {
-		return err
+		return false, err
 	}
-	return o.write.Patch(ctx, obj, client.RawPatch(types.StrategicMergePatchType, patch))
+	err = o.write.Patch(ctx, obj, client.RawPatch(types.StrategicMergePatchType, patch))
+	return err == nil, client.IgnoreNotFound(err)
 }
 
 // mayAdopt asks the API server once per reconcile.

@@ -3,6 +3,7 @@ package daemonset
 import (
 	"bytes"
 	"maps"
+	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -35,6 +36,9 @@ func Revise(set *appsv1.DaemonSet, owner metav1.OwnerReference, existing []*apps
 	if h.Verb == revision.Create {
 		return h, nil
 	}
+	if h.Verb == revision.Keep && tied(h.Update, existing) { // with an older one that was taken in
+		h.Verb, h.Number = revision.Renumber, revision.Next(existing)
+	}
 	hashes := sets.New[string]()
 	for _, rev := range existing {
 		if rev != h.Update && bytes.Equal(rev.Data.Raw, want.Data.Raw) {
@@ -48,6 +52,12 @@ func Revise(set *appsv1.DaemonSet, owner metav1.OwnerReference, existing []*apps
 		}
 	}
 	return h, nil
+}
+
+func tied(update *appsv1.ControllerRevision, all []*appsv1.ControllerRevision) bool {
+	return slices.ContainsFunc(all, func(rev *appsv1.ControllerRevision) bool {
+		return rev != update && rev.Revision == update.Revision
+	})
 }
 
 func newRevision(set *appsv1.DaemonSet, owner metav1.OwnerReference) (*appsv1.ControllerRevision, error) {

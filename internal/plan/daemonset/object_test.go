@@ -146,6 +146,14 @@ func TestRevise(t *testing.T) {
 		t.Errorf("%+v, %v", back, err)
 	}
 
+	// One that was taken in has the number of ours: ours is the newer one.
+	taken := second.Update.DeepCopy()
+	taken.Revision = 1
+	next, err := Revise(templated("one"), ref, []*appsv1.ControllerRevision{taken, first.Update}, nil, nil)
+	if err != nil || next.Verb != revision.Renumber || next.Update != first.Update || next.Number != 2 {
+		t.Errorf("%+v, %v", next, err)
+	}
+
 	// Two of the same meaning become one, and pods of the one are pods of the other.
 	twin := first.Update.DeepCopy()
 	twin.Name, twin.Revision = "log-twin", 3

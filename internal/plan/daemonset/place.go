@@ -21,9 +21,7 @@ type Placement struct {
 }
 
 // PlacementOf reads the set's template.
-func PlacementOf(set *appsv1.DaemonSet) Placement { return placement(set) }
-
-func placement(set *appsv1.DaemonSet) Placement {
+func PlacementOf(set *appsv1.DaemonSet) Placement {
 	spec := &set.Spec.Template.Spec
 	return Placement{
 		nodeName:    spec.NodeName,
@@ -34,14 +32,14 @@ func placement(set *appsv1.DaemonSet) Placement {
 
 // Same reports whether two states of a node, nil for none, mean the same.
 func (p Placement) Same(a, b *corev1.Node) bool {
-	runA, stayA := p.admits(a)
-	runB, stayB := p.admits(b)
+	runA, stayA := p.Admits(a)
+	runB, stayB := p.Admits(b)
 	return runA == runB && stayA == stayB
 }
 
-// admits reports whether the node is to have a pod, and whether one that it has
+// Admits reports whether the node is to have a pod, and whether one that it has
 // may stay.
-func (p Placement) admits(node *corev1.Node) (run, stay bool) {
+func (p Placement) Admits(node *corev1.Node) (run, stay bool) {
 	if node == nil || p.nodeName != "" && p.nodeName != node.Name {
 		return false, false
 	}

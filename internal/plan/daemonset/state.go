@@ -40,10 +40,10 @@ type site struct {
 // sites are all nodes, and those that pods name although they do not exist, in
 // the order of their names.
 func (f Facts) sites() []site {
-	place := placement(f.Set)
+	place := PlacementOf(f.Set)
 	by := map[string]*site{}
 	for _, node := range f.Nodes {
-		run, stay := place.admits(node)
+		run, stay := place.Admits(node)
 		by[node.Name] = &site{name: node.Name, node: true, run: run, stay: stay}
 	}
 	for _, pod := range f.Pods {
