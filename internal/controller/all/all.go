@@ -17,6 +17,7 @@ import (
 	"berth.dev/berth/internal/controller/bootstraptoken"
 	"berth.dev/berth/internal/controller/certificate"
 	"berth.dev/berth/internal/controller/cronjob"
+	"berth.dev/berth/internal/controller/daemonset"
 	"berth.dev/berth/internal/controller/deployment"
 	"berth.dev/berth/internal/controller/disruption"
 	"berth.dev/berth/internal/controller/endpointslice"
@@ -76,6 +77,7 @@ func Loops(config Config) ([]loop.Loop, error) {
 	loops := []loop.Loop{
 		statefulset.Loop(),
 		deployment.Loop(),
+		daemonset.Loop(),
 		replicaset.Loop(),
 		replicaset.ControllerLoop(),
 		scheduler.Loop(),
