@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"net"
 	"sync"
@@ -89,7 +90,7 @@ func (a *agent) runAgent(ctx context.Context, ready func()) error {
 	if err != nil {
 		return err
 	}
-	certificate, err := a.pki.NodeServing.TLS()
+	certificate, authority, err := a.serving()
 	if err != nil {
 		return err
 	}
@@ -98,8 +99,8 @@ func (a *agent) runAgent(ctx context.Context, ready func()) error {
 		return fmt.Errorf("node agent: %w; choose another port with --agent-port", err)
 	}
 	server := nodeserver.New(nodeserver.Config{
-		NodeName: a.nodeName, Pods: pods, Runtime: runtimeClient.RuntimeServiceClient, ClientCAs: a.pki.CA.Pool(),
-		Certificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &certificate, nil },
+		NodeName: a.nodeName, Pods: pods, Runtime: runtimeClient.RuntimeServiceClient, ClientCAs: authority,
+		Certificate: certificate,
 		Log:         a.log.With("component", "node server"),
 	})
 	return group.Run(ctx, ready,
@@ -120,6 +121,15 @@ func (a *agent) runAgent(ctx context.Context, ready func()) error {
 			return localvolume.Run(ctx, janitor, a.nodeName, a.dir.Volumes(), a.log)
 		}},
 	)
+}
+
+// serving is what the node's server shows, and whom it believes.
+func (a *agent) serving() (certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error), authority *x509.CertPool, err error) {
+	if a.joined != nil {
+		return a.joined.identity.Serving, a.joined.authority, nil
+	}
+	own, err := a.pki.NodeServing.TLS()
+	return func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &own, nil }, a.pki.CA.Pool(), err
 }
 
 // subPaths lets the agent mount parts of volumes.

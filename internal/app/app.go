@@ -34,7 +34,9 @@ type server struct {
 	cluster  []netip.Prefix
 	services []netip.Prefix
 	dns      []netip.Addr
-	pki      *pki.Set
+	pki      *pki.Set // nil on a machine that joined
+	// joined is set on a machine whose servers run elsewhere.
+	joined *joined
 	// nodeReady is closed when this node is first Ready (or there is no agent):
 	// work that can wait, waits for it.
 	nodeReady chan struct{}
@@ -45,7 +47,7 @@ type server struct {
 // Run runs a server until ctx is done. ready is called once everything serves
 // and this node can run pods. Errors are one line that says what to do.
 func Run(ctx context.Context, cfg Config, log *slog.Logger, ready func()) error {
-	s, release, err := prepare(cfg, log)
+	s, release, err := prepare(cfg, nil, log)
 	if err != nil {
 		return err
 	}
@@ -60,18 +62,19 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger, ready func()) error 
 	} else {
 		close(s.nodeReady)
 	}
-	units = append(units, group.Unit{Name: "memory", Run: func(ctx context.Context, ready func()) error {
-		ready()
-		memory.Pace(ctx)
-		memory.TrimWhenIdle(ctx)
-		return nil
-	}})
-	return group.Run(ctx, ready, units...)
+	return group.Run(ctx, ready, append(units, memoryUnit)...)
 }
+
+var memoryUnit = group.Unit{Name: "memory", Run: func(ctx context.Context, ready func()) error {
+	ready()
+	memory.Pace(ctx)
+	memory.TrimWhenIdle(ctx)
+	return nil
+}}
 
 // prepare checks configuration and machine, takes the data directory and makes
 // the certificates.
-func prepare(cfg Config, log *slog.Logger) (*server, func(), error) {
+func prepare(cfg Config, elsewhere *joined, log *slog.Logger) (*server, func(), error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, nil, err
 	}
@@ -79,7 +82,7 @@ func prepare(cfg Config, log *slog.Logger) (*server, func(), error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	s := &server{cfg: cfg, dir: dir, log: log, nodeReady: make(chan struct{})}
+	s := &server{cfg: cfg, dir: dir, log: log, joined: elsewhere, nodeReady: make(chan struct{})}
 	// The lock comes first: a second server must hear about the first one, not
 	// about the port that it has taken.
 	if holder := Holder(dir); holder != 0 {
@@ -95,6 +98,9 @@ func prepare(cfg Config, log *slog.Logger) (*server, func(), error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	if s.joined != nil {
+		return s, release, nil
+	}
 	if err := s.certificates(); err != nil {
 		release()
 		return nil, nil, err
@@ -104,7 +110,10 @@ func prepare(cfg Config, log *slog.Logger) (*server, func(), error) {
 
 // look checks the machine and fills in what the configuration left open.
 func (s *server) look() error {
-	ports := []preflight.Port{{Name: "API server", Flag: "--https-port", Address: s.cfg.BindAddress, Port: s.cfg.HTTPSPort}}
+	var ports []preflight.Port
+	if s.joined == nil {
+		ports = append(ports, preflight.Port{Name: "API server", Flag: "--https-port", Address: s.cfg.BindAddress, Port: s.cfg.HTTPSPort})
+	}
 	if !s.cfg.DisableAgent {
 		ports = append(ports, preflight.Port{Name: "node agent", Flag: "--agent-port", Port: s.cfg.AgentPort})
 	}
@@ -120,14 +129,8 @@ func (s *server) look() error {
 	if s.nodeName, err = s.cfg.nodeName(); err != nil {
 		return err
 	}
-	if s.cluster, err = prefixes(s.cfg.ClusterCIDRs); err != nil {
+	if err := s.ranges(); err != nil {
 		return err
-	}
-	if s.services, err = prefixes(s.cfg.ServiceCIDRs); err != nil {
-		return err
-	}
-	for _, p := range s.services {
-		s.dns = append(s.dns, nth(p, 10))
 	}
 	for _, ip := range s.cfg.NodeIPs {
 		s.nodeIPs = append(s.nodeIPs, netip.MustParseAddr(ip))
@@ -138,6 +141,21 @@ func (s *server) look() error {
 			return err
 		}
 		s.nodeIPs = uplink.IPs
+	}
+	return nil
+}
+
+// ranges are what all nodes of the cluster agree on.
+func (s *server) ranges() (err error) {
+	if s.cluster, err = prefixes(s.cfg.ClusterCIDRs); err != nil {
+		return err
+	}
+	if s.services, err = prefixes(s.cfg.ServiceCIDRs); err != nil {
+		return err
+	}
+	s.dns = nil
+	for _, p := range s.services {
+		s.dns = append(s.dns, nth(p, 10))
 	}
 	return nil
 }
@@ -179,7 +197,11 @@ func (s *server) advertise() netip.Addr {
 }
 
 // as is a client configuration for an identity, over the in-memory transport.
+// On a machine that joined all parts are the node.
 func (s *server) as(user string, groups ...string) *rest.Config {
+	if s.joined != nil {
+		return s.joined.identity.Config()
+	}
 	return s.api.ClientConfig(user, groups...)
 }
 

@@ -18,6 +18,7 @@ import (
 	"berth.dev/berth/internal/controller/provisioner"
 	"berth.dev/berth/internal/datastore"
 	"berth.dev/berth/internal/ipam"
+	"berth.dev/berth/internal/join"
 	"berth.dev/berth/internal/network/dns"
 )
 
@@ -26,7 +27,24 @@ func (s *server) controlPlane() []group.Unit {
 	return []group.Unit{
 		{Name: "api server", Run: s.runAPI},
 		{Name: "controllers", After: []string{"api server"}, Run: s.runControllers},
+		{Name: "cluster", After: []string{"api server"}, Run: s.runCluster},
 	}
+}
+
+// runCluster tells nodes that join what the cluster is like. It is in no hurry.
+func (s *server) runCluster(ctx context.Context, ready func()) error {
+	ready()
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-s.nodeReady:
+	}
+	client, err := s.client("system:berth:registration")
+	if err != nil {
+		return err
+	}
+	c := join.Cluster{ClusterCIDRs: s.cfg.ClusterCIDRs, ServiceCIDRs: s.cfg.ServiceCIDRs, ClusterDomain: s.cfg.ClusterDomain}
+	return ignoring(ctx, untilDone(ctx, s.log, func(ctx context.Context) error { return c.Publish(ctx, client) }))
 }
 
 // runAPI opens the datastore and serves the API. The datastore is closed after

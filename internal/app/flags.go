@@ -16,23 +16,17 @@ import (
 
 // BindFlags adds a flag for each field of c, with c's values as defaults.
 func (c *Config) BindFlags(f *pflag.FlagSet) {
-	f.StringVar(&c.DataDir, "data-dir", c.DataDir, "folder that everything of this instance hangs off")
-	f.StringVar(&c.BundleDir, "bundle-dir", c.BundleDir, "folder with containerd, runc and the CNI plugins (default: bundle/ beside the program)")
-	f.StringVar(&c.LogLevel, "log-level", c.LogLevel, "error, warn, info or debug")
+	c.bindMachine(f)
 
 	f.IntVar(&c.HTTPSPort, "https-port", c.HTTPSPort, "port of the Kubernetes API")
 	f.StringVar(&c.BindAddress, "bind-address", c.BindAddress, "address that the Kubernetes API listens on")
 	f.StringVar(&c.AdvertiseAddress, "advertise-address", c.AdvertiseAddress, "address that others reach the API at (default: the node's)")
 	f.StringSliceVar(&c.TLSSANs, "tls-san", c.TLSSANs, "more host names or addresses for the server certificate")
 
-	f.StringVar(&c.NodeName, "node-name", c.NodeName, "name of this node (default: the host name)")
-	f.StringSliceVar(&c.NodeIPs, "node-ip", c.NodeIPs, "addresses of this node (default: those of the interface with the default route)")
-
 	f.StringSliceVar(&c.ClusterCIDRs, "cluster-cidr", c.ClusterCIDRs, "range of pod addresses; for dual stack one IPv4 and one IPv6 range")
 	f.StringSliceVar(&c.ServiceCIDRs, "service-cidr", c.ServiceCIDRs, "range of service addresses; for dual stack one IPv4 and one IPv6 range")
 	f.StringVar(&c.ClusterDomain, "cluster-domain", c.ClusterDomain, "DNS domain of the cluster")
 
-	f.StringVar(&c.ContainerRuntimeEndpoint, "container-runtime-endpoint", c.ContainerRuntimeEndpoint, "CRI socket of a container runtime of your own (default: the bundle's containerd)")
 	f.StringSliceVar(&c.DatastoreEndpoints, "datastore-endpoint", c.DatastoreEndpoints, "URLs of an existing etcd cluster (default: embedded)")
 	f.StringVar(&c.DatastoreCAFile, "datastore-cafile", c.DatastoreCAFile, "CA of the etcd cluster")
 	f.StringVar(&c.DatastoreCertFile, "datastore-certfile", c.DatastoreCertFile, "client certificate for the etcd cluster")
@@ -42,6 +36,18 @@ func (c *Config) BindFlags(f *pflag.FlagSet) {
 	f.DurationVar(&c.ClusterSigningDuration, "cluster-signing-duration", c.ClusterSigningDuration, "longest life of the certificates that are asked for through the API")
 
 	f.BoolVar(&c.DisableAgent, "disable-agent", c.DisableAgent, "control plane only: this machine runs no pods")
+}
+
+// bindMachine adds the flags that a machine without a control plane has too.
+func (c *Config) bindMachine(f *pflag.FlagSet) {
+	f.StringVar(&c.DataDir, "data-dir", c.DataDir, "folder that everything of this instance hangs off")
+	f.StringVar(&c.BundleDir, "bundle-dir", c.BundleDir, "folder with containerd, runc and the CNI plugins (default: bundle/ beside the program)")
+	f.StringVar(&c.LogLevel, "log-level", c.LogLevel, "error, warn, info or debug")
+
+	f.StringVar(&c.NodeName, "node-name", c.NodeName, "name of this node (default: the host name)")
+	f.StringSliceVar(&c.NodeIPs, "node-ip", c.NodeIPs, "addresses of this node (default: those of the interface with the default route)")
+
+	f.StringVar(&c.ContainerRuntimeEndpoint, "container-runtime-endpoint", c.ContainerRuntimeEndpoint, "CRI socket of a container runtime of your own (default: the bundle's containerd)")
 	f.StringSliceVar(&c.Disable, "disable", c.Disable, "parts to leave out: "+strings.Join(Parts, ", "))
 
 	f.IntVar(&c.AgentPort, "agent-port", c.AgentPort, "port that the node agent serves logs and exec on")
@@ -49,6 +55,14 @@ func (c *Config) BindFlags(f *pflag.FlagSet) {
 	f.StringToStringVar(&c.SystemReserved, "system-reserved", c.SystemReserved, "resources kept for the system, cpu=100m,memory=200Mi")
 	f.StringToStringVar(&c.KubeReserved, "kube-reserved", c.KubeReserved, "resources kept for berth itself")
 	f.StringToStringVar(&c.EvictionHard, "eviction-hard", c.EvictionHard, "thresholds that count as reserved, memory.available=100Mi")
+}
+
+// BindFlags adds a flag for each field of c, with c's values as defaults.
+func (c *AgentConfig) BindFlags(f *pflag.FlagSet) {
+	c.bindMachine(f)
+	f.StringSliceVar(&c.Servers, "server", c.Servers, "URLs of servers of the cluster, https://ADDRESS:6443; one suffices")
+	f.StringVar(&c.Token, "token", c.Token, "join token (berth token); not needed once the machine has joined")
+	f.StringVar(&c.TokenFile, "token-file", c.TokenFile, "file with the join token")
 }
 
 // shown is the configuration as its flags would have it. No flag holds a secret.
@@ -77,7 +91,7 @@ func ReadFile(file string, f *pflag.FlagSet) error {
 		flag := f.Lookup(key)
 		switch {
 		case flag == nil || key == "config":
-			all = append(all, fmt.Errorf("%s: unknown key %q; keys are the flags of berth server", file, key))
+			all = append(all, fmt.Errorf("%s: unknown key %q; keys are the flags of this command", file, key))
 		case flag.Changed: // the command line wins
 		default:
 			if err := f.Set(key, flagText(value)); err != nil {

@@ -9,6 +9,7 @@ import (
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/record"
 
 	"berth.dev/berth/internal/api"
@@ -22,9 +23,11 @@ func (a *agent) runRegistration(ctx context.Context, ready func()) error {
 	if a.client, err = a.server.client("system:node:"+a.nodeName, "system:nodes"); err != nil {
 		return err
 	}
-	labeler, err := a.server.client("system:berth:registration")
-	if err != nil {
-		return err
+	var labeler kubernetes.Interface // a node that joined has no role
+	if a.joined == nil {
+		if labeler, err = a.server.client("system:berth:registration"); err != nil {
+			return err
+		}
 	}
 	event, stopEvents := a.nodeEvents(ctx)
 	defer stopEvents()
@@ -37,11 +40,14 @@ func (a *agent) runRegistration(ctx context.Context, ready func()) error {
 		addresses = append(addresses, ip.String())
 	}
 	a.registration = register.New(register.Config{
-		Name: a.nodeName, Client: a.client, Labeler: labeler, ControlPlane: true,
+		Name: a.nodeName, Client: a.client, Labeler: labeler, ControlPlane: a.joined == nil,
 		Addresses: addresses, Port: int32(a.cfg.AgentPort), VolumesDir: a.dir.Volumes(), DataDir: a.dir.Path(),
 		Version: Version(), MaxPods: int64(a.cfg.MaxPods), Reserved: reserved, Eviction: eviction,
 		Ready: a.ready, Runtime: a.runtimeAbout, Event: event, Log: a.log,
 	})
+	if a.joined != nil {
+		a.joined.node.Store(a.registration)
+	}
 	ready()
 	return a.registration.Run(ctx)
 }

@@ -39,6 +39,9 @@ type Subject struct {
 	Organization []string
 	DNSNames     []string
 	IPs          []net.IP
+	// Chain shows the authority's certificate after this one, so that who knows
+	// its hash can find it.
+	Chain bool
 }
 
 func (s Subject) serving() bool { return len(s.DNSNames)+len(s.IPs) > 0 }
@@ -99,7 +102,15 @@ func (a *Authority) issueFor(key *ecdsa.PrivateKey, s Subject) (Pair, error) {
 	if err != nil {
 		return Pair{}, err
 	}
-	return Pair{CertPEM: encodeCert(der), KeyPEM: keyPEM}, nil
+	return Pair{CertPEM: a.shown(der, s), KeyPEM: keyPEM}, nil
+}
+
+// shown is a certificate as it is kept in its file.
+func (a *Authority) shown(der []byte, s Subject) []byte {
+	if s.Chain {
+		return append(encodeCert(der), a.CertPEM...)
+	}
+	return encodeCert(der)
 }
 
 // authorityFiles says how an authority is kept: in name.crt and name.key.

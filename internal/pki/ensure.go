@@ -147,7 +147,7 @@ func (o Options) apiServer() Subject {
 			names = append(names, extra)
 		}
 	}
-	return Subject{CommonName: "kube-apiserver", DNSNames: uniqueNames(names), IPs: unique(ips)}
+	return Subject{CommonName: "kube-apiserver", DNSNames: uniqueNames(names), IPs: unique(ips), Chain: true}
 }
 
 func unique(in []net.IP) []net.IP {

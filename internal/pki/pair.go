@@ -1,6 +1,7 @@
 package pki
 
 import (
+	"bytes"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
@@ -38,9 +39,11 @@ func (a *Authority) ensurePair(dir, name string, s Subject) (Pair, error) {
 			return Pair{}, fmt.Errorf("%s %w: %s", p.CertFile, err, cure)
 		}
 		if key.PublicKey.Equal(cert.PublicKey) && a.stillGood(cert, s) {
-			p.CertPEM = certPEM
-			p.KeyPEM, err = encodeKey(key)
-			return p, err
+			p.CertPEM = a.shown(cert.Raw, s)
+			if p.KeyPEM, err = encodeKey(key); err != nil || bytes.Equal(p.CertPEM, certPEM) {
+				return p, err
+			}
+			return p, writeFile(p.CertFile, p.CertPEM)
 		}
 	}
 	issued, err := a.issueFor(key, s)

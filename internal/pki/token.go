@@ -2,7 +2,9 @@ package pki
 
 import (
 	"crypto/rand"
+	"crypto/x509"
 	"fmt"
+	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -46,4 +48,18 @@ func randomText(n int) (string, error) {
 		}
 	}
 	return string(out), nil
+}
+
+// ReadJoin returns the join token in dir and the authority that it is for.
+func ReadJoin(dir string) (token string, ca *x509.Certificate, err error) {
+	text, err := os.ReadFile(filepath.Join(dir, "join.token"))
+	if err != nil {
+		return "", nil, err
+	}
+	certificate, err := os.ReadFile(filepath.Join(dir, clusterAuthority.name+".crt"))
+	if err != nil {
+		return "", nil, err
+	}
+	ca, err = decodeCert(certificate)
+	return strings.TrimSpace(string(text)), ca, err
 }

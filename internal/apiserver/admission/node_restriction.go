@@ -76,6 +76,8 @@ func (p *nodeRestriction) Admit(ctx context.Context, a admission.Attributes, _ a
 			return r.refuse("may only update PVC status")
 		}
 		return claimStatus(r)
+	case corev1.Resource("persistentvolumes"):
+		return p.localVolume(r)
 	case corev1.Resource("serviceaccounts"):
 		return p.token(r)
 	case schema.GroupResource{Group: "coordination.k8s.io", Resource: "leases"}:

@@ -59,4 +59,4 @@ func CPUSeconds(stat string) float64 {
 }
 
 // Program is how the server's command line begins.
-func (c *Cluster) Program() string { return c.Berth() + " server" }
+func (c *Cluster) Program() string { return c.Berth() + " " + c.role }

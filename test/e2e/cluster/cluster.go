@@ -44,6 +44,7 @@ type Cluster struct {
 	// namespace is where kubectl works; "" leaves it to kubectl.
 	namespace string
 
+	role  string // "server" or "agent"
 	flags []string
 	run   *exec.Cmd
 	log   *logBuffer
@@ -59,7 +60,7 @@ func New(t testing.TB, name string, flags ...string) *Cluster {
 
 // On puts a cluster on a host, from the programs in bin.
 func On(t testing.TB, h *host.Host, bin string, flags ...string) *Cluster {
-	c := &Cluster{Host: h, Data: filepath.Join(h.Dir, "data"), bin: bin, t: t, flags: flags}
+	c := &Cluster{Host: h, Data: filepath.Join(h.Dir, "data"), bin: bin, t: t, role: "server", flags: flags}
 	t.Cleanup(func() {
 		if t.Failed() && c.log != nil {
 			t.Logf("the server's last words:\n%s", c.log.tail(60))
@@ -86,7 +87,7 @@ func (c *Cluster) Start() *Cluster {
 // Launch starts the server and does not wait.
 func (c *Cluster) Launch() {
 	c.t.Helper()
-	args := append([]string{"server", "--data-dir", c.Data, "--node-name", c.Host.Name, "--log-level", "info"}, c.flags...)
+	args := append([]string{c.role, "--data-dir", c.Data, "--node-name", c.Host.Name, "--log-level", "info"}, c.flags...)
 	// The server's life is not the context's: tests end it by signals.
 	cmd := c.Host.Command(context.WithoutCancel(c.t.Context()), c.Berth(), args...)
 	c.log = &logBuffer{}

@@ -91,6 +91,11 @@ type Host struct {
 // New makes a host that ends with the test. Root is needed.
 func New(t testing.TB, name string) *Host {
 	t.Helper()
+	return newAt(t, name, "172.30.0.2")
+}
+
+func newAt(t testing.TB, name, addr string) *Host {
+	t.Helper()
 	if os.Getuid() != 0 {
 		t.Skip("needs root")
 	}
@@ -98,7 +103,7 @@ func New(t testing.TB, name string) *Host {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &Host{Name: name, Addr: "172.30.0.2", Dir: dir, t: t}
+	h := &Host{Name: name, Addr: addr, Dir: dir, t: t}
 	t.Cleanup(func() {
 		h.off()
 		removeCgroups(t, dir)

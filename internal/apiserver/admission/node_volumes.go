@@ -1,0 +1,37 @@
+package admission
+
+import (
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apiserver/pkg/admission"
+
+	"berth.dev/berth/internal/plan/volume"
+)
+
+// localVolume lets a node give up a deleted local volume of its own, which it
+// has emptied, and change nothing else of volumes. Upstream's nodes may not
+// write them at all.
+func (p *nodeRestriction) localVolume(r nodeRequest) error {
+	changed, ok1 := r.GetObject().(*corev1.PersistentVolume)
+	old, ok2 := r.GetOldObject().(*corev1.PersistentVolume)
+	if r.GetOperation() != admission.Update || r.GetSubresource() != "" || !ok1 || !ok2 {
+		return r.refuse("may only give up deleted local volumes")
+	}
+	node, err := p.nodes.Get(r.node)
+	if err != nil {
+		return r.refuse("node %q is not known", r.node)
+	}
+	// A node says itself how it is labelled with its host name, but not as another does.
+	if host := node.Labels[corev1.LabelHostname]; host != r.node || !slices.Contains(volume.LocalHosts(old), host) {
+		return r.refuse("may only give up local volumes of node %q", r.node)
+	}
+	want := old.DeepCopy()
+	want.Finalizers = slices.DeleteFunc(want.Finalizers, func(f string) bool { return f == volume.LocalFinalizer })
+	want.ManagedFields, want.ResourceVersion = changed.ManagedFields, changed.ResourceVersion
+	if !equality.Semantic.DeepEqual(want, changed) || volume.LocalReclaim(old) == volume.LocalRest {
+		return r.refuse("may only take the finalizer %s from a deleted local volume", volume.LocalFinalizer)
+	}
+	return nil
+}

@@ -1,0 +1,64 @@
+package admission
+
+import (
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apiserver/pkg/admission"
+	"k8s.io/utils/ptr"
+
+	"berth.dev/berth/internal/plan/volume"
+)
+
+// A node gives up the deleted local volumes that it holds, and changes no others.
+func TestNodeRestrictionOfVolumes(t *testing.T) {
+	s := newSetup(t, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n1", Labels: map[string]string{corev1.LabelHostname: "n1"}}},
+		&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "liar", Labels: map[string]string{corev1.LabelHostname: "n1"}}})
+	local := func(host string, change func(*corev1.PersistentVolume)) *corev1.PersistentVolume {
+		v := &corev1.PersistentVolume{
+			ObjectMeta: metav1.ObjectMeta{Name: "v", Finalizers: []string{volume.LocalFinalizer, "other"}, DeletionTimestamp: ptr.To(metav1.Unix(1, 0))},
+			Spec: corev1.PersistentVolumeSpec{NodeAffinity: &corev1.VolumeNodeAffinity{Required: &corev1.NodeSelector{NodeSelectorTerms: []corev1.NodeSelectorTerm{{
+				MatchExpressions: []corev1.NodeSelectorRequirement{{Key: corev1.LabelHostname, Operator: corev1.NodeSelectorOpIn, Values: []string{host}}},
+			}}}}},
+			Status: corev1.PersistentVolumeStatus{Phase: corev1.VolumeReleased},
+		}
+		if change != nil {
+			change(v)
+		}
+		return v
+	}
+	free := func(v *corev1.PersistentVolume) { v.Finalizers = []string{"other"} }
+	const last = "may only take the finalizer berth.dev/local-volume from a deleted local volume"
+	for name, c := range map[string]struct {
+		r       request
+		refusal string
+	}{
+		"its own":         {request{obj: local("n1", free), old: local("n1", nil)}, ""},
+		"another's":       {request{obj: local("n2", free), old: local("n2", nil)}, `may only give up local volumes of node "n1"`},
+		"a liar":          {request{user: "system:node:liar", obj: local("n1", free), old: local("n1", nil)}, `may only give up local volumes of node "liar"`},
+		"all finalizers":  {request{obj: local("n1", func(v *corev1.PersistentVolume) { v.Finalizers = nil }), old: local("n1", nil)}, last},
+		"more than that":  {request{obj: local("n1", func(v *corev1.PersistentVolume) { free(v); v.Spec.StorageClassName = "x" }), old: local("n1", nil)}, last},
+		"moved to itself": {request{obj: local("n1", nil), old: local("n2", nil)}, `may only give up local volumes of node "n1"`},
+		"not deleted": {request{
+			obj: local("n1", func(v *corev1.PersistentVolume) { free(v); v.DeletionTimestamp = nil }),
+			old: local("n1", func(v *corev1.PersistentVolume) { v.DeletionTimestamp = nil }),
+		}, last},
+		"bound": {request{
+			obj: local("n1", func(v *corev1.PersistentVolume) { free(v); v.Status.Phase = corev1.VolumeBound }),
+			old: local("n1", func(v *corev1.PersistentVolume) { v.Status.Phase = corev1.VolumeBound }),
+		}, last},
+		"made": {request{op: admission.Create, obj: local("n1", nil)}, "may only give up deleted local volumes"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c.r.resource, c.r.groups = "persistentvolumes", []string{"system:nodes"}
+			if c.r.op == "" {
+				c.r.op = admission.Update
+			}
+			if c.r.user == "" {
+				c.r.user = "system:node:n1"
+			}
+			expect(t, s.do(t, c.r), c.refusal)
+		})
+	}
+}

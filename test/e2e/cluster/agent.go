@@ -1,0 +1,23 @@
+package cluster
+
+import (
+	"strings"
+	"testing"
+
+	"berth.dev/berth/test/e2e/host"
+)
+
+// Agent is another machine of the cluster, not started yet. It has no
+// kubeconfig: ask the server.
+func (c *Cluster) Agent(t testing.TB, h *host.Host, flags ...string) *Cluster {
+	t.Helper()
+	a := On(t, h, c.bin, append([]string{"--server", "https://" + c.Host.Addr + ":6443", "--token", c.Token()}, flags...)...)
+	a.role = "agent"
+	return a
+}
+
+// Token is what machines join with.
+func (c *Cluster) Token() string {
+	c.t.Helper()
+	return strings.TrimSpace(c.Host.MustRun(c.t.Context(), c.Berth(), "token", "--data-dir", c.Data))
+}
