@@ -8,14 +8,23 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	storagev1 "k8s.io/api/storage/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
+
+	"berth.dev/berth/internal/plan/statefulset/options"
 )
 
 // namespaced reads the namespace's objects.
 func (g *gathering) namespaced(client kubernetes.Interface) {
 	f := g.facts
 	f.Sets = pick(g, "statefulsets", client.AppsV1().StatefulSets(f.Name).List, func(l *appsv1.StatefulSetList) []appsv1.StatefulSet { return l.Items })
+	f.Overrides = map[string]*corev1.ConfigMap{}
+	for _, set := range f.Sets {
+		if name := overridesOf(set); name != "" {
+			g.overrides(client, name)
+		}
+	}
 	f.Revisions = pick(g, "controllerrevisions", client.AppsV1().ControllerRevisions(f.Name).List, func(l *appsv1.ControllerRevisionList) []appsv1.ControllerRevision { return l.Items })
 	f.Deployments = pick(g, "deployments", client.AppsV1().Deployments(f.Name).List, func(l *appsv1.DeploymentList) []appsv1.Deployment { return l.Items })
 	f.ReplicaSets = pick(g, "replicasets", client.AppsV1().ReplicaSets(f.Name).List, func(l *appsv1.ReplicaSetList) []appsv1.ReplicaSet { return l.Items })
@@ -26,6 +35,28 @@ func (g *gathering) namespaced(client kubernetes.Interface) {
 	f.Budgets = pick(g, "poddisruptionbudgets", client.PolicyV1().PodDisruptionBudgets(f.Name).List,
 		func(l *policyv1.PodDisruptionBudgetList) []policyv1.PodDisruptionBudget { return l.Items })
 	f.Events = pick(g, "events", client.CoreV1().Events(f.Name).List, func(l *corev1.EventList) []corev1.Event { return l.Items })
+}
+
+// overridesOf names the ConfigMap that a set takes patches from, if any.
+func overridesOf(set *appsv1.StatefulSet) string {
+	asked, _ := options.Parse(set.Annotations)
+	return asked.Overrides
+}
+
+// overrides reads a ConfigMap that a set takes patches from.
+func (g *gathering) overrides(client kubernetes.Interface, name string) {
+	if _, known := g.facts.Overrides[name]; known || g.err != nil {
+		return
+	}
+	found, err := client.CoreV1().ConfigMaps(g.facts.Name).Get(g.ctx, name, metav1.GetOptions{})
+	switch {
+	case err == nil:
+		g.facts.Overrides[name] = found
+	case apierrors.IsNotFound(err):
+		g.facts.Overrides[name] = nil
+	default:
+		g.note("configmaps", err)
+	}
 }
 
 // cluster reads what pods are placed on. All pods of the cluster matter only

@@ -37,6 +37,14 @@ spec:
       containers: [{name: nginx, image: "good:1"}]
 `
 
+// overridden has a ConfigMap that is not stored yet.
+const overridden = `apiVersion: v1
+kind: ConfigMap
+metadata: {name: web-pods}
+data: {"1": "metadata: {labels: {role: primary}}"}
+---
+`
+
 // planned runs berth plan and returns its results.
 func (c *cluster) planned(t *testing.T, code int, args ...string) []preview.Result {
 	t.Helper()
@@ -97,6 +105,7 @@ func TestPlan(t *testing.T) {
 	if code, out, _ := c.run("plan", "-n", "shop", "-f", file); code != 0 || !strings.HasSuffix(out, "nothing to do\n") {
 		t.Errorf("exit code %d\n%s", code, out)
 	}
+	t.Run("overrides", c.overrides)
 	t.Run("change", func(t *testing.T) { c.changes(t, set.Status.UpdateRevision) })
 	t.Run("refused", c.refusals)
 	t.Run("other kinds", c.otherKinds)
@@ -107,6 +116,19 @@ func TestPlan(t *testing.T) {
 func (c *cluster) apply(t *testing.T, file string) {
 	t.Helper()
 	must(t, kubectlApply(c.kubeconfig, "shop", file))
+}
+
+// overrides plans a set that is overridden by what the same file brings.
+func (c *cluster) overrides(t *testing.T) {
+	asks := strings.Replace(webFile, "metadata: {name: web}", `metadata: {name: web, annotations: {berth.dev/overrides: web-pods}}`, 1)
+	without := c.planned(t, 1, "-n", "shop", "-f", write(t, asks))[1]
+	if len(without.Steps) != 0 || !strings.HasSuffix(without.End, "is right: there is no ConfigMap web-pods") {
+		t.Errorf("without the ConfigMap: %+v", without)
+	}
+	with := c.planned(t, 1, "-n", "shop", "-f", write(t, overridden+asks))[2]
+	if len(with.Steps) != 2 || with.Steps[0].Actions[0].Sentence != "replacing web-1: its overrides have changed" || with.End != "3 of 3 pods available" {
+		t.Errorf("with the ConfigMap: %+v", with)
+	}
 }
 
 func (c *cluster) changes(t *testing.T, was string) {

@@ -17,6 +17,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/discovery/cached/memory"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
@@ -39,6 +40,8 @@ type rehearsal struct {
 	warnings  *warnings
 	// made are the namespaces that were created before, in rehearsal only.
 	made map[string]bool
+	// configs are the ConfigMaps that were written before, in rehearsal only.
+	configs map[types.NamespacedName]*corev1.ConfigMap
 }
 
 // warnings collects what the API server warns of.
@@ -55,7 +58,7 @@ func (c *connection) rehearsal(ctx context.Context, namespace string) (*rehearsa
 	if err != nil {
 		return nil, err
 	}
-	t := &rehearsal{ctx: ctx, kubectl: c.kubectl(), warnings: &warnings{}, made: map[string]bool{}}
+	t := &rehearsal{ctx: ctx, kubectl: c.kubectl(), warnings: &warnings{}, made: map[string]bool{}, configs: map[types.NamespacedName]*corev1.ConfigMap{}}
 	cfg.WarningHandler = t.warnings
 	if t.namespace, err = c.namespace(namespace); err != nil {
 		return nil, err
@@ -166,6 +169,11 @@ func (t *rehearsal) changed(r *preview.Result, live, after *unstructured.Unstruc
 			r.Change = preview.Unchanged
 		}
 	}
+	if after.GroupVersionKind() == corev1.SchemeGroupVersion.WithKind("ConfigMap") {
+		config := &corev1.ConfigMap{}
+		t.configs[types.NamespacedName{Namespace: r.Namespace, Name: after.GetName()}] = config
+		return runtime.DefaultUnstructuredConverter.FromUnstructured(after.Object, config)
+	}
 	if after.GroupVersionKind() != appsv1.SchemeGroupVersion.WithKind("StatefulSet") {
 		return nil
 	}
@@ -193,7 +201,14 @@ func asSet(obj *unstructured.Unstructured) (*appsv1.StatefulSet, error) {
 
 // around reads what a StatefulSet's preview looks at.
 func (t *rehearsal) around(f *preview.SetFacts, namespace string) error {
-	g := &gathering{ctx: t.ctx, facts: &why.Facts{}}
+	g := &gathering{ctx: t.ctx, facts: &why.Facts{Name: namespace, Overrides: map[string]*corev1.ConfigMap{}}}
+	if name := overridesOf(f.After); name != "" {
+		f.Overrides = t.configs[types.NamespacedName{Namespace: namespace, Name: name}]
+		if f.Overrides == nil {
+			g.overrides(t.client, name)
+			f.Overrides = g.facts.Overrides[name]
+		}
+	}
 	f.Pods = pick(g, "pods", t.client.CoreV1().Pods(namespace).List, func(l *corev1.PodList) []corev1.Pod { return l.Items })
 	f.Claims = pick(g, "persistentvolumeclaims", t.client.CoreV1().PersistentVolumeClaims(namespace).List,
 		func(l *corev1.PersistentVolumeClaimList) []corev1.PersistentVolumeClaim { return l.Items })

@@ -186,6 +186,20 @@ func (c *cluster) waysOfSets() []asked {
 			name: "partition", bring: rolling(func(s *appsv1.StatefulSet) { s.Spec.UpdateStrategy.RollingUpdate.Partition = ptr.To(int32(2)) }),
 			want: why.PartitionKeeps, passes: why.No, words: []string{"(partition 2)", `{"partition":1}`},
 		},
+		{name: "overrides", bring: func(t *testing.T, ns string) {
+			c.set(t, ns, "good", 1, func(s *appsv1.StatefulSet) { s.Annotations = map[string]string{"berth.dev/overrides": "web-pods"} })
+		}, want: why.OverridesUnusable, passes: why.No, words: []string{"there is no ConfigMap web-pods", "create configmap web-pods"}},
+		{name: "not in place", bring: func(t *testing.T, ns string) {
+			c.set(t, ns, "good", 2, func(s *appsv1.StatefulSet) { s.Annotations = map[string]string{"berth.dev/paused": "true"} })
+			c.settled(t, ns, 2)
+			for _, patch := range []string{ // what cannot be done in place is only refused once that is asked for
+				`{"spec":{"template":{"spec":{"containers":[{"name":"nginx","env":[{"name":"MODE","value":"fast"}]}]}}}}`,
+				`{"metadata":{"annotations":{"berth.dev/paused":null,"berth.dev/in-place-update":"Only"}}}`,
+			} {
+				_, err := c.Client.AppsV1().StatefulSets(ns).Patch(t.Context(), "web", types.StrategicMergePatchType, []byte(patch), metav1.PatchOptions{})
+				must(t, err)
+			}
+		}, want: why.NotInPlace, passes: why.No, words: []string{"web-1 cannot be updated in place", "delete pod web-1"}},
 		{name: "by hand", bring: rolling(func(s *appsv1.StatefulSet) {
 			s.Spec.UpdateStrategy = appsv1.StatefulSetUpdateStrategy{Type: appsv1.OnDeleteStatefulSetStrategyType}
 		}), want: why.OnDelete, passes: why.No, words: []string{"delete pod web-1"}},

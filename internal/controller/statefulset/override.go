@@ -2,7 +2,6 @@ package statefulset
 
 import (
 	"context"
-	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -20,15 +19,12 @@ func (s *pass) overrides(ctx context.Context) (set override.Set, problem string,
 	}
 	found := &corev1.ConfigMap{}
 	err = s.env.Cache.Get(ctx, client.ObjectKey{Namespace: s.set.Namespace, Name: name}, found)
-	switch {
-	case apierrors.IsNotFound(err):
-		return override.Set{}, fmt.Sprintf("there is no ConfigMap %s", name), nil
-	case err != nil:
+	if apierrors.IsNotFound(err) {
+		found, err = nil, nil
+	}
+	if err != nil {
 		return override.Set{}, "", err
 	}
-	set, err = override.Parse(found.Data)
-	if err != nil {
-		return override.Set{}, fmt.Sprintf("ConfigMap %s: %s", name, err), nil
-	}
-	return set, "", nil
+	set, problem = override.Read(name, found)
+	return set, problem, nil
 }

@@ -14,6 +14,8 @@ import (
 
 	"berth.dev/berth/internal/plan/revision"
 	"berth.dev/berth/internal/plan/statefulset"
+	"berth.dev/berth/internal/plan/statefulset/options"
+	"berth.dev/berth/internal/plan/statefulset/override"
 )
 
 // SetFacts are the objects that a StatefulSet's preview is made from.
@@ -28,6 +30,9 @@ type SetFacts struct {
 	Revisions []*appsv1.ControllerRevision
 	Budgets   []*policyv1.PodDisruptionBudget
 	Classes   []*storagev1.StorageClass
+	// Overrides is the ConfigMap that After takes patches from, nil when there
+	// is none.
+	Overrides *corev1.ConfigMap
 	// Defaults fills what the API server fills in a template; may be nil.
 	Defaults func(*corev1.PodTemplateSpec)
 	Rules    statefulset.Rules
@@ -53,7 +58,9 @@ func (f SetFacts) state() (statefulset.State, error) {
 	if err != nil {
 		return statefulset.State{}, err
 	}
+	overrides, problem := f.overrides()
 	return statefulset.Observe(statefulset.Facts{
+		Overrides: overrides, OverridesError: problem,
 		Template: func(name string) *corev1.PodTemplateSpec {
 			if name == update {
 				return &f.After.Spec.Template
@@ -70,6 +77,15 @@ func (f SetFacts) state() (statefulset.State, error) {
 			return nil
 		},
 	}), nil
+}
+
+// overrides are the patches that the set asks for.
+func (f SetFacts) overrides() (override.Set, string) {
+	asked, _ := options.Parse(f.After.Annotations)
+	if asked.Overrides == "" {
+		return override.Set{}, ""
+	}
+	return override.Read(asked.Overrides, f.Overrides)
 }
 
 // mine are the pods that the set controls, or would adopt when it is new.

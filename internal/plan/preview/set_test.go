@@ -122,6 +122,17 @@ var previews = []struct {
 		f.Budgets = []*policyv1.PodDisruptionBudget{pdb(3)}
 		return f
 	}},
+	{"overrides of one pod", func() SetFacts {
+		f := running(web(3))
+		f.After.Annotations = map[string]string{"berth.dev/overrides": "web-pods"}
+		f.Overrides = &corev1.ConfigMap{Data: map[string]string{"1": "metadata: {labels: {role: primary}}"}}
+		return f
+	}},
+	{"overrides that are not there", func() SetFacts {
+		f := image(running(web(3)))
+		f.After.Annotations = map[string]string{"berth.dev/overrides": "web-pods"}
+		return f
+	}},
 	{"in place", func() SetFacts {
 		f := image(running(web(2)))
 		f.After.Annotations = map[string]string{"berth.dev/in-place-update": "IfPossible"}

@@ -118,6 +118,7 @@ func (w *world) do(a statefulset.Action) Action {
 		w.made = append(w.made, name)
 		*pod = statefulset.Pod{
 			Ordinal: a.Ordinal, Health: statefulset.Pending, Revision: a.Revision, Claims: pod.Claims,
+			Override: pod.Override, Overridden: pod.Override,
 			Turn: w.state.Order.Turn(w.set.Spec.Template.Labels), ReadyBefore: pod.ReadyBefore,
 			UID: types.UID(fmt.Sprintf("preview-%d", len(w.made))),
 		}
@@ -213,7 +214,7 @@ func (w *world) tick() string {
 
 // buried is what is left at an ordinal whose pod is gone.
 func (w *world) buried(pod statefulset.Pod) statefulset.Pod {
-	left := statefulset.Pod{Ordinal: pod.Ordinal, ReadyBefore: pod.ReadyBefore, Failures: pod.Failures, Claims: slices.Clone(pod.Claims)}
+	left := statefulset.Pod{Ordinal: pod.Ordinal, Override: pod.Override, ReadyBefore: pod.ReadyBefore, Failures: pod.Failures, Claims: slices.Clone(pod.Claims)}
 	for i := range left.Claims {
 		claim := &left.Claims[i]
 		if claim.PodRef == statefulset.Held {

@@ -36,6 +36,9 @@ type Facts struct {
 	Services    []*corev1.Service
 	Budgets     []*policyv1.PodDisruptionBudget
 	Events      []*corev1.Event
+	// Overrides are the ConfigMaps that sets take patches of their templates
+	// from, nil for one that does not exist. One that was not read is not in it.
+	Overrides map[string]*corev1.ConfigMap
 	// Secrets are the names of the namespace's Secrets; nil when not read.
 	Secrets map[string]bool
 

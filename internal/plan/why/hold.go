@@ -51,6 +51,22 @@ func (f *Facts) hold(s *setFacts, h statefulset.Hold) []Answer {
 		a.Reason, a.Passes, a.Follows = StartLimited, Yes, true
 	case statefulset.LaterTurn:
 		a.Reason, a.Object, a.Passes, a.Follows = LaterTurn, "pod/"+pod, Yes, true
+	case statefulset.OverridesUnusable:
+		a.Reason = OverridesUnusable
+		asked, _ := options.Parse(s.set.Annotations)
+		a.Next = f.command("edit configmap %s", asked.Overrides)
+		if found, known := f.Overrides[asked.Overrides]; known && found == nil {
+			a.Next = f.command("create configmap %s --from-file=DIRECTORY", asked.Overrides)
+		}
+	case statefulset.NotInPlace:
+		a.Reason, a.Object = NotInPlace, "pod/"+pod
+		a.Next = f.command("delete pod %s", pod)
+	case statefulset.AwaitImages:
+		a.Reason, a.Object, a.Passes = AwaitImages, "pod/"+pod, Yes
+		a.Next = f.command("get pod %s --watch", pod)
+		if h.Detail != "" {
+			a.Passes, a.Next = Unknown, f.command("describe pod %s", pod)
+		}
 	case statefulset.BackingOff:
 		a.Reason, a.Object, a.Passes = BackingOff, "pod/"+pod, Unknown
 		a.Next = f.command("logs %s --all-containers", pod)

@@ -65,6 +65,9 @@ const (
 	StartLimited       Reason = "StartLimited"
 	LaterTurn          Reason = "LaterTurn"
 	BackingOff         Reason = "BackingOff"
+	OverridesUnusable  Reason = "OverridesUnusable"
+	NotInPlace         Reason = "NotInPlace"
+	AwaitImages        Reason = "AwaitImages"
 	PartitionKeeps     Reason = "PartitionKeeps"
 	Paused             Reason = "Paused"
 	OnDelete           Reason = "OnDelete"
@@ -145,6 +148,9 @@ var Reasons = []About{
 	{StartLimited, "as many pods are on their way up as `berth.dev/max-unavailable-scale` allows", "yes", "wait"},
 	{LaterTurn, "the pod's turn in the rollout (`berth.dev/update-order`) comes when the others are updated and available", "as its cause", "see the other pods' answers"},
 	{BackingOff, "the ordinal's pods keep ending, and the next one is made after a while", "unknown", "read the log of the last pod"},
+	{OverridesUnusable, "the ConfigMap of `berth.dev/overrides` does not exist or is wrong; nothing is done until it is right", "no", "create or correct the ConfigMap"},
+	{NotInPlace, "`berth.dev/in-place-update: Only` is set and the change cannot be made in place", "no", "delete the pod, or set `IfPossible`"},
+	{AwaitImages, "the pod's node is to have the new images first (`berth.dev/pre-pull`)", "yes; unknown when the node cannot get one", "wait; correct the image"},
 	{PartitionKeeps, "pods below the partition keep their revision", "no", "lower the partition"},
 	{Paused, "the rollout is paused, or the Job suspended", "no", "resume it"},
 	{OnDelete, "updateStrategy OnDelete: pods are replaced when the user deletes them", "no", "delete a pod"},

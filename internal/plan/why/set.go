@@ -13,6 +13,7 @@ import (
 	"berth.dev/berth/internal/plan/revision"
 	"berth.dev/berth/internal/plan/statefulset"
 	"berth.dev/berth/internal/plan/statefulset/options"
+	"berth.dev/berth/internal/plan/statefulset/override"
 )
 
 // setFacts is a set with what its planner makes of it.
@@ -25,7 +26,9 @@ type setFacts struct {
 
 func (f *Facts) observe(set *appsv1.StatefulSet) *setFacts {
 	s := &setFacts{set: set, pods: controlledBy(f.Pods, set.UID)}
+	overrides, problem := f.overrides(set)
 	s.state = statefulset.Observe(statefulset.Facts{
+		Overrides: overrides, OverridesError: problem,
 		Template: func(name string) *corev1.PodTemplateSpec { return revision.TemplateOf(f.Revisions, name) },
 		Set:      set, Pods: s.pods, Budgets: f.Budgets, Now: f.Now,
 		Current: set.Status.CurrentRevision, Update: set.Status.UpdateRevision,
@@ -36,6 +39,16 @@ func (f *Facts) observe(set *appsv1.StatefulSet) *setFacts {
 	})
 	s.plan = statefulset.Decide(s.state, statefulset.Production)
 	return s
+}
+
+// overrides are the patches that the set asks for.
+func (f *Facts) overrides(set *appsv1.StatefulSet) (override.Set, string) {
+	asked, _ := options.Parse(set.Annotations)
+	found, known := f.Overrides[asked.Overrides]
+	if asked.Overrides == "" || !known {
+		return override.Set{}, ""
+	}
+	return override.Read(asked.Overrides, found)
 }
 
 // setOf is the set that a pod's name speaks of.

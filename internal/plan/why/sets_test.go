@@ -12,6 +12,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"berth.dev/berth/internal/plan/statefulset"
+	"berth.dev/berth/internal/plan/statefulset/options"
 )
 
 func setCases() []stuck {
@@ -135,6 +136,28 @@ func setCases() []stuck {
 			}
 			w.notReady(1).Spec.Containers[0].ReadinessProbe = &corev1.Probe{}
 			w.probe("Readiness", "no quorum")
+		}},
+		{name: "overrides are missing", want: OverridesUnusable, disturb: func(w world) { w.overridden(nil) }},
+		{name: "overrides are wrong", want: OverridesUnusable, disturb: func(w world) {
+			w.overridden(map[string]string{"0-2": "spec: {contaners: []}"})
+		}},
+		{name: "overrides have changed", want: ComingUp, disturb: func(w world) {
+			w.overridden(map[string]string{"1": "metadata: {labels: {role: primary}}"})
+		}},
+		{name: "overrides could not be read", disturb: func(w world) {
+			w.overridden(nil)
+			w.Overrides = nil
+		}},
+		{name: "not in place", want: NotInPlace, disturb: func(w world) {
+			w.rolls()
+			w.set().Annotations = map[string]string{"berth.dev/in-place-update": "Only"}
+		}},
+		{name: "images come first", want: AwaitImages, disturb: func(w world) { w.pulls() }},
+		{name: "an image that is not there comes first", want: AwaitImages, disturb: func(w world) {
+			pod := w.pulls()
+			pod.Status.Conditions = append(pod.Status.Conditions, corev1.PodCondition{
+				Type: options.ImagesPulled, Status: corev1.ConditionFalse, Message: "nginx:2: not found",
+			})
 		}},
 		{name: "pods keep ending", want: BackingOff, disturb: func(w world) {
 			w.notReady(1).Status.Phase = corev1.PodFailed

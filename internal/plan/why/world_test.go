@@ -17,7 +17,9 @@ import (
 	"k8s.io/component-helpers/storage/volume"
 	"k8s.io/utils/ptr"
 
+	"berth.dev/berth/internal/plan/revision"
 	"berth.dev/berth/internal/plan/statefulset"
+	"berth.dev/berth/internal/plan/statefulset/options"
 )
 
 var noon = time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
@@ -198,6 +200,32 @@ func (w world) job(conditions ...batchv1.JobCondition) *batchv1.Job {
 }
 
 // rolls gives the set an update revision that its pods are not of.
+// overridden makes the set take patches from a ConfigMap, which is missing when
+// data is nil.
+func (w world) overridden(data map[string]string) {
+	w.set().Annotations = map[string]string{"berth.dev/overrides": "web-pods"}
+	w.Overrides = map[string]*corev1.ConfigMap{"web-pods": nil}
+	if data != nil {
+		w.Overrides["web-pods"] = &corev1.ConfigMap{Data: data}
+	}
+}
+
+// pulls is pod web-2, whose node gets the image of a new revision.
+func (w world) pulls() *corev1.Pod {
+	w.rolls()
+	w.set().Annotations = map[string]string{"berth.dev/pre-pull": "true"}
+	w.set().Spec.Template.Spec.Containers[0].Image = "nginx:2"
+	next, err := revision.New(w.set(), statefulset.SetRef(w.set()), &w.set().Spec.Template, 2, 0)
+	if err != nil {
+		panic(err)
+	}
+	next.Name = "web-b"
+	w.Revisions = append(w.Revisions, next)
+	pod := w.Pods[2]
+	pod.Annotations = map[string]string{options.PullAnnotation: options.Pull{Images: []string{"nginx:2"}, Since: noon.Add(-time.Minute)}.String()}
+	return pod
+}
+
 func (w world) rolls() {
 	w.set().Status.UpdateRevision = "web-b"
 }

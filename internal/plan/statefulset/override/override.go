@@ -54,6 +54,19 @@ func Parse(data map[string]string) (Set, error) {
 	return s, nil
 }
 
+// Read is Parse for the ConfigMap of that name, nil when there is none. problem
+// says what is wrong with it.
+func Read(name string, found *corev1.ConfigMap) (s Set, problem string) {
+	if found == nil {
+		return Set{}, fmt.Sprintf("there is no ConfigMap %s", name)
+	}
+	s, err := Parse(found.Data)
+	if err != nil {
+		return Set{}, fmt.Sprintf("ConfigMap %s: %s", name, err)
+	}
+	return s, ""
+}
+
 func read(key, text string) (patch, error) {
 	ordinals, err := options.ParseOrdinals(strings.TrimSuffix(key, ".yaml"))
 	if err != nil || len(ordinals) != 1 {
