@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/component-helpers/storage/volume"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -19,14 +20,13 @@ func (s *scheduler) bind(ctx context.Context, pod *corev1.Pod, node string) erro
 		ObjectMeta: metav1.ObjectMeta{Namespace: pod.Namespace, Name: pod.Name, UID: pod.UID},
 		Target:     corev1.ObjectReference{Kind: "Node", Name: node},
 	}
-	if err := s.env.Write.SubResource("binding").Create(ctx, pod.DeepCopy(), binding); err != nil {
+	about := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: pod.Namespace, Name: pod.Name}}
+	if err := s.env.Write.SubResource("binding").Create(ctx, about, binding); err != nil {
 		if s.boundAnyway(ctx, pod) {
 			return nil
 		}
-		s.forget(pod.UID)
 		return fmt.Errorf("bind pod %s/%s to node %s: %w", pod.Namespace, pod.Name, node, err)
 	}
-	s.rememberBound(pod.UID)
 	s.env.Events.Event(pod, corev1.EventTypeNormal, "Scheduled",
 		fmt.Sprintf("Successfully assigned %s/%s to %s", pod.Namespace, pod.Name, node))
 	return nil
@@ -40,9 +40,9 @@ func (s *scheduler) boundAnyway(ctx context.Context, pod *corev1.Pod) bool {
 	if err != nil || now.UID != pod.UID || now.Spec.NodeName == "" {
 		return false
 	}
-	s.deciding.Lock()
-	defer s.deciding.Unlock()
-	s.assumed[pod.UID] = &assumption{pod: now, bound: true}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.podIs(pod, now)
 	return true
 }
 
@@ -75,23 +75,82 @@ func (s *scheduler) reserve(ctx context.Context, step schedule.ClaimStep) error 
 
 // refuse says in the pod's status and in an event why no node fits; the same
 // answer is given once.
-func (s *scheduler) refuse(ctx context.Context, pod *corev1.Pod, message string) error {
+func (s *scheduler) refuse(ctx context.Context, pod *corev1.Pod, d *schedule.Decision) error {
 	want := corev1.PodCondition{
 		Type:               corev1.PodScheduled,
 		Status:             corev1.ConditionFalse,
 		Reason:             corev1.PodReasonUnschedulable,
-		Message:            message,
+		Message:            d.Message,
 		ObservedGeneration: pod.Generation,
 		LastTransitionTime: metav1.NewTime(s.env.Clock.Now()),
 	}
 	changed := pod.DeepCopy()
-	if !setCondition(&changed.Status, want) {
+	said := setCondition(&changed.Status, want)
+	changed.Status.NominatedNodeName = d.Nominated
+	if !said && d.Nominated == pod.Status.NominatedNodeName {
 		return nil
 	}
 	if err := s.env.Write.Status().Update(ctx, changed); err != nil {
-		return client.IgnoreNotFound(fmt.Errorf("say that pod %s/%s is unschedulable: %w", pod.Namespace, pod.Name, err))
+		return fmt.Errorf("say that pod %s/%s is unschedulable: %w", pod.Namespace, pod.Name, err)
 	}
-	s.env.Events.Event(pod, corev1.EventTypeWarning, "FailedScheduling", message)
+	if said {
+		s.env.Events.Event(pod, corev1.EventTypeWarning, "FailedScheduling", d.Message)
+	}
+	return nil
+}
+
+// preempt sends the victims of a decision away, and lets less important pods
+// that waited for the same room look elsewhere.
+func (s *scheduler) preempt(ctx context.Context, pod *corev1.Pod, d *schedule.Decision, displaced []*corev1.Pod) error {
+	for _, p := range displaced {
+		if p.Status.NominatedNodeName == "" {
+			continue
+		}
+		changed := p.DeepCopy()
+		changed.Status.NominatedNodeName = ""
+		err := s.env.Write.Status().Patch(ctx, changed, client.StrategicMergeFrom(p))
+		if err = client.IgnoreNotFound(err); err != nil {
+			return fmt.Errorf("take the nomination of pod %s/%s back: %w", p.Namespace, p.Name, err)
+		}
+	}
+	for _, victim := range d.Victims {
+		if victim.DeletionTimestamp != nil {
+			continue
+		}
+		if err := s.sendAway(ctx, pod, victim, d.Nominated); err != nil {
+			return fmt.Errorf("preempt pod %s/%s for pod %s/%s: %w", victim.Namespace, victim.Name, pod.Namespace, pod.Name, err)
+		}
+	}
+	return nil
+}
+
+func (s *scheduler) sendAway(ctx context.Context, pod, victim *corev1.Pod, node string) error {
+	now := metav1.NewTime(s.env.Clock.Now())
+	ending := victim.DeepCopy()
+	if setCondition(&ending.Status, corev1.PodCondition{
+		Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue, Reason: corev1.PodReasonPreemptionByScheduler,
+		Message:            s.profileOf(pod) + ": preempting to accommodate a higher priority pod",
+		ObservedGeneration: victim.Generation, LastTransitionTime: now,
+	}) {
+		err := s.env.Write.Status().Patch(ctx, ending.DeepCopy(), client.StrategicMergeFrom(victim))
+		if err != nil {
+			return client.IgnoreNotFound(err)
+		}
+	}
+	err := s.env.Write.Delete(ctx, ending.DeepCopy(), client.Preconditions{UID: &victim.UID})
+	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) { // it, or its like, is gone
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	s.env.Events.Event(victim, corev1.EventTypeNormal, "Preempted", fmt.Sprintf("Preempted by pod %s on node %s", pod.UID, node))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if at, there := s.cluster.Placed(victim); there && at == node {
+		ending.DeletionTimestamp = &now // the cache will say so soon
+		s.cluster.SetPod(ending)
+	}
 	return nil
 }
 

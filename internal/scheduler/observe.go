@@ -3,9 +3,13 @@ package scheduler
 import (
 	"context"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/component-helpers/storage/volume"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -15,58 +19,77 @@ import (
 	"berth.dev/berth/internal/plan/schedule"
 )
 
-// observe reads what the decision needs; the lock is held.
-func (s *scheduler) observe(ctx context.Context, pod *corev1.Pod) (schedule.State, error) {
-	state := schedule.State{Pod: pod, Weigh: s.weights.weigh}
+// observe reads what the decision needs beside the picture.
+func (s *scheduler) observe(ctx context.Context, pod *corev1.Pod) (schedule.Ask, error) {
+	ask := schedule.Ask{Pod: pod, Profile: s.profiles[s.profileOf(pod)]}
 	var err error
-	if state.Nodes, err = s.nodes(ctx, pod.UID); err != nil {
-		return state, err
+	if ask.Claims, err = s.claims(ctx, pod); err != nil {
+		return ask, err
 	}
-	if state.Claims, err = s.claims(ctx, pod); err != nil {
-		return state, err
+	if len(ask.Claims) > 0 {
+		ask.Storage = &storage{ctx: ctx, read: s.env.Cache}
 	}
-	for _, c := range state.Claims {
+	for _, c := range ask.Claims {
 		if c.Claim == nil || schedule.Bound(c.Claim) {
 			continue
 		}
-		if state.Volumes, err = loop.List[*corev1.PersistentVolume](ctx, s.env.Cache, &corev1.PersistentVolumeList{}); err != nil {
-			return state, err
+		if ask.Volumes, err = loop.List[*corev1.PersistentVolume](ctx, s.env.Cache, &corev1.PersistentVolumeList{}); err != nil {
+			return ask, err
 		}
 		break
 	}
-	return state, nil
+	if len(pod.Spec.TopologySpreadConstraints) == 0 {
+		if ask.Kin, err = s.kin(ctx, pod); err != nil {
+			return ask, err
+		}
+	}
+	ask.Budgets, err = loop.List[*policyv1.PodDisruptionBudget](ctx, s.env.Cache, &policyv1.PodDisruptionBudgetList{})
+	return ask, err
 }
 
-// nodes are all nodes with their pods, assumed ones included, except the pod
-// that is being decided.
-func (s *scheduler) nodes(ctx context.Context, deciding types.UID) ([]schedule.Node, error) {
-	list, err := loop.List[*corev1.Node](ctx, s.env.Cache, &corev1.NodeList{})
+// kin selects the pods of the services and the controller that a pod belongs to.
+func (s *scheduler) kin(ctx context.Context, pod *corev1.Pod) (labels.Selector, error) {
+	services, err := loop.List[*corev1.Service](ctx, s.env.Cache, &corev1.ServiceList{}, client.InNamespace(pod.Namespace))
 	if err != nil {
 		return nil, err
 	}
-	assumed := map[string][]*corev1.Pod{}
-	for uid, a := range s.assumed {
-		if uid != deciding {
-			assumed[a.pod.Spec.NodeName] = append(assumed[a.pod.Spec.NodeName], a.pod)
+	set := labels.Set{}
+	for _, service := range services {
+		if len(service.Spec.Selector) > 0 && labels.SelectorFromValidatedSet(service.Spec.Selector).Matches(labels.Set(pod.Labels)) {
+			set = labels.Merge(set, service.Spec.Selector)
 		}
 	}
-	nodes, pods := make([]schedule.Node, 0, len(list)), 0
-	defer func() { s.weights.trim(pods) }()
-	for _, node := range list {
-		there, err := loop.List[*corev1.Pod](ctx, s.env.Cache, &corev1.PodList{}, client.MatchingFields{podindex.Node: node.Name})
+	var own *metav1.LabelSelector
+	if owner := metav1.GetControllerOfNoCopy(pod); owner != nil {
+		key := types.NamespacedName{Namespace: pod.Namespace, Name: owner.Name}
+		switch owner.APIVersion + " " + owner.Kind {
+		case "v1 ReplicationController":
+			rc := &corev1.ReplicationController{}
+			if _, err = s.find(ctx, key, rc); err == nil {
+				set = labels.Merge(set, rc.Spec.Selector)
+			}
+		case "apps/v1 ReplicaSet":
+			rs := &appsv1.ReplicaSet{}
+			_, err = s.find(ctx, key, rs)
+			own = rs.Spec.Selector
+		case "apps/v1 StatefulSet":
+			sts := &appsv1.StatefulSet{}
+			_, err = s.find(ctx, key, sts)
+			own = sts.Spec.Selector
+		}
 		if err != nil {
 			return nil, err
 		}
-		n := schedule.Node{Node: node, Pods: assumed[node.Name]}
-		for _, p := range there {
-			if schedule.Active(p) && p.UID != deciding {
-				n.Pods = append(n.Pods, p)
+	}
+	selector := set.AsSelector()
+	if own != nil {
+		if parsed, err := metav1.LabelSelectorAsSelector(own); err == nil {
+			if requirements, selectable := parsed.Requirements(); selectable {
+				selector = selector.Add(requirements...)
 			}
 		}
-		nodes = append(nodes, n)
-		pods += len(n.Pods)
 	}
-	return nodes, nil
+	return selector, nil
 }
 
 func (s *scheduler) claims(ctx context.Context, pod *corev1.Pod) ([]schedule.Claim, error) {
@@ -84,7 +107,7 @@ func (s *scheduler) claims(ctx context.Context, pod *corev1.Pod) ([]schedule.Cla
 		}
 		if found {
 			c.Claim = claim
-			if c.Volume, c.Class, err = s.behind(ctx, claim); err != nil {
+			if c.Volume, c.Class, err = behind(ctx, s.env.Cache, claim); err != nil {
 				return nil, err
 			}
 		}
@@ -94,14 +117,14 @@ func (s *scheduler) claims(ctx context.Context, pod *corev1.Pod) ([]schedule.Cla
 }
 
 // behind is the claim's volume and class, as far as they exist.
-func (s *scheduler) behind(ctx context.Context, claim *corev1.PersistentVolumeClaim) (*corev1.PersistentVolume, *storagev1.StorageClass, error) {
+func behind(ctx context.Context, read client.Reader, claim *corev1.PersistentVolumeClaim) (*corev1.PersistentVolume, *storagev1.StorageClass, error) {
 	var (
 		pv    *corev1.PersistentVolume
 		class *storagev1.StorageClass
 	)
 	if name := claim.Spec.VolumeName; name != "" {
 		got := &corev1.PersistentVolume{}
-		found, err := s.find(ctx, types.NamespacedName{Name: name}, got)
+		found, err := find(ctx, read, types.NamespacedName{Name: name}, got)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -111,7 +134,7 @@ func (s *scheduler) behind(ctx context.Context, claim *corev1.PersistentVolumeCl
 	}
 	if name := volume.GetPersistentVolumeClaimClass(claim); name != "" {
 		got := &storagev1.StorageClass{}
-		found, err := s.find(ctx, types.NamespacedName{Name: name}, got)
+		found, err := find(ctx, read, types.NamespacedName{Name: name}, got)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -137,7 +160,11 @@ func (s *scheduler) findClaim(ctx context.Context, key types.NamespacedName, cla
 }
 
 func (s *scheduler) find(ctx context.Context, key types.NamespacedName, obj client.Object) (bool, error) {
-	err := s.env.Cache.Get(ctx, key, obj)
+	return find(ctx, s.env.Cache, key, obj)
+}
+
+func find(ctx context.Context, read client.Reader, key types.NamespacedName, obj client.Object) (bool, error) {
+	err := read.Get(ctx, key, obj)
 	if apierrors.IsNotFound(err) {
 		return false, nil
 	}

@@ -1,17 +1,19 @@
 // Package scheduler gives every waiting pod a node. plan/schedule decides;
-// this loop observes, remembers what it has given away until the cache shows
-// it, settles claims that wait for their first consumer, and binds.
+// this loop keeps its picture of the cluster up to date change by change, remembers what
+// it has given away until the cache shows it, settles claims that wait for
+// their first consumer, binds, and sends less important pods away where that is
+// the only way.
 //
-// A pod that fits nowhere rests until an event that can help: a node that
-// changes, a pod that leaves, a volume, claim or class that appears.
+// A pod that fits nowhere rests until a change that can help it: each filter
+// that refused it says which those are.
 package scheduler
 
 import (
 	"context"
 	"sync"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -24,129 +26,154 @@ import (
 // Name is the scheduler's name in events and in spec.schedulerName.
 const Name = corev1.DefaultSchedulerName
 
-// Loop returns the scheduler.
-func Loop() loop.Loop {
+// Profiles are the values of spec.schedulerName that this scheduler serves.
+type Profiles map[string]schedule.Profile
+
+// Loop returns the scheduler; the default name is always served.
+func Loop(profiles Profiles) loop.Loop {
+	all := Profiles{Name: {}}
+	for name, p := range profiles {
+		all[name] = p
+	}
+	p := &picture{}
 	return loop.Loop{
 		Name:    "scheduler",
 		Source:  Name,
 		User:    "system:kube-scheduler",
 		Workers: 4,
-		Watches: watches(),
-		Indexes: []loop.Index{podindex.ByNode(), podindex.ByClaim(), podindex.Unscheduled()},
+		Watches: p.watches(),
+		Indexes: []loop.Index{podindex.ByNode(), podindex.ByClaim(), attachedTo()},
 		New: func(env loop.Env) reconcile.Reconciler {
-			return &scheduler{env: env, assumed: map[types.UID]*assumption{}, weights: weights{}}
+			s := &scheduler{
+				env: env, profiles: all, cluster: schedule.Empty(), queue: newQueue(),
+				assumed: map[types.UID]*assumption{}, seen: map[types.UID]uint64{},
+			}
+			p.show(s)
+			return s
 		},
 	}
 }
 
 type scheduler struct {
-	env loop.Env
+	env      loop.Env
+	profiles Profiles
 
-	// deciding makes one decision at a time; binding happens outside of it.
-	deciding sync.Mutex
+	// mu guards all below: one change or one decision at a time; reading about
+	// volumes and all writing happen outside of it.
+	mu      sync.Mutex
+	cluster *schedule.Cluster
+	queue   *queue
 	// assumed are pods with the node they were given, as long as the cache
 	// does not show it.
 	assumed map[types.UID]*assumption
-	// weights spares weighing every pod of the cluster for each decision.
-	weights weights
+	// seen is the newest version of each pod that was taken into the picture.
+	seen   map[types.UID]uint64
+	filled bool
+	timer  timer
 }
 
 // assumption is a pod on the node it was given.
 type assumption struct {
 	pod *corev1.Pod
-	// bound says that the API server knows it too.
-	bound bool
+	// binding says that the node is final: it is being written, or it is.
+	binding bool
 }
 
-// Reconcile moves one pod one step towards its node.
+// timer is the one request that comes back when the next rest ends.
+type timer struct {
+	key reconcile.Request
+	at  time.Time
+}
+
+// Reconcile serves pods in the order of their priority until none is left that
+// waits; which pod it was called for does not matter.
 func (s *scheduler) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
-	pod := &corev1.Pod{}
-	if err := s.env.Cache.Get(ctx, req.NamespacedName, pod); err != nil {
-		if apierrors.IsNotFound(err) {
-			return reconcile.Result{}, nil
-		}
+	if err := s.fill(ctx); err != nil {
 		return reconcile.Result{}, err
 	}
-	if !mine(pod) {
-		return reconcile.Result{}, nil
-	}
-	decision, err := s.decide(ctx, pod)
-	switch {
-	case err != nil:
-		return reconcile.Result{}, err
-	case decision == nil:
-		return reconcile.Result{}, nil
-	case decision.Node == "":
-		return reconcile.Result{}, s.refuse(ctx, pod, decision.Message)
-	case len(decision.Claims) > 0:
-		if err = s.settle(ctx, decision); err != nil {
-			s.forget(pod.UID)
+	var first error
+	for {
+		w := s.next()
+		if w == nil {
+			break
 		}
-	default:
-		err = s.bind(ctx, pod, decision.Node)
+		if err := s.serve(ctx, w); client.IgnoreNotFound(err) != nil && first == nil {
+			first = err
+		}
+		if ctx.Err() != nil {
+			break
+		}
 	}
-	return reconcile.Result{}, client.IgnoreNotFound(err)
+	return s.comeBack(req), first
 }
 
-// mine says that the pod waits for this scheduler.
-func mine(pod *corev1.Pod) bool {
-	return pod.Spec.NodeName == "" && pod.DeletionTimestamp == nil && schedule.Active(pod) &&
-		len(pod.Spec.SchedulingGates) == 0 &&
-		(pod.Spec.SchedulerName == Name || pod.Spec.SchedulerName == "")
-}
-
-// decide observes and decides under one lock, and assumes the outcome, so that
-// two pods never get the same room. nil means that the pod has its node and
-// only the cache does not know.
-func (s *scheduler) decide(ctx context.Context, pod *corev1.Pod) (*schedule.Decision, error) {
-	s.deciding.Lock()
-	defer s.deciding.Unlock()
-	if err := s.dropSettled(ctx); err != nil {
-		return nil, err
+// fill takes the whole cache into the picture once: the changes that were to
+// tell of it may still be on their way when the first pod is decided.
+func (s *scheduler) fill(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.filled {
+		return nil
 	}
-	if a := s.assumed[pod.UID]; a != nil && a.bound {
-		return nil, nil
-	}
-	state, err := s.observe(ctx, pod)
+	namespaces, err := loop.List[*corev1.Namespace](ctx, s.env.Cache, &corev1.NamespaceList{})
 	if err != nil {
-		return nil, err
+		return err
 	}
-	decision := schedule.Decide(state)
-	if decision.Node == "" {
-		delete(s.assumed, pod.UID)
-		return &decision, nil
+	nodes, err := loop.List[*corev1.Node](ctx, s.env.Cache, &corev1.NodeList{})
+	if err != nil {
+		return err
 	}
-	given := pod.DeepCopy()
-	given.Spec.NodeName = decision.Node
-	s.assumed[pod.UID] = &assumption{pod: given}
-	return &decision, nil
-}
-
-// dropSettled forgets assumptions that the cache has caught up with.
-func (s *scheduler) dropSettled(ctx context.Context) error {
-	for uid, a := range s.assumed {
-		now := &corev1.Pod{}
-		err := s.env.Cache.Get(ctx, client.ObjectKeyFromObject(a.pod), now)
-		if err != nil && !apierrors.IsNotFound(err) {
-			return err
-		}
-		if err != nil || now.UID != uid || now.Spec.NodeName != "" || !mine(now) {
-			delete(s.assumed, uid)
-		}
+	pods, err := loop.List[*corev1.Pod](ctx, s.env.Cache, &corev1.PodList{})
+	if err != nil {
+		return err
 	}
+	for _, ns := range namespaces {
+		s.cluster.SetNamespace(ns)
+	}
+	for _, node := range nodes {
+		s.cluster.SetNode(node)
+	}
+	for _, pod := range pods {
+		s.podIs(nil, pod)
+	}
+	s.filled = true
 	return nil
 }
 
-func (s *scheduler) rememberBound(uid types.UID) {
-	s.deciding.Lock()
-	defer s.deciding.Unlock()
-	if a := s.assumed[uid]; a != nil {
-		a.bound = true
-	}
+// next takes the most important pod that waits.
+func (s *scheduler) next() *waiting {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.queue.pop(s.env.Clock.Now())
 }
 
-func (s *scheduler) forget(uid types.UID) {
-	s.deciding.Lock()
-	defer s.deciding.Unlock()
-	delete(s.assumed, uid)
+// comeBack asks for a call when the next rest ends, unless one is under way.
+func (s *scheduler) comeBack(req reconcile.Request) reconcile.Result {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.timer.key == req {
+		s.timer = timer{}
+	}
+	at, any := s.queue.wakes()
+	if !any || !s.timer.at.IsZero() && !s.timer.at.After(at) {
+		return reconcile.Result{}
+	}
+	s.timer = timer{key: req, at: at}
+	return reconcile.Result{RequeueAfter: max(at.Sub(s.env.Clock.Now()), time.Millisecond)}
+}
+
+// mine says that the pod waits for this scheduler.
+func (s *scheduler) mine(pod *corev1.Pod) bool {
+	if pod.Spec.NodeName != "" || pod.DeletionTimestamp != nil || !schedule.Active(pod) || len(pod.Spec.SchedulingGates) > 0 {
+		return false
+	}
+	_, served := s.profiles[s.profileOf(pod)]
+	return served
+}
+
+func (s *scheduler) profileOf(pod *corev1.Pod) string {
+	if pod.Spec.SchedulerName == "" {
+		return Name
+	}
+	return pod.Spec.SchedulerName
 }

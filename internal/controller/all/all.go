@@ -45,6 +45,8 @@ import (
 type Config struct {
 	// RootCA is the certificate authority of the API server, in PEM.
 	RootCA []byte
+	// Schedulers are the scheduler names beside the default one.
+	Schedulers scheduler.Profiles
 	// IPAM says what the cluster's own address pools are.
 	IPAM ipam.Config
 	// Certificates says who signs.
@@ -80,7 +82,7 @@ func Loops(config Config) ([]loop.Loop, error) {
 		daemonset.Loop(),
 		replicaset.Loop(),
 		replicaset.ControllerLoop(),
-		scheduler.Loop(),
+		scheduler.Loop(config.Schedulers),
 		addresses,
 		volumebinder.Loop(),
 		endpointslice.Loop(),

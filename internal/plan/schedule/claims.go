@@ -14,6 +14,7 @@ const (
 	reasonImmediate   = "pod has unbound immediate PersistentVolumeClaims"
 	reasonNodeBound   = "node(s) didn't match PersistentVolume's node affinity"
 	reasonNoVolume    = "node(s) didn't find available persistent volumes to bind"
+	reasonNoSpace     = "node(s) did not have enough free storage"
 	reasonVolumeGone  = "node(s) unavailable due to one or more pvc(s) bound to non-existent pv(s)"
 	unknownClaim      = "persistentvolumeclaim %q not found"
 	ephemeralAwaited  = "waiting for ephemeral volume controller to create the persistentvolumeclaim %q"
@@ -75,8 +76,8 @@ func waitingClaims(claims []Claim) []Claim {
 // placeClaims finds a volume, or the right to make one, on the node for every
 // claim that waits, and checks where the others already are.
 func (r *request) placeClaims(node *corev1.Node) (steps []ClaimStep, reasons []string) {
-	var gone, elsewhere, none bool
-	for _, c := range r.state.Claims {
+	var gone, elsewhere bool
+	for _, c := range r.Claims {
 		switch {
 		case !Bound(c.Claim):
 		case c.Volume == nil:
@@ -85,11 +86,12 @@ func (r *request) placeClaims(node *corev1.Node) (steps []ClaimStep, reasons []s
 			elsewhere = true
 		}
 	}
+	missing := ""
 	chosen := map[string]*corev1.PersistentVolume{}
 	for _, c := range r.waiting {
-		step, ok := r.settle(c, node, chosen)
-		if !ok {
-			none = true
+		step, reason := r.settle(&c, node, chosen)
+		if reason != "" {
+			missing = reason
 			break
 		}
 		steps = append(steps, step)
@@ -97,8 +99,8 @@ func (r *request) placeClaims(node *corev1.Node) (steps []ClaimStep, reasons []s
 	if elsewhere {
 		reasons = append(reasons, reasonNodeBound)
 	}
-	if none {
-		reasons = append(reasons, reasonNoVolume)
+	if missing != "" {
+		reasons = append(reasons, missing)
 	}
 	if gone {
 		reasons = append(reasons, reasonVolumeGone)
@@ -106,24 +108,31 @@ func (r *request) placeClaims(node *corev1.Node) (steps []ClaimStep, reasons []s
 	return steps, reasons
 }
 
-func (r *request) settle(c Claim, node *corev1.Node, chosen map[string]*corev1.PersistentVolume) (ClaimStep, bool) {
+// settle is how a claim gets its volume on a node, or why it cannot.
+func (r *request) settle(c *Claim, node *corev1.Node, chosen map[string]*corev1.PersistentVolume) (step ClaimStep, reason string) {
 	selected, decided := c.Claim.Annotations[selectedNodeLabel]
 	if decided {
 		// A provisioner is at work there; a second node must not be told.
-		return ClaimStep{Claim: c.Claim}, selected == node.Name
+		if selected != node.Name {
+			return step, reasonNoVolume
+		}
+		return ClaimStep{Claim: c.Claim}, ""
 	}
-	pv, err := volume.FindMatchingVolume(c.Claim, r.state.Volumes, node, chosen, false, true)
+	pv, err := volume.FindMatchingVolume(c.Claim, r.Volumes, node, chosen, true, true)
 	if err != nil {
-		return ClaimStep{}, false
+		return step, reasonNoVolume
 	}
 	if pv != nil {
 		chosen[pv.Name] = pv
-		return ClaimStep{Claim: c.Claim, Volume: pv}, true
+		return ClaimStep{Claim: c.Claim, Volume: pv}, ""
 	}
 	if c.Class.Provisioner == "" || c.Class.Provisioner == unprovisionable || !allowed(c.Class, node) {
-		return ClaimStep{}, false
+		return step, reasonNoVolume
 	}
-	return ClaimStep{Claim: c.Claim}, true
+	if !r.enough(c, node) {
+		return step, reasonNoSpace
+	}
+	return ClaimStep{Claim: c.Claim}, ""
 }
 
 // allowed says that the class may make volumes for this node.

@@ -2,59 +2,68 @@ package schedule
 
 import corev1 "k8s.io/api/core/v1"
 
-// Decide picks a node for the pod, or says why there is none.
-func Decide(s State) Decision {
-	if len(s.Nodes) == 0 {
-		return Decision{Message: "no nodes available to schedule pods"}
+// Decide picks a node for the pod, or says why there is none and who would have
+// to go.
+func (c *Cluster) Decide(a Ask) Decision {
+	if c.nodes == 0 {
+		return Decision{Message: "no nodes available to schedule pods", Failed: ^Filters(0)}
 	}
-	if reason := claimsRefusal(s.Claims); reason != "" {
-		return refuseAll(s, reason)
+	if reason := claimsRefusal(a.Claims); reason != "" {
+		return c.refuseAll(&a, VolumeBinding|VolumeRestrictions|VolumeLimits|VolumeZone, reason)
 	}
-	ask := newRequest(s)
-	weigh := s.Weigh
-	if weigh == nil {
-		weigh = Weigh
+	r := c.request(a)
+	if r.only != nil && len(r.only) == 0 {
+		return c.refuseAll(&a, NodeAffinity, reasonConflicting)
+	}
+	r.count()
+	nominated := c.nomination(a.Pod)
+	if n := c.byName[nominated]; n != nil && n.node != nil {
+		if steps, refused := r.refusal(n, nil); refused == nil {
+			return Decision{Node: n.name, Claims: steps}
+		}
 	}
 	var (
-		refusals []Refusal
-		fits     []candidate
+		d    Decision
+		fits = make([]candidate, 0, c.nodes)
 	)
-	for i := range s.Nodes {
-		n := newRoom(&s.Nodes[i], weigh)
-		if r, ok := ask.refusal(n); ok {
-			refusals = append(refusals, r)
+	for _, n := range c.rooms {
+		if n == nil || n.node == nil {
 			continue
 		}
-		steps, reasons := ask.placeClaims(n.node)
-		if len(reasons) > 0 {
-			refusals = append(refusals, Refusal{Node: n.node.Name, Reasons: reasons, Final: true})
+		steps, refused := r.refusal(n, nil)
+		if refused == nil {
+			fits = append(fits, candidate{room: n, claims: steps})
 			continue
 		}
-		fits = append(fits, candidate{room: n, claims: steps})
+		d.Refusals = append(d.Refusals, *refused)
+		d.Failed |= refused.Filter
 	}
-	if len(fits) == 0 {
-		return Decision{Message: sentence(len(s.Nodes), "", refusals, s.Pod), Refusals: refusals}
+	if len(fits) > 0 {
+		best := r.best(fits)
+		return Decision{Node: best.room.name, Claims: best.claims, Refusals: d.Refusals}
 	}
-	best := ask.best(fits)
-	return Decision{Node: best.room.node.Name, Claims: best.claims, Refusals: refusals}
+	r.preempt(&d, nominated)
+	return d
+}
+
+// nomination is the node that a pod waits for, as it is noted here or, when the
+// note is lost, in its status.
+func (c *Cluster) nomination(pod *corev1.Pod) string {
+	if p := c.nominated[podKey(pod, "")]; p != nil {
+		return p.room.name
+	}
+	return pod.Status.NominatedNodeName
 }
 
 // refuseAll is the answer when the pod itself is not ready for any node.
-func refuseAll(s State, reason string) Decision {
-	var refusals []Refusal
-	for i := range s.Nodes {
-		refusals = append(refusals, Refusal{Node: s.Nodes[i].Node.Name, Reasons: []string{reason}, Final: true})
+func (c *Cluster) refuseAll(a *Ask, failed Filters, reason string) Decision {
+	d := Decision{Failed: failed}
+	for _, n := range c.rooms {
+		if n != nil && n.node != nil {
+			d.Refusals = append(d.Refusals, Refusal{Node: n.name, Filter: failed, Reasons: []string{reason}, Final: true})
+		}
 	}
-	return Decision{Message: sentence(len(s.Nodes), reason, refusals, s.Pod), Refusals: refusals}
-}
-
-// candidate is a node that passed every filter.
-type candidate struct {
-	room   *room
-	claims []ClaimStep
-}
-
-// Active says that a pod still holds what it was given on its node.
-func Active(pod *corev1.Pod) bool {
-	return pod.Status.Phase != corev1.PodSucceeded && pod.Status.Phase != corev1.PodFailed
+	useless := histogram(map[string]int{preemptionUseless: c.nodes})
+	d.Message = sentence(c.nodes, " "+reason+".", postFilter(preemption(c.nodes, useless, a.Pod)))
+	return d
 }

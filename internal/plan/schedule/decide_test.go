@@ -145,7 +145,7 @@ func TestDecide(t *testing.T) {
 		},
 		"no node of that field": {
 			pod: pod("p", "", nodeField("z")), nodes: []Node{node("a", "2")},
-			message: "0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector." + useless,
+			message: "0/1 nodes are available: 1 node(s) didn't satisfy plugin(s) [NodeAffinity]." + useless,
 		},
 		"the node of a field is full": {
 			pod: pod("p", "2", nodeField("a")), nodes: []Node{node("a", "2").with(pod("q", "1"))},
@@ -176,7 +176,7 @@ func TestDecide(t *testing.T) {
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			got := Decide(State{Pod: c.pod, Nodes: c.nodes})
+			got := Decide(State{Ask: Ask{Pod: c.pod}, Nodes: c.nodes})
 			if got.Node != c.node || got.Message != c.message {
 				t.Errorf("node %q, want %q\n%s", got.Node, c.node, cmp.Diff(c.message, got.Message))
 			}
@@ -274,7 +274,10 @@ func TestClaims(t *testing.T) {
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			got := Decide(State{Pod: pod("p", ""), Nodes: []Node{node("a", "2"), node("b", "2")}, Claims: c.claims, Volumes: c.volumes})
+			got := Decide(State{
+				Ask:   Ask{Pod: pod("p", ""), Claims: c.claims, Volumes: c.volumes},
+				Nodes: []Node{node("a", "2"), node("b", "2")},
+			})
 			if c.message != "" {
 				c.message += " no new claims to deallocate, preemption: 0/2 nodes are available: 2 Preemption is not helpful for scheduling."
 			}

@@ -22,8 +22,8 @@ func TestNeverOvercommits(t *testing.T) {
 		for i := range rapid.IntRange(1, 20).Draw(t, "pods") {
 			want := rapid.Int64Range(0, 2000).Draw(t, "want")
 			p := pod(fmt.Sprint("p", i), fmt.Sprintf("%dm", want))
-			got := Decide(State{Pod: p, Nodes: nodes})
-			if again := Decide(State{Pod: p, Nodes: nodes}); again.Node != got.Node || again.Message != got.Message {
+			got := Decide(State{Ask: Ask{Pod: p}, Nodes: nodes})
+			if again := Decide(State{Ask: Ask{Pod: p}, Nodes: nodes}); again.Node != got.Node || again.Message != got.Message {
 				t.Fatalf("same state, other decision: %q then %q", got.Node, again.Node)
 			}
 			for j := range nodes {
@@ -54,13 +54,47 @@ func usage(n *Node) (milliCPU, pods int64) {
 	return milliCPU, int64(len(n.Pods))
 }
 
-func BenchmarkDecide1000Nodes(b *testing.B) {
-	var nodes []Node
-	for i := range 1000 {
-		nodes = append(nodes, node(fmt.Sprint("n", i), "16").with(pod("q", "1"), pod("r", "1")))
-	}
-	p := pod("p", "1")
-	for b.Loop() {
-		Decide(State{Pod: p, Nodes: nodes})
+// BenchmarkDecide is a decision alone, on a thousand nodes with ten pods each.
+func BenchmarkDecide(b *testing.B) {
+	for name, more := range map[string]func(*corev1.Pod){
+		"plain": func(*corev1.Pod) {},
+		"anti-affinity": func(p *corev1.Pod) {
+			p.Spec.Affinity = &corev1.Affinity{PodAntiAffinity: &corev1.PodAntiAffinity{
+				RequiredDuringSchedulingIgnoredDuringExecution: []corev1.PodAffinityTerm{near(corev1.LabelHostname, "app", "web")},
+			}}
+		},
+		"spread": func(p *corev1.Pod) {
+			p.Spec.TopologySpreadConstraints = []corev1.TopologySpreadConstraint{spreadOver("zone", 1, "app", "web")}
+		},
+	} {
+		b.Run(name, func(b *testing.B) {
+			c := Empty()
+			for i := range 1000 {
+				n := node(fmt.Sprint("n", i), "64", labelled("zone", fmt.Sprint(i%10))).Node
+				c.SetNode(n)
+				for j := range 10 {
+					c.SetPod(pod(fmt.Sprint("q", j), "1", called("app", fmt.Sprint("other", j)), on(n.Name)))
+				}
+			}
+			made := make([]*corev1.Pod, 1000)
+			for i := range made {
+				made[i] = pod(fmt.Sprint("p", i), "1", called("app", "web"), more)
+			}
+			b.ReportAllocs()
+			n := 0
+			for b.Loop() {
+				p := made[n%len(made)]
+				if n++; n > len(made) {
+					c.RemovePod(p)
+					p.Spec.NodeName = ""
+				}
+				d := c.Decide(Ask{Pod: p})
+				if d.Node == "" {
+					b.Fatal(d.Message)
+				}
+				p.Spec.NodeName = d.Node
+				c.SetPod(p)
+			}
+		})
 	}
 }

@@ -1,116 +1,167 @@
 package schedule
 
 import (
+	"slices"
+
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/resource"
-	podresource "k8s.io/component-helpers/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	schedulinghelper "k8s.io/component-helpers/scheduling/corev1"
 	"k8s.io/component-helpers/scheduling/corev1/nodeaffinity"
 )
-
-// What a container that asks for nothing counts as in scores, so that nodes
-// full of such pods do not look empty.
-var (
-	scoreCPU    = resource.MustParse("100m")
-	scoreMemory = resource.MustParse("200Mi")
-)
-
-// Weight is what a pod takes of its node.
-type Weight struct {
-	resources corev1.ResourceList
-	cpu, mem  int64 // for scores
-	ports     []corev1.ContainerPort
-}
-
-// Weigh adds up what a pod takes of its node.
-func Weigh(pod *corev1.Pod) Weight {
-	w := Weight{resources: podRequests(pod), ports: hostPorts(pod)}
-	w.cpu, w.mem = scoreRequests(pod)
-	return w
-}
 
 // request is what the pod asks for, computed once for all nodes.
 type request struct {
 	Weight
-	state     State
+	Ask
+	c         *Cluster
 	affinity  nodeaffinity.RequiredNodeAffinity
+	selective bool            // affinity is not empty
+	only      map[string]bool // the nodes it names by metadata.name; nil is any
 	preferred *nodeaffinity.PreferredSchedulingTerms
 	waiting   []Claim // claims that wait for their first consumer, smallest first
+	zones     []zone  // where the pod's volumes can be reached
+	alone     int     // pods that hold a claim of its for themselves
+	disks     []*corev1.Volume
+	terms     terms
+	pairs     pairs
+	spread    []*constraint // those that forbid nodes
+	priority  int32
 }
 
-func newRequest(s State) *request {
+func (c *Cluster) request(a Ask) *request {
 	r := &request{
-		Weight:   Weigh(s.Pod),
-		state:    s,
-		affinity: nodeaffinity.GetRequiredNodeAffinity(s.Pod),
-		waiting:  waitingClaims(s.Claims),
+		Weight:   Weigh(a.Pod),
+		Ask:      a,
+		c:        c,
+		affinity: nodeaffinity.GetRequiredNodeAffinity(a.Pod),
+		waiting:  waitingClaims(a.Claims),
+		zones:    zonesOf(a.Claims),
+		alone:    c.heldAlone(a),
+		priority: Priority(a.Pod),
+		terms:    termsOf(a.Pod),
 	}
-	if a := s.Pod.Spec.Affinity; a != nil && a.NodeAffinity != nil {
-		terms := a.NodeAffinity.PreferredDuringSchedulingIgnoredDuringExecution
-		if parsed, err := nodeaffinity.NewPreferredSchedulingTerms(terms); err == nil {
+	r.selective = len(a.Pod.Spec.NodeSelector) > 0
+	if f := a.Pod.Spec.Affinity; f != nil && f.NodeAffinity != nil {
+		if required := f.NodeAffinity.RequiredDuringSchedulingIgnoredDuringExecution; required != nil {
+			r.selective = true
+			r.only = namedNodes(required.NodeSelectorTerms)
+		}
+		terms := f.NodeAffinity.PreferredDuringSchedulingIgnoredDuringExecution
+		if parsed, err := nodeaffinity.NewPreferredSchedulingTerms(terms); err == nil && len(terms) > 0 {
 			r.preferred = parsed
 		}
 	}
+	for i := range a.Pod.Spec.Volumes {
+		if v := &a.Pod.Spec.Volumes[i]; exclusive(v) {
+			r.disks = append(r.disks, v)
+		}
+	}
 	return r
 }
 
-// podRequests adds up containers, init containers, sidecars and overhead; a
-// resize that the node has granted but the spec not yet shows counts as well.
-func podRequests(pod *corev1.Pod) corev1.ResourceList {
-	return podresource.PodRequests(pod, podresource.PodResourcesOptions{UseStatusResources: true})
+// count sums up what the filters between pods look at.
+func (r *request) count() {
+	r.pairs = r.pairSums()
+	r.spread = r.constraints(corev1.DoNotSchedule)
+	for _, c := range r.spread {
+		r.sum(c)
+	}
 }
 
-func scoreRequests(pod *corev1.Pod) (milliCPU, memory int64) {
-	list := podresource.PodRequests(pod, podresource.PodResourcesOptions{
-		UseStatusResources: true,
-		NonMissingContainerRequests: corev1.ResourceList{
-			corev1.ResourceCPU: scoreCPU, corev1.ResourceMemory: scoreMemory,
-		},
-	})
-	return list.Cpu().MilliValue(), list.Memory().Value()
-}
+// Priority is how much a pod matters.
+func Priority(pod *corev1.Pod) int32 { return schedulinghelper.PodPriority(pod) }
 
-// hostPorts are the ports the pod wants on the node itself.
-func hostPorts(pod *corev1.Pod) []corev1.ContainerPort {
-	var ports []corev1.ContainerPort
-	add := func(containers []corev1.Container, sidecarsOnly bool) {
-		for i := range containers {
-			c := &containers[i]
-			if sidecarsOnly && (c.RestartPolicy == nil || *c.RestartPolicy != corev1.ContainerRestartPolicyAlways) {
+// namedNodes are the only nodes that a pod can run on, when each of its terms
+// says them by name; nil when any may do.
+func namedNodes(terms []corev1.NodeSelectorTerm) map[string]bool {
+	all := map[string]bool{}
+	for i := range terms {
+		var names []string
+		said := false
+		for _, f := range terms[i].MatchFields {
+			if f.Key != metav1.ObjectNameField || f.Operator != corev1.NodeSelectorOpIn {
 				continue
 			}
-			for _, p := range c.Ports {
-				if p.HostPort > 0 {
-					ports = append(ports, p)
-				}
+			if !said {
+				names, said = f.Values, true
+				continue
 			}
+			names = slices.DeleteFunc(slices.Clone(names), func(n string) bool { return !slices.Contains(f.Values, n) })
+		}
+		if !said {
+			return nil
+		}
+		for _, n := range names {
+			all[n] = true
 		}
 	}
-	add(pod.Spec.Containers, false)
-	add(pod.Spec.InitContainers, true)
-	return ports
-}
-
-// room is what a node has and what is taken of it.
-type room struct {
-	node     *corev1.Node
-	used     corev1.ResourceList
-	cpu, mem int64 // used, for scores
-	pods     int64
-	ports    []corev1.ContainerPort
-}
-
-func newRoom(n *Node, weigh func(*corev1.Pod) Weight) *room {
-	r := &room{node: n.Node, used: corev1.ResourceList{}, pods: int64(len(n.Pods))}
-	for _, pod := range n.Pods {
-		w := weigh(pod)
-		for name, q := range w.resources {
-			sum := r.used[name]
-			sum.Add(q)
-			r.used[name] = sum
-		}
-		r.cpu += w.cpu
-		r.mem += w.mem
-		r.ports = append(r.ports, w.ports...)
+	if len(terms) == 0 {
+		return nil
 	}
-	return r
+	return all
+}
+
+// heldAlone counts the placed pods that use a claim that one pod may use only.
+func (c *Cluster) heldAlone(a Ask) int {
+	held := 0
+	for _, claim := range a.Claims {
+		if claim.Claim != nil && !claim.Ephemeral && slices.Contains(claim.Claim.Spec.AccessModes, corev1.ReadWriteOncePod) &&
+			c.claims[types.NamespacedName{Namespace: a.Pod.Namespace, Name: claim.Name}] > 0 {
+			held++
+		}
+	}
+	return held
+}
+
+// trial is one node with some pods taken away or added, as if.
+type trial struct {
+	room   room // a copy
+	pairs  pairDeltas
+	spread []int64 // per constraint, at the room's own value
+	alone  int
+}
+
+func (r *request) try(n *room) *trial {
+	t := &trial{room: *n, spread: make([]int64, len(r.spread)), pairs: newPairDeltas(&r.pairs)}
+	t.room.pods = slices.Clone(n.pods)
+	t.room.ports = slices.Clone(n.ports)
+	if n.used.other != nil {
+		t.room.used.other = make(map[corev1.ResourceName]int64, len(n.used.other))
+		for name, used := range n.used.other {
+			t.room.used.other[name] = used
+		}
+	}
+	return t
+}
+
+// change adds a pod to the trial, or takes one away with a sign of -1.
+func (r *request) change(t *trial, p *placed, sign int64) {
+	t.room.weigh(&p.weight, sign)
+	if sign > 0 {
+		t.room.pods = append(t.room.pods, p)
+	} else {
+		t.room.pods = without(t.room.pods, p)
+	}
+	r.changePairs(t, p, sign)
+	for i, c := range r.spread {
+		if p.pod.Namespace == r.Pod.Namespace && r.eligible(c, &t.room) && c.matcher.matches(r.c, p.pod) {
+			t.spread[i] += sign
+		}
+	}
+	if r.alone > 0 {
+		t.alone += int(sign) * r.holdsAlone(p)
+	}
+}
+
+// holdsAlone counts the claims that the pod wants and another one has for itself.
+func (r *request) holdsAlone(p *placed) int {
+	n := 0
+	for _, claim := range r.Claims {
+		if claim.Claim != nil && !claim.Ephemeral && slices.Contains(claim.Claim.Spec.AccessModes, corev1.ReadWriteOncePod) &&
+			slices.Contains(p.claims, types.NamespacedName{Namespace: r.Pod.Namespace, Name: claim.Name}) {
+			n++
+		}
+	}
+	return n
 }

@@ -56,7 +56,7 @@ func (f *Facts) unplaced(pod *corev1.Pod) []Answer {
 
 // placing is what the scheduler looks at.
 func (f *Facts) placing(pod *corev1.Pod) schedule.State {
-	s := schedule.State{Pod: pod, Volumes: f.Volumes, Claims: f.schedulingClaims(pod)}
+	s := schedule.State{Ask: schedule.Ask{Pod: pod, Volumes: f.Volumes, Claims: f.schedulingClaims(pod)}}
 	for _, node := range f.Nodes {
 		n := schedule.Node{Node: node}
 		for _, other := range f.Assigned {

@@ -1,0 +1,217 @@
+package scheduler
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"sync/atomic"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	storagev1 "k8s.io/api/storage/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"berth.dev/berth/internal/controller/loop"
+	"berth.dev/berth/internal/plan/schedule"
+)
+
+// picture leads the changes of the cluster to the scheduler that runs now.
+type picture struct{ now atomic.Pointer[scheduler] }
+
+func (p *picture) show(s *scheduler) { p.now.Store(s) }
+
+func (p *picture) watches() []loop.Watch {
+	watches := []loop.Watch{
+		{Kind: &corev1.Pod{}, Map: p.to((*scheduler).onPod)},
+		{Kind: &corev1.Node{}, Map: p.to((*scheduler).onNode)},
+		{Kind: &corev1.Namespace{}, Map: p.to((*scheduler).onNamespace)},
+	}
+	for _, kind := range []client.Object{
+		&corev1.PersistentVolumeClaim{}, &corev1.PersistentVolume{}, &storagev1.StorageClass{},
+		&storagev1.CSINode{}, &storagev1.CSIDriver{}, &storagev1.CSIStorageCapacity{}, &storagev1.VolumeAttachment{},
+	} {
+		watches = append(watches, loop.Watch{Kind: kind, Map: p.to((*scheduler).onOther)})
+	}
+	// These are only read.
+	for _, kind := range []client.Object{
+		&corev1.Service{}, &corev1.ReplicationController{}, &appsv1.ReplicaSet{}, &appsv1.StatefulSet{}, &policyv1.PodDisruptionBudget{},
+	} {
+		watches = append(watches, loop.Watch{Kind: kind})
+	}
+	return watches
+}
+
+// to takes a change into the picture and returns requests for the pods that
+// became ready by it.
+func (p *picture) to(do func(*scheduler, loop.Event) []*corev1.Pod) func(context.Context, client.Reader, loop.Event) []reconcile.Request {
+	return func(_ context.Context, _ client.Reader, ev loop.Event) []reconcile.Request {
+		s := p.now.Load()
+		if s == nil {
+			return nil
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		var out []reconcile.Request
+		for _, pod := range do(s, ev) {
+			out = append(out, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(pod)})
+		}
+		return out
+	}
+}
+
+func (s *scheduler) onPod(ev loop.Event) []*corev1.Pod {
+	old, _ := ev.Old.(*corev1.Pod)
+	pod, _ := ev.New.(*corev1.Pod)
+	if pod == nil {
+		s.podGone(old)
+		return s.wake(old, nil)
+	}
+	added := s.podIs(old, pod)
+	return append(s.wake(asAny(old), pod), added...)
+}
+
+func asAny(pod *corev1.Pod) any {
+	if pod == nil {
+		return nil
+	}
+	return pod
+}
+
+func (s *scheduler) podGone(pod *corev1.Pod) {
+	delete(s.seen, pod.UID)
+	delete(s.assumed, pod.UID)
+	s.queue.forget(pod.UID)
+	s.cluster.RemovePod(pod)
+	s.cluster.Nominate(pod, "")
+}
+
+// podIs takes a pod as it is now into the picture, and returns it when it has
+// to be decided.
+func (s *scheduler) podIs(old, pod *corev1.Pod) []*corev1.Pod {
+	version := loop.Version(pod.ResourceVersion)
+	if known, ok := s.seen[pod.UID]; ok && version <= known {
+		return nil
+	}
+	s.seen[pod.UID] = version
+	if pod.Spec.NodeName != "" || !schedule.Active(pod) {
+		delete(s.assumed, pod.UID)
+		s.queue.forget(pod.UID)
+		s.cluster.Nominate(pod, "")
+		s.cluster.SetPod(pod)
+		return nil
+	}
+	a := s.assumed[pod.UID]
+	if a != nil && a.binding {
+		return nil // the cache does not know yet
+	}
+	if !s.mine(pod) {
+		delete(s.assumed, pod.UID)
+		s.queue.forget(pod.UID)
+		s.cluster.RemovePod(pod)
+		if pod.DeletionTimestamp != nil {
+			s.cluster.Nominate(pod, "")
+		}
+		return nil
+	}
+	if node := pod.Status.NominatedNodeName; node != "" && s.queue.all[pod.UID] == nil {
+		s.cluster.Nominate(pod, node) // from before a restart
+	}
+	if w := s.queue.all[pod.UID]; w != nil && old != nil && !worthAnotherTry(old, pod) {
+		w.pod = pod
+		return nil
+	}
+	s.queue.add(pod)
+	return []*corev1.Pod{pod}
+}
+
+// worthAnotherTry leaves out the echo of our own condition.
+func worthAnotherTry(old, pod *corev1.Pod) bool {
+	return !equality.Semantic.DeepEqual(old.Spec, pod.Spec) || !equality.Semantic.DeepEqual(old.Labels, pod.Labels)
+}
+
+func (s *scheduler) onNode(ev loop.Event) []*corev1.Pod {
+	node, _ := ev.New.(*corev1.Node)
+	old, _ := ev.Old.(*corev1.Node)
+	switch {
+	case node == nil:
+		s.cluster.RemoveNode(old.Name)
+		return s.wake(old, nil)
+	case old == nil:
+		s.cluster.SetNode(node)
+		return s.wake(nil, node)
+	}
+	s.cluster.SetNode(node)
+	if !roomChanged(old, node) {
+		return nil
+	}
+	return s.wake(old, node)
+}
+
+// roomChanged leaves out heartbeats.
+func roomChanged(old, node *corev1.Node) bool {
+	return !equality.Semantic.DeepEqual(old.Status.Allocatable, node.Status.Allocatable) ||
+		!equality.Semantic.DeepEqual(old.Labels, node.Labels) ||
+		!equality.Semantic.DeepEqual(old.Spec, node.Spec)
+}
+
+func (s *scheduler) onNamespace(ev loop.Event) []*corev1.Pod {
+	if ev.New == nil {
+		s.cluster.RemoveNamespace(ev.Old.GetName())
+		return nil
+	}
+	ns := ev.New.(*corev1.Namespace)
+	s.cluster.SetNamespace(ns)
+	if ev.Old != nil && equality.Semantic.DeepEqual(ev.Old.GetLabels(), ns.Labels) {
+		return nil
+	}
+	return s.wake(nil, ns)
+}
+
+func (s *scheduler) onOther(ev loop.Event) []*corev1.Pod {
+	var old, changed any
+	if ev.Old != nil {
+		old = ev.Old
+	}
+	if ev.New != nil {
+		changed = ev.New
+	}
+	return s.wake(old, changed)
+}
+
+// maxWoken is how many requests one change makes: as many as serve at once,
+// for each serves all that are ready.
+const maxWoken = 4
+
+// wake makes the pods ready that a change may help.
+func (s *scheduler) wake(old, changed any) []*corev1.Pod {
+	if len(s.queue.all) == 0 {
+		return nil
+	}
+	now := s.env.Clock.Now()
+	self, _ := changed.(*corev1.Pod)
+	var helped []*waiting
+	for uid, w := range s.queue.all {
+		failed := w.failed
+		switch w.state {
+		case deciding: // what it is decided by was read before
+			failed = ^schedule.Filters(0)
+		case resting, writing:
+		case ready, backing:
+			continue
+		}
+		if (self == nil || self.UID != uid) && s.cluster.Helps(w.pod, failed, old, changed) {
+			helped = append(helped, w)
+		}
+	}
+	slices.SortFunc(helped, func(a, b *waiting) int { return cmp.Compare(a.order, b.order) })
+	var woken []*corev1.Pod
+	for _, w := range helped {
+		if s.queue.wake(w, now) && len(woken) < maxWoken {
+			woken = append(woken, w.pod)
+		}
+	}
+	return woken
+}
