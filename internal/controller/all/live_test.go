@@ -2,6 +2,7 @@ package all_test
 
 import (
 	"context"
+	"encoding/json"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -15,6 +16,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/utils/ptr"
 
@@ -90,17 +92,21 @@ func (l *live) run(f func(context.Context) error) {
 
 func (l *live) node(name string) {
 	l.t.Helper()
-	node, err := l.Client.CoreV1().Nodes().Create(l.t.Context(), &corev1.Node{ObjectMeta: metav1.ObjectMeta{
+	_, err := l.Client.CoreV1().Nodes().Create(l.t.Context(), &corev1.Node{ObjectMeta: metav1.ObjectMeta{
 		Name: name, Labels: map[string]string{corev1.LabelHostname: name},
 		Annotations: map[string]string{volume.VolumesDirAnnotation: l.volumes},
 	}}, metav1.CreateOptions{})
 	must(l.t, err)
-	node.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}}
-	node.Status.Allocatable = corev1.ResourceList{
+	room := corev1.ResourceList{
 		corev1.ResourceCPU: resource.MustParse("8"), corev1.ResourceMemory: resource.MustParse("16Gi"), corev1.ResourcePods: resource.MustParse("110"),
 	}
-	node.Status.Capacity = node.Status.Allocatable
-	_, err = l.Client.CoreV1().Nodes().UpdateStatus(l.t.Context(), node, metav1.UpdateOptions{})
+	// A patch: the node controller writes to the new node at the same time.
+	status, err := json.Marshal(&corev1.Node{Status: corev1.NodeStatus{
+		Conditions:  []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}},
+		Allocatable: room, Capacity: room,
+	}})
+	must(l.t, err)
+	_, err = l.Client.CoreV1().Nodes().Patch(l.t.Context(), name, types.StrategicMergePatchType, status, metav1.PatchOptions{}, "status")
 	must(l.t, err)
 }
 
