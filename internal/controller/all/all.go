@@ -86,6 +86,8 @@ func Loops(config Config) ([]loop.Loop, error) {
 		addresses,
 		volumebinder.Loop(),
 		endpointslice.Loop(),
+		endpointslice.EndpointsLoop(),
+		endpointslice.MirrorLoop(),
 		serviceaccount.AccountLoop(),
 		serviceaccount.RootCALoop(config.RootCA),
 		protection.Loop(),

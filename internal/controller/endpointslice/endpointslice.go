@@ -2,6 +2,8 @@
 // selector, around plan/endpoint. A change of a pod is written at once: a name
 // or an address that comes late is an outage. Only for a Service with a hundred
 // pods or more, changes that follow within milliseconds are written together.
+// Its second loop keeps the Endpoints of the same Services, its third mirrors
+// Endpoints that somebody wrote for a Service without a selector.
 package endpointslice
 
 import (
@@ -70,25 +72,25 @@ func (c *controller) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	if err != nil {
 		return reconcile.Result{}, fmt.Errorf("observe service %s: %w", req, err)
 	}
-	err = c.apply(ctx, c.own.Writer(req.NamespacedName), endpoint.Decide(state))
+	err = write(ctx, c.own.Writer(req.NamespacedName), endpoint.Decide(state))
 	c.ended(req.NamespacedName, len(state.Pods))
 	return reconcile.Result{}, err
 }
 
-func (c *controller) apply(ctx context.Context, write loop.Writer, plan endpoint.Plan) error {
+func write(ctx context.Context, api loop.Writer, plan endpoint.Plan) error {
 	// A pod never vanishes in between: what it moves to is written first.
 	for _, slice := range plan.Create {
-		if err := write.Create(ctx, slice); err != nil && !namespaceEnds(err) {
+		if err := api.Create(ctx, slice); err != nil && !namespaceEnds(err) {
 			return fmt.Errorf("create endpoint slice %s/%s: %w", slice.Namespace, slice.Name, err)
 		}
 	}
 	for _, slice := range plan.Update {
-		if err := write.Update(ctx, slice); err != nil {
+		if err := api.Update(ctx, slice); err != nil {
 			return fmt.Errorf("update endpoint slice %s/%s: %w", slice.Namespace, slice.Name, err)
 		}
 	}
 	for _, slice := range plan.Delete {
-		err := write.Delete(ctx, slice.DeepCopy(), client.Preconditions{UID: &slice.UID})
+		err := api.Delete(ctx, slice.DeepCopy(), client.Preconditions{UID: &slice.UID})
 		if client.IgnoreNotFound(err) != nil {
 			return fmt.Errorf("delete endpoint slice %s/%s: %w", slice.Namespace, slice.Name, err)
 		}
