@@ -62,6 +62,11 @@ func cluster(t *testing.T, seed uint64, faults sim.Faults, checks ...func(*sim.S
 			ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "nginx"},
 			Spec:       corev1.ServiceSpec{ClusterIP: corev1.ClusterIPNone, Selector: map[string]string{"app": "web"}, IPFamilies: []corev1.IPFamily{corev1.IPv4Protocol}},
 		},
+		&corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "far"}, Spec: corev1.ServiceSpec{ClusterIP: "10.43.0.9"}},
+		&corev1.Endpoints{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "far"},
+			Subsets:    []corev1.EndpointSubset{{Addresses: []corev1.EndpointAddress{{IP: "192.0.2.7"}}}},
+		},
 	)
 	return s
 }
@@ -164,16 +169,33 @@ func healthy(s *sim.Sim, replicas int) error {
 	if err := s.API().List(ctx, slices); err != nil {
 		return err
 	}
-	ready := map[string]bool{}
+	ready, mirrors := map[string]bool{}, 0
 	for _, slice := range slices.Items {
+		if slice.Labels[discoveryv1.LabelServiceName] == "far" && len(slice.Endpoints) == 1 && slice.Endpoints[0].Addresses[0] == "192.0.2.7" {
+			mirrors++
+			continue
+		}
 		for _, e := range slice.Endpoints {
 			if *e.Conditions.Ready {
 				ready[*e.Hostname] = true
 			}
 		}
 	}
+	if mirrors != 1 {
+		return fmt.Errorf("%d slices mirror what somebody wrote, want 1", mirrors)
+	}
 	if len(ready) != replicas {
 		return fmt.Errorf("ready endpoints %v, want %d", ready, replicas)
+	}
+	legacy, named := &corev1.Endpoints{}, 0
+	if err := s.API().Get(ctx, client.ObjectKey{Namespace: "default", Name: "nginx"}, legacy); err != nil {
+		return err
+	}
+	for _, subset := range legacy.Subsets {
+		named += len(subset.Addresses)
+	}
+	if named != replicas {
+		return fmt.Errorf("%d addresses in the Endpoints, want %d", named, replicas)
 	}
 	account, ca := &corev1.ServiceAccount{}, &corev1.ConfigMap{}
 	if err := s.API().Get(ctx, client.ObjectKey{Namespace: "default", Name: "default"}, account); err != nil {

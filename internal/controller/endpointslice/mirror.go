@@ -72,8 +72,6 @@ func (m *mirror) Reconcile(ctx context.Context, req reconcile.Request) (reconcil
 		}
 	}
 	if err := write(ctx, m.own.Writer(key), plan); err != nil {
-		m.env.Events.Event(endpoints, corev1.EventTypeWarning, "FailedToUpdateEndpointSlices",
-			fmt.Sprintf("Error updating Endpoint Slices for Endpoints %s: %v", key, err))
 		return reconcile.Result{}, fmt.Errorf("mirror Endpoints %s: %w", key, err)
 	}
 	return reconcile.Result{}, nil
