@@ -134,6 +134,19 @@ func (s *Server) ClientConfig(name string, groups ...string) *rest.Config {
 	return inprocess.ClientConfig(http.HandlerFunc(s.serveInProcess), name, groups...)
 }
 
+// GuardedClientConfig is a ClientConfig whose requests pass enter first: it may
+// add to a request's context, or refuse it.
+func (s *Server) GuardedClientConfig(enter func(context.Context) (context.Context, error), name string, groups ...string) *rest.Config {
+	return inprocess.ClientConfig(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		ctx, err := enter(req.Context())
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+			return
+		}
+		s.serveInProcess(w, req.WithContext(ctx))
+	}), name, groups...)
+}
+
 func (s *Server) serveInProcess(w http.ResponseWriter, req *http.Request) {
 	h := s.handler.Load()
 	if h == nil {

@@ -17,6 +17,7 @@ import (
 	"berth.dev/berth/internal/base/datadir"
 	"berth.dev/berth/internal/base/group"
 	"berth.dev/berth/internal/base/memory"
+	"berth.dev/berth/internal/datastore"
 	"berth.dev/berth/internal/network/link"
 	"berth.dev/berth/internal/pki"
 	"berth.dev/berth/internal/preflight"
@@ -41,7 +42,8 @@ type server struct {
 	// work that can wait, waits for it.
 	nodeReady chan struct{}
 	// ---
-	api *apiserver.Server
+	api   *apiserver.Server
+	store *datastore.Store
 }
 
 // Run runs a server until ctx is done. ready is called once everything serves

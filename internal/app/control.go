@@ -2,15 +2,22 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
+	"os"
 	"slices"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/rand"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 
 	"berth.dev/berth/internal/api"
 	"berth.dev/berth/internal/apiserver"
 	"berth.dev/berth/internal/apiserver/secure"
+	"berth.dev/berth/internal/base/datadir"
 	"berth.dev/berth/internal/base/group"
 	"berth.dev/berth/internal/controller/all"
 	"berth.dev/berth/internal/controller/certificate"
@@ -19,6 +26,7 @@ import (
 	"berth.dev/berth/internal/datastore"
 	"berth.dev/berth/internal/ipam"
 	"berth.dev/berth/internal/join"
+	"berth.dev/berth/internal/lead"
 	"berth.dev/berth/internal/network/dns"
 )
 
@@ -62,6 +70,7 @@ func (s *server) runAPI(ctx context.Context, ready func()) (err error) {
 			err = closeErr
 		}
 	}()
+	s.store = store
 	c := apiserver.Config{
 		Kinds: api.Kinds(), Datastore: store,
 		BindAddress: s.cfg.BindAddress, Port: s.cfg.HTTPSPort, AdvertiseAddress: s.advertise(),
@@ -90,20 +99,63 @@ func (s *server) runAPI(ctx context.Context, ready func()) (err error) {
 	return s.api.Run(ctx, ready)
 }
 
-// runControllers runs every control loop, the scheduler among them.
+// runControllers runs every control loop, the scheduler among them. Where
+// servers share a datastore, those of one of them.
 func (s *server) runControllers(ctx context.Context, ready func()) error {
+	if s.store.Embedded {
+		return s.runLoops(ctx, ready, s.as)
+	}
+	client, err := s.client("system:kube-controller-manager")
+	if err != nil {
+		return err
+	}
+	instance, err := instanceOf(s.dir)
+	if err != nil {
+		return err
+	}
+	ready() // whoever leads
+	return lead.Run(ctx, lead.Config{
+		Leases: client.CoordinationV1().Leases(metav1.NamespaceSystem), Name: "berth-controllers",
+		Instance: s.nodeName + "_" + instance, Run: rand.String(5), Times: lead.DefaultTimes, Log: s.log.With("component", "lead"),
+	}, func(ctx context.Context, term *lead.Term) error {
+		fence, err := s.store.BeginTerm(ctx, s.nodeName)
+		if err != nil {
+			s.log.Warn("cannot lead", "error", err)
+			return nil // the datastore will be back
+		}
+		enter := func(ctx context.Context) (context.Context, error) { return datastore.WithFence(ctx, fence), term.Check() }
+		return s.runLoops(ctx, nil, func(user string, groups ...string) *rest.Config {
+			return s.api.GuardedClientConfig(enter, user, groups...)
+		})
+	})
+}
+
+func (s *server) runLoops(ctx context.Context, ready func(), as func(user string, groups ...string) *rest.Config) error {
 	signing, err := s.signing()
 	if err != nil {
 		return err
 	}
 	loops, err := all.Loops(all.Config{
-		RootCA: s.pki.CA.CertPEM, Certificates: signing, IPAM: ipam.Config{ClusterCIDRs: s.cluster}, RESTConfig: s.as,
+		RootCA: s.pki.CA.CertPEM, Certificates: signing, IPAM: ipam.Config{ClusterCIDRs: s.cluster}, RESTConfig: as,
 		NoLocalStorage: !s.enabled("local-storage"),
 	})
 	if err != nil {
 		return err
 	}
-	return host.New(host.Config{RESTConfig: s.as, Logger: s.log.With("component", "controllers")}, loops...).Run(ctx, ready)
+	return host.New(host.Config{RESTConfig: as, Logger: s.log.With("component", "controllers")}, loops...).Run(ctx, ready)
+}
+
+// instanceOf names the instance on dir, the same in every run.
+func instanceOf(dir datadir.Dir) (string, error) {
+	text, err := os.ReadFile(dir.Instance())
+	if err == nil && len(text) > 0 {
+		return string(text), nil
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", err
+	}
+	name := rand.String(10)
+	return name, replaceFile(dir.Instance(), []byte(name))
 }
 
 // signing says how certificates are signed that others ask for. What the API

@@ -43,7 +43,7 @@ func connect(ctx context.Context, c Config) (*Store, error) {
 		return nil, err
 	}
 	return &Store{
-		Client: client,
+		Client: guard(client),
 		ready:  func(context.Context) error { return nil },
 		size: func(ctx context.Context) (int64, error) {
 			status, err := client.Status(ctx, client.Endpoints()[0])

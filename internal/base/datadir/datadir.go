@@ -43,6 +43,9 @@ func (d Dir) Path() string { return string(d) }
 // Lock is the file whose flock says that a server runs on this directory.
 func (d Dir) Lock() string { return d.join("lock") }
 
+// Instance holds a name that is this instance's in every run.
+func (d Dir) Instance() string { return d.join("instance") }
+
 // Kubeconfig is the administrator's kubeconfig.
 func (d Dir) Kubeconfig() string { return d.join("kubeconfig") }
 

@@ -1,0 +1,106 @@
+package datastore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.etcd.io/etcd/client/v3/kubernetes"
+)
+
+// ErrFenced is what a write gets whose writer leads no more. Nothing was written.
+var ErrFenced = errors.New("another server leads now, so nothing was written")
+
+// Fence is one term of leadership as the datastore knows it. A write that
+// carries it succeeds only while no later term has begun: etcd compares, in the
+// transaction of the write. A process that slept through its end of office can
+// harm nobody.
+type Fence struct {
+	key      string
+	revision int64
+}
+
+type fenceKey struct{}
+
+// WithFence makes the writes of ctx carry f.
+func WithFence(ctx context.Context, f Fence) context.Context {
+	return context.WithValue(ctx, fenceKey{}, f)
+}
+
+// BeginTerm ends all earlier terms and begins one. Who calls it must hold the lease.
+func (s *Store) BeginTerm(ctx context.Context, leader string) (Fence, error) {
+	key := path.Join("/berth", s.Prefix, "leader")
+	put, err := s.Client.Put(ctx, key, leader)
+	if err != nil {
+		return Fence{}, fmt.Errorf("begin to lead: %w", err)
+	}
+	return Fence{key: key, revision: put.Header.Revision}, nil
+}
+
+// fenced adds the comparison to the writes that carry a fence.
+type fenced struct {
+	kubernetes.Interface
+	kv func() clientv3.KV
+}
+
+// guard makes a client heed fences.
+func guard(c *kubernetes.Client) *kubernetes.Client {
+	c.Kubernetes = fenced{Interface: c.Kubernetes, kv: func() clientv3.KV { return c.KV }}
+	return c
+}
+
+// OptimisticPut implements kubernetes.Interface.
+func (f fenced) OptimisticPut(ctx context.Context, key string, value []byte, expected int64, opts kubernetes.PutOptions) (kubernetes.PutResponse, error) {
+	fence, ok := ctx.Value(fenceKey{}).(Fence)
+	if !ok {
+		return f.Interface.OptimisticPut(ctx, key, value, expected, opts)
+	}
+	txn, err := f.write(ctx, fence, key, expected, clientv3.OpPut(key, string(value), clientv3.WithLease(opts.LeaseID)))
+	if err != nil {
+		return kubernetes.PutResponse{}, err
+	}
+	out := kubernetes.PutResponse{Succeeded: txn.Succeeded, Revision: txn.Header.Revision}
+	if opts.GetOnFailure && !txn.Succeeded {
+		if kvs := txn.Responses[0].GetResponseRange().Kvs; len(kvs) == 1 {
+			out.KV = kvs[0]
+		}
+	}
+	return out, nil
+}
+
+// OptimisticDelete implements kubernetes.Interface.
+func (f fenced) OptimisticDelete(ctx context.Context, key string, expected int64, opts kubernetes.DeleteOptions) (kubernetes.DeleteResponse, error) {
+	fence, ok := ctx.Value(fenceKey{}).(Fence)
+	if !ok {
+		return f.Interface.OptimisticDelete(ctx, key, expected, opts)
+	}
+	txn, err := f.write(ctx, fence, key, expected, clientv3.OpDelete(key))
+	if err != nil {
+		return kubernetes.DeleteResponse{}, err
+	}
+	out := kubernetes.DeleteResponse{Succeeded: txn.Succeeded, Revision: txn.Header.Revision}
+	if opts.GetOnFailure && !txn.Succeeded {
+		if kvs := txn.Responses[0].GetResponseRange().Kvs; len(kvs) == 1 {
+			out.KV = kvs[0]
+		}
+	}
+	return out, nil
+}
+
+// write makes one write under a fence. When it was not made, the first answer is
+// what the key holds.
+func (f fenced) write(ctx context.Context, fence Fence, key string, expected int64, op clientv3.Op) (*clientv3.TxnResponse, error) {
+	txn, err := f.kv().Txn(ctx).If(
+		clientv3.Compare(clientv3.ModRevision(key), "=", expected),
+		clientv3.Compare(clientv3.ModRevision(fence.key), "=", fence.revision),
+	).Then(op).Else(clientv3.OpGet(key), clientv3.OpGet(fence.key, clientv3.WithKeysOnly())).Commit()
+	if err != nil || txn.Succeeded {
+		return txn, err
+	}
+	if term := txn.Responses[1].GetResponseRange().Kvs; len(term) != 1 || term[0].ModRevision != fence.revision {
+		return nil, ErrFenced
+	}
+	return txn, nil
+}
