@@ -146,7 +146,7 @@ func TestResourceMetrics(t *testing.T) {
 	if !apierrors.IsNotFound(err) || err.Error() != `nodes.metrics.k8s.io "gone" not found` {
 		t.Errorf("a dead node: %v", err)
 	}
-	if _, err = client.PodMetricses("default").Get(ctx, "never", metav1.GetOptions{}); !apierrors.IsNotFound(err) {
+	if _, err = client.PodMetricses("default").Get(ctx, "never", metav1.GetOptions{}); !apierrors.IsNotFound(err) || err.Error() != `pods "never" not found` {
 		t.Errorf("no such pod: %v", err)
 	}
 

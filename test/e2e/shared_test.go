@@ -39,6 +39,7 @@ func TestOneCluster(t *testing.T) {
 		"rollout":      rollouts,
 		"budget":       rolloutWithinBudget,
 		"jobs":         jobsRun,
+		"autoscale":    autoscaled,
 		"certificates": certificates,
 		"partition":    partitionAndParallel,
 		"orphan":       orphansAreAdopted,
@@ -122,4 +123,9 @@ func says(t *testing.T, what, got string, words ...string) {
 			t.Errorf("%s does not say %q:\n%s", what, w, got)
 		}
 	}
+}
+
+// matched tells whether text matches a pattern.
+func matched(pattern, text string) bool {
+	return regexp.MustCompile(pattern).MatchString(strings.TrimSpace(text))
 }

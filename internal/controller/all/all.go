@@ -10,10 +10,12 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/rest"
+	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"berth.dev/berth/internal/api"
 	"berth.dev/berth/internal/controller/attributesclass"
+	"berth.dev/berth/internal/controller/autoscale"
 	"berth.dev/berth/internal/controller/bootstraptoken"
 	"berth.dev/berth/internal/controller/certificate"
 	"berth.dev/berth/internal/controller/cronjob"
@@ -106,6 +108,13 @@ func Loops(config Config) ([]loop.Loop, error) {
 		serviceaddress.RepairLoop(),
 		serviceaddress.RangeLoop(),
 		certificate.Loop(config.Certificates),
+	}
+	if config.RESTConfig != nil {
+		autoscaled, err := autoscale.NewServed(config.RESTConfig(autoscale.User, serviceAccountGroups...), clock.RealClock{})
+		if err != nil {
+			return nil, fmt.Errorf("autoscaling loop: %w", err)
+		}
+		loops = append(loops, autoscale.Loop(autoscaled, autoscaled))
 	}
 	if !config.NoLocalStorage {
 		loops = append(loops, provisioner.Loop())

@@ -76,6 +76,9 @@ func (n *Nodes) List(ctx context.Context, options *metainternalversion.ListOptio
 // Get answers for one node.
 func (n *Nodes) Get(ctx context.Context, name string, options *metav1.GetOptions) (runtime.Object, error) {
 	obj, err := n.stored.Get(ctx, name, options)
+	if apierrors.IsNotFound(err) {
+		return nil, apierrors.NewNotFound(corev1.Resource("nodes"), name) // the node, not its metrics
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -76,6 +76,9 @@ func (p *Pods) List(ctx context.Context, options *metainternalversion.ListOption
 // Get answers for one pod.
 func (p *Pods) Get(ctx context.Context, name string, options *metav1.GetOptions) (runtime.Object, error) {
 	obj, err := p.stored.Get(ctx, name, options)
+	if apierrors.IsNotFound(err) {
+		return nil, apierrors.NewNotFound(corev1.Resource("pods"), name) // the pod, not its metrics
+	}
 	if err != nil {
 		return nil, err
 	}
