@@ -46,6 +46,8 @@ type Config struct {
 	DisableAgent bool
 	Disable      []string // parts to leave out, of Parts
 
+	SchedulerProfiles map[string]string // scheduler name to how it scores, one of Scorings
+
 	MaxPods        int
 	SystemReserved map[string]string // resource name to quantity, taken from allocatable
 	KubeReserved   map[string]string
@@ -141,6 +143,11 @@ func (c Config) Validate() error {
 	all = append(all, c.API.check(bad)...)
 	if c.ClusterSigningDuration <= 0 {
 		bad("cluster-signing-duration", "%s is no time; use 8760h for a year", c.ClusterSigningDuration)
+	}
+	for name, scoring := range c.SchedulerProfiles {
+		if !slices.Contains(Scorings, scoring) {
+			bad("scheduler-profile", "%s=%s; use one of %s", name, scoring, strings.Join(Scorings, ", "))
+		}
 	}
 	if c.MaxPods < 1 {
 		bad("max-pods", "%d; at least 1", c.MaxPods)

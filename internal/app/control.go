@@ -28,6 +28,8 @@ import (
 	"berth.dev/berth/internal/join"
 	"berth.dev/berth/internal/lead"
 	"berth.dev/berth/internal/network/dns"
+	"berth.dev/berth/internal/plan/schedule"
+	"berth.dev/berth/internal/scheduler"
 )
 
 // controlPlane are the units of every server.
@@ -99,6 +101,17 @@ func (s *server) runAPI(ctx context.Context, ready func()) (err error) {
 	return s.api.Run(ctx, ready)
 }
 
+// Scorings are the ways in which a scheduler profile can score nodes.
+var Scorings = []string{"LeastAllocated", "MostAllocated"}
+
+func schedulers(scorings map[string]string) scheduler.Profiles {
+	profiles := scheduler.Profiles{}
+	for name, scoring := range scorings {
+		profiles[name] = schedule.Profile{MostAllocated: scoring == "MostAllocated"}
+	}
+	return profiles
+}
+
 // runControllers runs every control loop, the scheduler among them. Where
 // servers share a datastore, those of one of them.
 func (s *server) runControllers(ctx context.Context, ready func()) error {
@@ -123,7 +136,9 @@ func (s *server) runControllers(ctx context.Context, ready func()) error {
 			s.log.Warn("cannot lead", "error", err)
 			return nil // the datastore will be back
 		}
-		enter := func(ctx context.Context) (context.Context, error) { return datastore.WithFence(ctx, fence), term.Check() }
+		enter := func(ctx context.Context) (context.Context, error) {
+			return datastore.WithFence(ctx, fence), term.Check()
+		}
 		return s.runLoops(ctx, nil, func(user string, groups ...string) *rest.Config {
 			return s.api.GuardedClientConfig(enter, user, groups...)
 		})
@@ -137,7 +152,7 @@ func (s *server) runLoops(ctx context.Context, ready func(), as func(user string
 	}
 	loops, err := all.Loops(all.Config{
 		RootCA: s.pki.CA.CertPEM, Certificates: signing, IPAM: ipam.Config{ClusterCIDRs: s.cluster}, RESTConfig: as,
-		NoLocalStorage: !s.enabled("local-storage"),
+		NoLocalStorage: !s.enabled("local-storage"), Schedulers: schedulers(s.cfg.SchedulerProfiles),
 	})
 	if err != nil {
 		return err

@@ -50,6 +50,8 @@ func (c *Config) bindMachine(f *pflag.FlagSet) {
 	f.StringVar(&c.ContainerRuntimeEndpoint, "container-runtime-endpoint", c.ContainerRuntimeEndpoint, "CRI socket of a container runtime of your own (default: the bundle's containerd)")
 	f.StringSliceVar(&c.Disable, "disable", c.Disable, "parts to leave out: "+strings.Join(Parts, ", "))
 
+	f.StringToStringVar(&c.SchedulerProfiles, "scheduler-profile", c.SchedulerProfiles, "more values of spec.schedulerName to serve, each with how it scores nodes: NAME="+strings.Join(Scorings, " or NAME="))
+
 	f.IntVar(&c.AgentPort, "agent-port", c.AgentPort, "port that the node agent serves logs and exec on")
 	f.IntVar(&c.MaxPods, "max-pods", c.MaxPods, "pods that this node may run")
 	f.StringToStringVar(&c.SystemReserved, "system-reserved", c.SystemReserved, "resources kept for the system, cpu=100m,memory=200Mi")
