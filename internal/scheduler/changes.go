@@ -181,11 +181,8 @@ func (s *scheduler) onOther(ev loop.Event) []*corev1.Pod {
 	return s.wake(old, changed)
 }
 
-// maxWoken is how many requests one change makes: as many as serve at once,
-// for each serves all that are ready.
-const maxWoken = 4
-
-// wake makes the pods ready that a change may help.
+// wake makes the pods ready that a change may help. It returns no more of them
+// than can be served at once, for each request serves all that are ready.
 func (s *scheduler) wake(old, changed any) []*corev1.Pod {
 	if len(s.queue.all) == 0 {
 		return nil
@@ -209,7 +206,7 @@ func (s *scheduler) wake(old, changed any) []*corev1.Pod {
 	slices.SortFunc(helped, func(a, b *waiting) int { return cmp.Compare(a.order, b.order) })
 	var woken []*corev1.Pod
 	for _, w := range helped {
-		if s.queue.wake(w, now) && len(woken) < maxWoken {
+		if s.queue.wake(w, now) && len(woken) < workers {
 			woken = append(woken, w.pod)
 		}
 	}

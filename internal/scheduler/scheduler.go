@@ -29,6 +29,10 @@ const Name = corev1.DefaultSchedulerName
 // Profiles are the values of spec.schedulerName that this scheduler serves.
 type Profiles map[string]schedule.Profile
 
+// workers are how many pods are written about at once; decisions are made one
+// after the other.
+const workers = 16
+
 // Loop returns the scheduler; the default name is always served.
 func Loop(profiles Profiles) loop.Loop {
 	all := Profiles{Name: {}}
@@ -40,7 +44,7 @@ func Loop(profiles Profiles) loop.Loop {
 		Name:    "scheduler",
 		Source:  Name,
 		User:    "system:kube-scheduler",
-		Workers: 4,
+		Workers: workers,
 		Watches: p.watches(),
 		Indexes: []loop.Index{podindex.ByNode(), podindex.ByClaim(), attachedTo()},
 		New: func(env loop.Env) reconcile.Reconciler {
