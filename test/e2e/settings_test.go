@@ -19,6 +19,9 @@ import (
 // the folder of its data.
 const etcdRole = "BERTH_TEST_ETCD"
 
+// etcdAddress says where it listens, if not on loopback.
+const etcdAddress = "BERTH_TEST_ETCD_ADDRESS"
+
 // etcdMain never returns in that process.
 func etcdMain() {
 	dir := os.Getenv(etcdRole)
@@ -27,7 +30,11 @@ func etcdMain() {
 	}
 	cfg := embed.NewConfig()
 	cfg.Dir, cfg.LogLevel = dir, "error"
-	client, peer := url.URL{Scheme: "http", Host: "127.0.0.1:2379"}, url.URL{Scheme: "http", Host: "127.0.0.1:2380"}
+	at := os.Getenv(etcdAddress)
+	if at == "" {
+		at = "127.0.0.1"
+	}
+	client, peer := url.URL{Scheme: "http", Host: at + ":2379"}, url.URL{Scheme: "http", Host: "127.0.0.1:2380"}
 	cfg.ListenClientUrls, cfg.AdvertiseClientUrls = []url.URL{client}, []url.URL{client}
 	cfg.ListenPeerUrls, cfg.AdvertisePeerUrls = []url.URL{peer}, []url.URL{peer}
 	cfg.InitialCluster = cfg.InitialClusterFromName(cfg.Name)
