@@ -91,11 +91,10 @@ func TestTwoServers(t *testing.T) {
 
 	// Frozen, it neither leads nor writes when it wakes.
 	up(two)
-	pids := one.Host.Find(func(command string) bool { return strings.HasPrefix(command, one.Program()) })
-	one.Host.MustRun(t.Context(), "kill", append([]string{"-STOP"}, pids...)...)
+	one.Freeze()
 	t.Logf("after it was frozen the other leads within %s", leads(two, "two"))
 	works(two, "fourth")
-	one.Host.MustRun(t.Context(), "kill", append([]string{"-CONT"}, pids...)...)
+	one.Thaw()
 	one.Eventually(30*time.Second, "true", func() string {
 		if strings.Contains(one.Log(), "leads no more") {
 			return "true"

@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -21,6 +22,18 @@ func (c *Cluster) Kill() {
 		c.t.Fatal("the server did not end within 15 s of SIGKILL")
 	}
 }
+
+// Freeze stops the server where it is, as a machine does that is suspended.
+func (c *Cluster) Freeze() {
+	c.t.Helper()
+	pids := c.Host.Find(func(command string) bool { return strings.HasPrefix(command, c.Program()) })
+	c.Host.MustRun(c.t.Context(), "kill", append([]string{"-STOP"}, pids...)...)
+	c.t.Cleanup(c.Thaw)
+}
+
+// Thaw lets a frozen server go on. The program that entered the host for it has
+// stopped with it, and lets it go on when it does.
+func (c *Cluster) Thaw() { _ = c.run.Process.Signal(syscall.SIGCONT) }
 
 // Gone waits until the server has ended by itself.
 func (c *Cluster) Gone(within time.Duration) {
