@@ -17,6 +17,7 @@ import (
 	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/utils/ptr"
 
@@ -68,14 +69,7 @@ func (c *cluster) run(args ...string) (code int, out, errOut string) {
 
 func (c *cluster) node(name string, ready corev1.ConditionStatus) {
 	c.t.Helper()
-	ctx := c.t.Context()
-	node, err := c.Client.CoreV1().Nodes().Create(ctx, &corev1.Node{ObjectMeta: metav1.ObjectMeta{
-		Name: name, Labels: map[string]string{corev1.LabelHostname: name},
-	}}, metav1.CreateOptions{})
-	must(c.t, err)
-	node.Spec.Taints = nil // admission taints new nodes until they are ready
-	node, err = c.Client.CoreV1().Nodes().Update(ctx, node, metav1.UpdateOptions{})
-	must(c.t, err)
+	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{corev1.LabelHostname: name}}}
 	node.Status.Conditions = []corev1.NodeCondition{{
 		Type: corev1.NodeReady, Status: ready, LastTransitionTime: metav1.Now(), Reason: "NodeStatusUnknown", Message: "Kubelet stopped posting node status.",
 	}}
@@ -86,7 +80,9 @@ func (c *cluster) node(name string, ready corev1.ConditionStatus) {
 		node.Status.Allocatable[corev1.ResourcePods] = resource.MustParse("0") // nothing is scheduled there
 	}
 	node.Status.Capacity = node.Status.Allocatable
-	_, err = c.Client.CoreV1().Nodes().UpdateStatus(ctx, node, metav1.UpdateOptions{})
+	alltest.Node(c.t, c.Client, node)
+	// Admission taints new nodes until they are ready.
+	_, err := c.Client.CoreV1().Nodes().Patch(c.t.Context(), name, types.MergePatchType, []byte(`{"spec":{"taints":null}}`), metav1.PatchOptions{})
 	must(c.t, err)
 }
 

@@ -1,6 +1,7 @@
 package cli_test
 
 import (
+	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -284,10 +285,7 @@ func (c *cluster) waysOfSets() []asked {
 
 func (c *cluster) cordon(t *testing.T, yes bool) {
 	t.Helper()
-	node, err := c.Client.CoreV1().Nodes().Get(t.Context(), "n1", metav1.GetOptions{})
-	must(t, err)
-	node.Spec.Unschedulable = yes
-	_, err = c.Client.CoreV1().Nodes().Update(t.Context(), node, metav1.UpdateOptions{})
+	_, err := c.Client.CoreV1().Nodes().Patch(t.Context(), "n1", types.MergePatchType, fmt.Appendf(nil, `{"spec":{"unschedulable":%v}}`, yes), metav1.PatchOptions{})
 	must(t, err)
 }
 

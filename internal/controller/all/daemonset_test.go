@@ -132,8 +132,7 @@ func TestDaemonSetLive(t *testing.T) {
 
 	// A pod that fails is replaced, and that is said.
 	failed := l.podsOf(d.set)[0]
-	failed.Status.Phase = corev1.PodFailed
-	_, err := l.Client.CoreV1().Pods("default").UpdateStatus(ctx, &failed, metav1.UpdateOptions{})
+	_, err := l.Client.CoreV1().Pods("default").Patch(ctx, failed.Name, types.MergePatchType, []byte(`{"status":{"phase":"Failed"}}`), metav1.PatchOptions{}, "status")
 	must(t, err)
 	l.until("its end", func() bool {
 		return slices.Contains(l.said("DaemonSet", "log"), fmt.Sprintf(

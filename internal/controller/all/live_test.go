@@ -2,7 +2,6 @@ package all_test
 
 import (
 	"context"
-	"encoding/json"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -16,7 +15,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/utils/ptr"
 
@@ -92,22 +90,16 @@ func (l *live) run(f func(context.Context) error) {
 
 func (l *live) node(name string) {
 	l.t.Helper()
-	_, err := l.Client.CoreV1().Nodes().Create(l.t.Context(), &corev1.Node{ObjectMeta: metav1.ObjectMeta{
+	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{
 		Name: name, Labels: map[string]string{corev1.LabelHostname: name},
 		Annotations: map[string]string{volume.VolumesDirAnnotation: l.volumes},
-	}}, metav1.CreateOptions{})
-	must(l.t, err)
-	room := corev1.ResourceList{
+	}}
+	node.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}}
+	node.Status.Allocatable = corev1.ResourceList{
 		corev1.ResourceCPU: resource.MustParse("8"), corev1.ResourceMemory: resource.MustParse("16Gi"), corev1.ResourcePods: resource.MustParse("110"),
 	}
-	// A patch: the node controller writes to the new node at the same time.
-	status, err := json.Marshal(&corev1.Node{Status: corev1.NodeStatus{
-		Conditions:  []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}},
-		Allocatable: room, Capacity: room,
-	}})
-	must(l.t, err)
-	_, err = l.Client.CoreV1().Nodes().Patch(l.t.Context(), name, types.StrategicMergePatchType, status, metav1.PatchOptions{}, "status")
-	must(l.t, err)
+	node.Status.Capacity = node.Status.Allocatable
+	alltest.Node(l.t, l.Client, node)
 }
 
 // kubelet runs every pod of the node at once, and ends it at once.
@@ -116,7 +108,7 @@ func (l *live) kubelet(ctx context.Context) error {
 }
 
 func (l *live) play(ctx context.Context, pod *corev1.Pod) (bool, error) {
-	if pod.Status.Phase == corev1.PodRunning {
+	if pod.Status.Phase != corev1.PodPending {
 		return false, nil
 	}
 	for _, v := range pod.Spec.Volumes {

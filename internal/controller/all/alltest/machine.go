@@ -66,26 +66,33 @@ func (c *Cluster) Machines(t testing.TB, n int, ready func(*corev1.Pod)) {
 	}
 }
 
-// register makes the node. Its status is patched: the node controller writes to
-// the new node at the same time.
+// register makes the node.
 func (c *Cluster) register(t testing.TB, name string) {
 	t.Helper()
-	nodes := c.Client.CoreV1().Nodes()
-	_, err := nodes.Create(t.Context(), &corev1.Node{ObjectMeta: metav1.ObjectMeta{
-		Name: name, Labels: map[string]string{corev1.LabelHostname: name},
-	}}, metav1.CreateOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
 	room := corev1.ResourceList{
 		corev1.ResourceCPU: resource.MustParse("64"), corev1.ResourceMemory: resource.MustParse("256Gi"), corev1.ResourcePods: resource.MustParse("250"),
 	}
-	status, err := json.Marshal(&corev1.Node{Status: corev1.NodeStatus{
-		Conditions:  []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}},
-		Allocatable: room, Capacity: room,
-	}})
+	Node(t, c.Client, &corev1.Node{
+		ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{corev1.LabelHostname: name}},
+		Status: corev1.NodeStatus{
+			Conditions:  []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}},
+			Allocatable: room, Capacity: room,
+		},
+	})
+}
+
+// Node makes a node with its status, which is patched: the node controller
+// writes to the new node at the same time.
+func Node(t testing.TB, client kubernetes.Interface, node *corev1.Node) {
+	t.Helper()
+	nodes := client.CoreV1().Nodes()
+	_, err := nodes.Create(t.Context(), node, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	status, err := json.Marshal(&corev1.Node{Status: node.Status})
 	if err == nil {
-		_, err = nodes.Patch(t.Context(), name, types.StrategicMergePatchType, status, metav1.PatchOptions{}, "status")
+		_, err = nodes.Patch(t.Context(), node.Name, types.StrategicMergePatchType, status, metav1.PatchOptions{}, "status")
 	}
 	if err != nil {
 		t.Fatal(err)
