@@ -53,8 +53,8 @@ func TestConversations(t *testing.T) {
 func open(t *testing.T) *stage {
 	s := &stage{
 		// Machines are what scripts say they are, so nothing judges nodes and
-		// nothing minds pods on none.
-		Cluster: alltest.Start(t, alltest.Options{Without: []string{"node-lifecycle", "pod-garbage-collector"}}),
+		// nothing minds pods on none; nor does anything measure them.
+		Cluster: alltest.Start(t, alltest.Options{Without: []string{"node-lifecycle", "pod-garbage-collector", "horizontal-pod-autoscaler"}}),
 		bin:     t.TempDir(),
 	}
 	self, err := os.Executable()
