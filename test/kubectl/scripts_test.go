@@ -54,7 +54,7 @@ func open(t *testing.T) *stage {
 	s := &stage{
 		// Machines are what scripts say they are, so nothing judges nodes and
 		// nothing minds pods on none; nor does anything measure them.
-		Cluster: alltest.Start(t, alltest.Options{Without: []string{"node-lifecycle", "pod-garbage-collector", "horizontal-pod-autoscaler"}}),
+		Cluster: alltest.Start(t, alltest.Options{Without: []string{"node-lifecycle", "taint-eviction", "pod-garbage-collector", "horizontal-pod-autoscaler"}}),
 		bin:     t.TempDir(),
 	}
 	self, err := os.Executable()

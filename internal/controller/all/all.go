@@ -96,6 +96,7 @@ func Loops(config Config) ([]loop.Loop, error) {
 		attributesclass.Loop(),
 		ephemeralvolume.Loop(),
 		nodelife.Loop(),
+		nodelife.EvictionLoop(),
 		podgc.Loop(),
 		job.Loop(),
 		job.OrphanLoop(),

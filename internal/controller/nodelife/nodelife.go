@@ -1,6 +1,7 @@
 // Package nodelife watches over nodes, around plan/nodelife: a node whose
 // lease is not renewed becomes Unknown, its taints follow its conditions, and
-// the pods of a node that is not Ready stop counting as ready.
+// the pods of a node that is not Ready stop counting as ready. Its second loop
+// drives pods out that do not tolerate a NoExecute taint.
 package nodelife
 
 import (
@@ -37,7 +38,7 @@ func Loop() loop.Loop {
 		},
 		Indexes: []loop.Index{podindex.ByNode()},
 		New: func(env loop.Env) reconcile.Reconciler {
-			return &controller{env: env, signs: map[types.UID]sign{}}
+			return &controller{env: env, signs: map[types.UID]sign{}, drained: map[string]time.Time{}}
 		},
 	}
 }
@@ -47,6 +48,8 @@ type controller struct {
 
 	mu    sync.Mutex
 	signs map[types.UID]sign
+	// drained is when pods were last driven from a node of a zone.
+	drained map[string]time.Time
 }
 
 // sign is the last sign of life of a node and when it was noticed: a renewed
@@ -68,7 +71,11 @@ func (c *controller) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	if err != nil {
 		return reconcile.Result{}, err
 	}
-	plan := nodelife.Decide(nodelife.State{Node: node, Heard: s.heard, Known: s.known, Now: now})
+	all, err := loop.List[*corev1.Node](ctx, c.env.Cache, &corev1.NodeList{})
+	if err != nil {
+		return reconcile.Result{}, err
+	}
+	plan := nodelife.Decide(nodelife.State{Node: node, Heard: s.heard, Known: s.known, Nodes: all, Drained: c.last(node), Now: now})
 	if err := c.apply(ctx, node, plan); err != nil {
 		return reconcile.Result{}, err
 	}
@@ -120,8 +127,24 @@ func (c *controller) apply(ctx context.Context, node *corev1.Node, plan nodelife
 		if err := c.env.Write.Update(ctx, latest); err != nil {
 			return client.IgnoreNotFound(fmt.Errorf("update the taints of node %s: %w", node.Name, err))
 		}
+		if plan.Drains {
+			c.drains(node)
+		}
 	}
 	return nil
+}
+
+// last is when pods were last driven from a node of the node's zone.
+func (c *controller) last(node *corev1.Node) time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.drained[nodelife.ZoneOf(node)]
+}
+
+func (c *controller) drains(node *corev1.Node) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.drained[nodelife.ZoneOf(node)] = c.env.Clock.Now()
 }
 
 // markPods takes the pods of a node that cannot speak for them out of service.
@@ -150,16 +173,35 @@ func (c *controller) markPods(ctx context.Context, node *corev1.Node, lost bool)
 	return nil
 }
 
-// onNode leaves out heartbeats that say nothing new.
-func onNode(_ context.Context, _ client.Reader, ev loop.Event) []reconcile.Request {
-	if ev.New == nil {
+// onNode leaves out heartbeats that say nothing new. Whether a node is ready, or
+// there, means something to those that are not.
+func onNode(ctx context.Context, read client.Reader, ev loop.Event) []reconcile.Request {
+	old, _ := ev.Old.(*corev1.Node)
+	now, _ := ev.New.(*corev1.Node)
+	if old != nil && now != nil && equality.Semantic.DeepEqual(old.Spec, now.Spec) && sameConditions(old, now) {
 		return nil
 	}
-	node := ev.New.(*corev1.Node)
-	if old, ok := ev.Old.(*corev1.Node); ok && equality.Semantic.DeepEqual(old.Spec, node.Spec) && sameConditions(old, node) {
-		return nil
+	var out []reconcile.Request
+	if now != nil {
+		out = append(out, reconcile.Request{NamespacedName: types.NamespacedName{Name: now.Name}})
 	}
-	return []reconcile.Request{{NamespacedName: types.NamespacedName{Name: node.Name}}}
+	if readyNow(old) == readyNow(now) {
+		return out
+	}
+	all, err := loop.List[*corev1.Node](ctx, read, &corev1.NodeList{})
+	if err != nil {
+		return out
+	}
+	for _, other := range all {
+		if !readyNow(other) && other.Name != ev.Object().GetName() {
+			out = append(out, reconcile.Request{NamespacedName: types.NamespacedName{Name: other.Name}})
+		}
+	}
+	return out
+}
+
+func readyNow(node *corev1.Node) bool {
+	return node != nil && nodelife.Ready(node.Status.Conditions) == corev1.ConditionTrue
 }
 
 func sameConditions(a, b *corev1.Node) bool {

@@ -1,22 +1,22 @@
 // Package podgc removes pods that nobody else can: those of nodes that do not
-// exist, and those that were deleted before they had a node.
+// exist or are down for good, and those that were deleted before they had a node.
 package podgc
 
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"berth.dev/berth/internal/controller/loop"
 	"berth.dev/berth/internal/controller/podindex"
+	"berth.dev/berth/internal/plan/disruption"
+	"berth.dev/berth/internal/plan/nodelife"
 )
 
 // quarantine is how long a node may be missing before its pods go: it may be
@@ -58,6 +58,11 @@ func (c *collector) Reconcile(ctx context.Context, req reconcile.Request) (recon
 		}
 		return reconcile.Result{}, c.remove(ctx, pod, "")
 	}
+	if out, err := outOfService(ctx, c.env.Cache, pod); err != nil {
+		return reconcile.Result{}, err
+	} else if out {
+		return reconcile.Result{}, c.remove(ctx, pod, "")
+	}
 	wait, err := c.orphaned(ctx, pod.Spec.NodeName)
 	if err != nil || wait != 0 {
 		return reconcile.Result{RequeueAfter: max(wait, 0)}, err
@@ -94,7 +99,7 @@ func (c *collector) remove(ctx context.Context, pod *corev1.Pod, why string) err
 	if pod.Status.Phase != corev1.PodSucceeded && pod.Status.Phase != corev1.PodFailed {
 		latest.Status.Phase = corev1.PodFailed // a finalizer may keep it, and whoever waits for its end must see one
 		if why != "" {
-			setDisrupted(&latest.Status, why, c.env.Clock.Now())
+			disruption.Target(latest, "DeletionByPodGC", why, c.env.Clock.Now())
 		}
 		before := client.StrategicMergeFrom(pod, client.MergeFromWithOptimisticLock{})
 		if err := c.env.Write.Status().Patch(ctx, latest, before); err != nil {
@@ -108,19 +113,6 @@ func (c *collector) remove(ctx context.Context, pod *corev1.Pod, why string) err
 	return nil
 }
 
-func setDisrupted(status *corev1.PodStatus, message string, now time.Time) {
-	want := corev1.PodCondition{
-		Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue,
-		Reason: "DeletionByPodGC", Message: message, LastTransitionTime: metav1.NewTime(now),
-	}
-	i := slices.IndexFunc(status.Conditions, func(c corev1.PodCondition) bool { return c.Type == want.Type })
-	if i < 0 {
-		status.Conditions = append(status.Conditions, want)
-		return
-	}
-	status.Conditions[i] = want
-}
-
 func onPod(ctx context.Context, read client.Reader, ev loop.Event) []reconcile.Request {
 	pod, ok := ev.New.(*corev1.Pod)
 	if !ok {
@@ -130,23 +122,42 @@ func onPod(ctx context.Context, read client.Reader, ev loop.Event) []reconcile.R
 		if pod.DeletionTimestamp == nil {
 			return nil
 		}
-	} else if err := read.Get(ctx, types.NamespacedName{Name: pod.Spec.NodeName}, &corev1.Node{}); !apierrors.IsNotFound(err) {
-		return nil
+	} else if out, _ := outOfService(ctx, read, pod); !out {
+		if err := read.Get(ctx, types.NamespacedName{Name: pod.Spec.NodeName}, &corev1.Node{}); !apierrors.IsNotFound(err) {
+			return nil
+		}
 	}
 	return []reconcile.Request{{NamespacedName: client.ObjectKeyFromObject(pod)}}
 }
 
-// onNode wakes the pods of a node that is gone.
+// outOfService reports whether the pod is to go, and its node, which is down for
+// good, will not end it.
+func outOfService(ctx context.Context, read client.Reader, pod *corev1.Pod) (bool, error) {
+	if pod.DeletionTimestamp == nil {
+		return false, nil
+	}
+	node := &corev1.Node{}
+	if err := read.Get(ctx, types.NamespacedName{Name: pod.Spec.NodeName}, node); err != nil {
+		return false, client.IgnoreNotFound(err)
+	}
+	return nodelife.OutOfService(node), nil
+}
+
+// onNode wakes the pods of a node that is gone, or down for good.
 func onNode(ctx context.Context, read client.Reader, ev loop.Event) []reconcile.Request {
-	if ev.New != nil {
+	now, _ := ev.New.(*corev1.Node)
+	if old, _ := ev.Old.(*corev1.Node); now != nil && (!nodelife.OutOfService(now) || old != nil && nodelife.OutOfService(old)) {
 		return nil
 	}
 	pods := &corev1.PodList{}
-	if err := read.List(ctx, pods, client.MatchingFields{podindex.Node: ev.Old.GetName()}); err != nil {
+	if err := read.List(ctx, pods, client.MatchingFields{podindex.Node: ev.Object().GetName()}); err != nil {
 		return nil
 	}
 	var out []reconcile.Request
 	for i := range pods.Items {
+		if now != nil && pods.Items[i].DeletionTimestamp == nil {
+			continue
+		}
 		out = append(out, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&pods.Items[i])})
 	}
 	return out

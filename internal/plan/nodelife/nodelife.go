@@ -26,7 +26,11 @@ type State struct {
 	// Heard is when this process noticed the last sign of life; the zero time
 	// means that there was none, and Known is when the node was first seen.
 	Heard, Known time.Time
-	Now          time.Time
+	// Nodes are all nodes, and Drained is when pods were last driven from one of
+	// the node's zone because that was not ready.
+	Nodes   []*corev1.Node
+	Drained time.Time
+	Now     time.Time
 }
 
 // Plan is what to write; nil means no change.
@@ -38,6 +42,9 @@ type Plan struct {
 	// SetTaints says that the node's taints become Taints.
 	SetTaints bool
 	Taints    []corev1.Taint
+	// Drains says that Taints drive pods out because the node is not ready, and
+	// did not before.
+	Drains bool
 	// Again is when to look again, as long as nothing happens; 0 means never.
 	Again time.Duration
 }
@@ -52,10 +59,25 @@ func Decide(s State) Plan {
 		plan.Conditions, plan.Lost = silent, true
 		conditions = silent
 	}
-	if taints := taints(s.Node, conditions, s.Now); !equal(taints, s.Node.Spec.Taints) {
+	var pace pace
+	if Ready(conditions) != corev1.ConditionTrue {
+		pace = s.pace(conditions)
+	}
+	taints, held := s.taints(conditions, pace)
+	if !equal(taints, s.Node.Spec.Taints) {
 		plan.SetTaints, plan.Taints = true, taints
 	}
+	plan.Drains = drains(taints) && !drains(s.Node.Spec.Taints)
+	if held && pace.wait > 0 && (plan.Again == 0 || pace.wait < plan.Again) {
+		plan.Again = pace.wait
+	}
 	return plan
+}
+
+func drains(taints []corev1.Taint) bool {
+	return slices.ContainsFunc(taints, func(t corev1.Taint) bool {
+		return t.Effect == corev1.TaintEffectNoExecute && (t.Key == corev1.TaintNodeNotReady || t.Key == corev1.TaintNodeUnreachable)
+	})
 }
 
 // left is how long the node may stay silent.
@@ -110,10 +132,20 @@ var managed = map[corev1.NodeConditionType]struct {
 	corev1.NodeNetworkUnavailable: {corev1.TaintNodeNetworkUnavailable, corev1.ConditionTrue},
 }
 
-func taints(node *corev1.Node, conditions []corev1.NodeCondition, now time.Time) []corev1.Taint {
+// taints are those that the node is to have; held says that one which drives
+// pods out has to wait.
+func (s State) taints(conditions []corev1.NodeCondition, pace pace) (taints []corev1.Taint, held bool) {
+	node := s.Node
 	want := map[corev1.Taint]bool{}
 	no := func(key string) { want[corev1.Taint{Key: key, Effect: corev1.TaintEffectNoSchedule}] = true }
-	never := func(key string) { want[corev1.Taint{Key: key, Effect: corev1.TaintEffectNoExecute}] = true }
+	never := func(key string) {
+		if pace.disrupted {
+			return
+		}
+		if held = (pace.held || pace.wait > 0) && !drains(node.Spec.Taints); !held {
+			want[corev1.Taint{Key: key, Effect: corev1.TaintEffectNoExecute}] = true
+		}
+	}
 	switch Ready(conditions) {
 	case corev1.ConditionFalse:
 		no(corev1.TaintNodeNotReady)
@@ -146,7 +178,7 @@ func taints(node *corev1.Node, conditions []corev1.NodeCondition, now time.Time)
 	added := make([]corev1.Taint, 0, len(want))
 	for t := range want {
 		if t.Effect == corev1.TaintEffectNoExecute || t.Key == corev1.TaintNodeUnschedulable {
-			at := metav1.NewTime(now)
+			at := metav1.NewTime(s.Now)
 			t.TimeAdded = &at
 		}
 		added = append(added, t)
@@ -157,7 +189,7 @@ func taints(node *corev1.Node, conditions []corev1.NodeCondition, now time.Time)
 		}
 		return compare(string(a.Effect), string(b.Effect))
 	})
-	return append(out, added...)
+	return append(out, added...), held
 }
 
 // ours says that the taint is set and removed here and nowhere else.
