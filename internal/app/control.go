@@ -170,7 +170,7 @@ func instanceOf(dir datadir.Dir) (string, error) {
 		return "", err
 	}
 	name := rand.String(10)
-	return name, replaceFile(dir.Instance(), []byte(name))
+	return name, datadir.WriteFile(dir.Instance(), []byte(name))
 }
 
 // signing says how certificates are signed that others ask for. What the API

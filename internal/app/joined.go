@@ -205,14 +205,7 @@ func (s *server) remember(m memoryOf) error {
 	if err != nil {
 		return err
 	}
-	return replaceFile(memoryFile(s.dir), text)
-}
-
-func replaceFile(path string, text []byte) error {
-	if err := os.WriteFile(path+".next", text, 0o600); err != nil {
-		return err
-	}
-	return os.Rename(path+".next", path)
+	return datadir.WriteFile(memoryFile(s.dir), text)
 }
 
 // authority is the cluster's, checked against the token when it is first seen.
@@ -231,7 +224,7 @@ func (s *server) authority(ctx context.Context, servers []string, token join.Tok
 		var all []error
 		for _, server := range servers {
 			if ca, err = join.FetchAuthority(ctx, server, token); err == nil {
-				return replaceFile(s.caFile(), ca)
+				return datadir.WriteFile(s.caFile(), ca)
 			}
 			all = append(all, err)
 		}

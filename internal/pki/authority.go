@@ -12,6 +12,7 @@ import (
 	"slices"
 	"time"
 
+	"berth.dev/berth/internal/base/datadir"
 	"k8s.io/utils/clock"
 )
 
@@ -157,7 +158,7 @@ func ensureAuthority(dir string, f authorityFiles, c clock.PassiveClock) (*Autho
 		if certPEM, err = selfSign(key, "berth-"+f.name, c.Now()); err != nil {
 			return nil, err
 		}
-		if err := writeFile(certPath, certPEM); err != nil {
+		if err := datadir.WriteFile(certPath, certPEM); err != nil {
 			return nil, err
 		}
 	}
@@ -222,7 +223,7 @@ func ensureKey(path string, mayCreate bool, cure string) (*ecdsa.PrivateKey, err
 	if data, err = encodeKey(key); err != nil {
 		return nil, err
 	}
-	return key, writeFile(path, data)
+	return key, datadir.WriteFile(path, data)
 }
 
 func newSerial() (*big.Int, error) {

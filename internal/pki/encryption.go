@@ -5,6 +5,8 @@ import (
 	"encoding/base64"
 	"fmt"
 	"path/filepath"
+
+	"berth.dev/berth/internal/base/datadir"
 )
 
 // encryptionFile is an EncryptionConfiguration. Who takes the key out of it
@@ -45,7 +47,7 @@ func EnsureEncryption(dir string, create bool) (string, error) {
 	if _, err := rand.Read(key); err != nil {
 		return "", err
 	}
-	if err := writeFile(path, fmt.Appendf(nil, encryptionFile, base64.StdEncoding.EncodeToString(key))); err != nil {
+	if err := datadir.WriteFile(path, fmt.Appendf(nil, encryptionFile, base64.StdEncoding.EncodeToString(key))); err != nil {
 		return "", err
 	}
 	return path, syncDir(dir)

@@ -3,6 +3,7 @@ package pki
 import (
 	"bytes"
 
+	"berth.dev/berth/internal/base/datadir"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 )
@@ -44,5 +45,5 @@ func WriteKubeconfig(path string, k Kubeconfig) error {
 	if have, err := readFile(path); err == nil && bytes.Equal(have, want) {
 		return nil
 	}
-	return writeFile(path, want)
+	return datadir.WriteFile(path, want)
 }

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+
+	"berth.dev/berth/internal/base/datadir"
 )
 
 // Pair is a certificate with its key, and the files they are kept in (empty
@@ -43,7 +45,7 @@ func (a *Authority) ensurePair(dir, name string, s Subject) (Pair, error) {
 			if p.KeyPEM, err = encodeKey(key); err != nil || bytes.Equal(p.CertPEM, certPEM) {
 				return p, err
 			}
-			return p, writeFile(p.CertFile, p.CertPEM)
+			return p, datadir.WriteFile(p.CertFile, p.CertPEM)
 		}
 	}
 	issued, err := a.issueFor(key, s)
@@ -51,7 +53,7 @@ func (a *Authority) ensurePair(dir, name string, s Subject) (Pair, error) {
 		return Pair{}, err
 	}
 	p.CertPEM, p.KeyPEM = issued.CertPEM, issued.KeyPEM
-	return p, writeFile(p.CertFile, p.CertPEM)
+	return p, datadir.WriteFile(p.CertFile, p.CertPEM)
 }
 
 func (a *Authority) stillGood(cert *x509.Certificate, s Subject) bool {

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+
+	"berth.dev/berth/internal/base/datadir"
 )
 
 var tokenForm = regexp.MustCompile(`\A[a-z0-9]{6}\.[a-z0-9]{16}\z`)
@@ -32,7 +34,7 @@ func ensureToken(dir string) (string, error) {
 		return "", err
 	}
 	token := text[:6] + "." + text[6:]
-	return token, writeFile(path, []byte(token+"\n"))
+	return token, datadir.WriteFile(path, []byte(token+"\n"))
 }
 
 // randomText draws from the letters of a bootstrap token, all equally likely.
