@@ -163,7 +163,7 @@ func badInput(t *testing.T, c *cluster.Cluster) {
 			"run x --image=a -n nope":                  `Error from server (NotFound): namespaces "nope" not found`,
 			"rollout undo sts/fixed --to-revision=9":   `error: unable to find specified revision 9 in history`,
 			"rollout pause sts/fixed":                  `error: statefulsets.apps "fixed" pausing is not supported`,
-			"top pods":                                 `error: Metrics API not available`,
+			"top pod nope":                             `Error from server (NotFound): pods "nope" not found`,
 			"patch sts fixed -p {\"spec\":{\"replicas": `Error from server (BadRequest): invalid JSON patch`,
 		} {
 			r := c.Do(strings.Fields(request)...)
