@@ -128,10 +128,13 @@ func TestDaemonSetLive(t *testing.T) {
 	d.taint("n3", corev1.TaintEffectNoExecute)
 	l.until("it to go", func() bool { nodes, _ := d.nodes(); return slices.Equal(nodes, []string{"n1", "n2"}) })
 	d.taint("n3", "")
+	// The one that goes may count until it is gone.
+	l.until("one to come again", func() bool { nodes, _ := d.nodes(); return slices.Equal(nodes, []string{"n1", "n2", "n3"}) })
 	d.complete(3)
 
 	// A pod that fails is replaced, and that is said.
-	failed := l.podsOf(d.set)[0]
+	pods := l.podsOf(d.set)
+	failed := pods[slices.IndexFunc(pods, func(p corev1.Pod) bool { return p.Spec.NodeName == "n1" })]
 	_, err := l.Client.CoreV1().Pods("default").Patch(ctx, failed.Name, types.MergePatchType, []byte(`{"status":{"phase":"Failed"}}`), metav1.PatchOptions{}, "status")
 	must(t, err)
 	l.until("its end", func() bool {
