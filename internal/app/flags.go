@@ -56,7 +56,7 @@ func (c *Config) bindMachine(f *pflag.FlagSet) {
 	f.IntVar(&c.MaxPods, "max-pods", c.MaxPods, "pods that this node may run")
 	f.StringToStringVar(&c.SystemReserved, "system-reserved", c.SystemReserved, "resources kept for the system, cpu=100m,memory=200Mi")
 	f.StringToStringVar(&c.KubeReserved, "kube-reserved", c.KubeReserved, "resources kept for berth itself")
-	f.StringToStringVar(&c.EvictionHard, "eviction-hard", c.EvictionHard, "thresholds that count as reserved, memory.available=100Mi")
+	f.StringToStringVar(&c.EvictionHard, "eviction-hard", c.EvictionHard, "hard thresholds, which count as reserved, such as memory.available=100Mi,nodefs.available=5Gi (or 10%),nodefs.inodesFree=5%,pid.available=10%")
 }
 
 // BindFlags adds a flag for each field of c, with c's values as defaults.

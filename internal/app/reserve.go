@@ -44,7 +44,7 @@ func setThreshold(e *register.Eviction, signal, text string) (err error) {
 	case "memory.available":
 		e.MemoryAvailable, err = resource.ParseQuantity(text)
 	case "nodefs.available":
-		e.DiskAvailable, err = percent(text)
+		e.DiskAvailable, err = threshold(text)
 	case "nodefs.inodesFree":
 		e.InodesFree, err = percent(text)
 	case "pid.available":
@@ -53,6 +53,18 @@ func setThreshold(e *register.Eviction, signal, text string) (err error) {
 		err = errors.New("unknown signal; use memory.available, nodefs.available, nodefs.inodesFree or pid.available")
 	}
 	return err
+}
+
+// threshold reads "10%" or "5Gi".
+func threshold(text string) (register.Threshold, error) {
+	if share, err := percent(text); err == nil {
+		return register.Threshold{Share: share}, nil
+	}
+	q, err := resource.ParseQuantity(text)
+	if err != nil || q.Sign() < 0 {
+		return register.Threshold{}, errors.New("use an amount such as 5Gi or a part of the whole such as 10%")
+	}
+	return register.Threshold{Bytes: q.Value()}, nil
 }
 
 // percent reads "10%" as 0.1.

@@ -10,6 +10,27 @@ import (
 	"berth.dev/berth/test/e2e/cluster"
 )
 
+// A node whose disk counts as full takes no pods and says so; with space, which
+// here is another threshold, they start.
+func TestDiskPressure(t *testing.T) {
+	c := cluster.New(t, "tight", "--eviction-hard", "nodefs.available=100%")
+	c.Launch()
+	c.Eventually(30*time.Second, "True kubelet has disk pressure", func() string {
+		out, _ := c.Try("get", "nodes", "-o", `jsonpath={.items[*].status.conditions[?(@.type=="DiskPressure")]['status','message']}`)
+		return out
+	})
+	c.Apply(set("name: bad}", "name: s}", "replicas: 0", "replicas: 1"))
+	c.Eventually(20*time.Second, "true", func() string {
+		return fmt.Sprint(strings.Contains(c.Kubectl("describe", "pods"), "0/1 nodes are available: 1 node(s) had untolerated taint(s)."))
+	})
+	says(t, "why", c.Run(c.Berth(), "why", "pod/s-0", "--kubeconfig", filepath.Join(c.Data, "kubeconfig")).Out,
+		"taint node.kubernetes.io/disk-pressure:NoSchedule: its disk is nearly full (nodefs.available of --eviction-hard)", "describe node tight")
+	c.Signal("TERM")
+
+	c = cluster.On(t, c.Host, cluster.Bin(t)).Start()
+	c.Kubectl("wait", "--for=jsonpath={.spec.nodeName}=tight", "pod/s-0", "--timeout=60s")
+}
+
 // The disk of the data directory runs full, berth is killed meanwhile and
 // started in vain. With space again everything is as it was: what had been
 // acknowledged is there, and no container was disturbed.

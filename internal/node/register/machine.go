@@ -22,10 +22,10 @@ type probe interface {
 
 // usage is how much there is and how much is free; a share is free/whole.
 type usage struct {
-	cpus, memory, disk              int64
-	memoryAvailable                 int64
-	diskShare, inodeShare, pidShare float64
-	hugePages                       map[string]int64 // "2Mi" -> bytes
+	cpus, memory, disk             int64
+	memoryAvailable, diskAvailable int64
+	inodeShare, pidShare           float64
+	hugePages                      map[string]int64 // "2Mi" -> bytes
 }
 
 // machine is the real one; its string is a directory on the node's disk.
@@ -83,14 +83,14 @@ func (m machine) usage() usage {
 		cpus:            int64(runtime.NumCPU()),
 		memory:          memory["MemTotal"],
 		memoryAvailable: memory["MemAvailable"],
-		diskShare:       1, inodeShare: 1, pidShare: 1,
+		inodeShare:      1, pidShare: 1,
 		hugePages: hugePages("/sys/kernel/mm/hugepages"),
 	}
 	var fs unix.Statfs_t
 	if unix.Statfs(m.dataDir, &fs) == nil && fs.Blocks > 0 {
 		// The kubelet counts what an ordinary user can have as available.
 		u.disk = int64(fs.Blocks) * fs.Bsize
-		u.diskShare = float64(fs.Bavail) / float64(fs.Blocks)
+		u.diskAvailable = int64(fs.Bavail) * fs.Bsize
 		if fs.Files > 0 {
 			u.inodeShare = float64(fs.Ffree) / float64(fs.Files)
 		}

@@ -45,7 +45,7 @@ func (s *still) set(change func(*usage)) {
 func newStill() *still {
 	return &still{u: usage{
 		cpus: 2, memory: 4 << 30, memoryAvailable: 3 << 30, disk: 100 << 30,
-		diskShare: 0.5, inodeShare: 0.5, pidShare: 0.9, hugePages: map[string]int64{"2Mi": 0},
+		diskAvailable: 50 << 30, inodeShare: 0.5, pidShare: 0.9, hugePages: map[string]int64{"2Mi": 0},
 	}}
 }
 
@@ -165,7 +165,7 @@ func TestRegisterNew(t *testing.T) {
 	if diff := cmp.Diff(map[string]string{"cpu": "2", "memory": "4Gi", "pods": "110", "ephemeral-storage": "100Gi", "hugepages-2Mi": "0"}, resources(node.Status.Capacity)); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff(map[string]string{"cpu": "1500m", "memory": "3584Mi", "pods": "110", "ephemeral-storage": "96636764160", "hugepages-2Mi": "0"}, resources(node.Status.Allocatable)); diff != "" {
+	if diff := cmp.Diff(map[string]string{"cpu": "1500m", "memory": "3584Mi", "pods": "110", "ephemeral-storage": "102005473280", "hugepages-2Mi": "0"}, resources(node.Status.Allocatable)); diff != "" {
 		t.Error(diff)
 	}
 	if diff := cmp.Diff([]corev1.NodeAddress{{Type: "InternalIP", Address: "10.0.0.5"}, {Type: "InternalIP", Address: "fd00::5"}, {Type: "Hostname", Address: "n1"}}, node.Status.Addresses); diff != "" {
@@ -217,7 +217,7 @@ func TestQuietWhenNothingChanges(t *testing.T) {
 	soon(t, "its loop waits", w.clock.HasWaiters)
 	before := w.writes()
 	for range 20 {
-		w.machine.set(func(u *usage) { u.memoryAvailable -= 1 << 20; u.diskShare -= 0.001 })
+		w.machine.set(func(u *usage) { u.memoryAvailable -= 1 << 20; u.diskAvailable -= 100 << 20 })
 		w.clock.Step(checkInterval)
 		time.Sleep(2 * time.Millisecond)
 	}
@@ -250,6 +250,36 @@ func TestPressure(t *testing.T) {
 		all := strings.Join(w.events, "\n")
 		return strings.Contains(all, "NodeHasInsufficientMemory: ") && strings.Contains(all, "NodeHasDiskPressure: ")
 	})
+}
+
+// A tenth of a large disk is more than pods need.
+func TestDiskPressure(t *testing.T) {
+	const gi = 1 << 30
+	for name, c := range map[string]struct {
+		whole, free int64
+		threshold   Threshold
+		want        bool
+	}{
+		"small disk, above a tenth":  {8 * gi, 1 * gi, DefaultEviction().DiskAvailable, false},
+		"small disk, below a tenth":  {8 * gi, gi / 2, DefaultEviction().DiskAvailable, true},
+		"large disk, below a tenth":  {252 * gi, 20 * gi, DefaultEviction().DiskAvailable, false},
+		"large disk, nearly full":    {252 * gi, 4 * gi, DefaultEviction().DiskAvailable, true},
+		"a part":                     {252 * gi, 20 * gi, Threshold{Share: 0.10}, true},
+		"an amount":                  {252 * gi, 20 * gi, Threshold{Bytes: 30 * gi}, true},
+		"more than there is of disk": {8 * gi, 8 * gi, Threshold{Bytes: 30 * gi}, true},
+		"switched off":               {252 * gi, 0, Threshold{}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := &Registration{cfg: Config{Clock: clocktesting.NewFakeClock(time.Now()), Eviction: &Eviction{DiskAvailable: c.threshold}, Ready: func() (bool, string, string) { return true, "", "" }}}
+			node := &corev1.Node{}
+			r.conditions(node, usage{disk: c.whole, diskAvailable: c.free, inodeShare: 1, pidShare: 1})
+			for _, condition := range node.Status.Conditions {
+				if condition.Type == corev1.NodeDiskPressure && (condition.Status == corev1.ConditionTrue) != c.want {
+					t.Errorf("%+v", condition)
+				}
+			}
+		})
+	}
 }
 
 // A node that was there before keeps what others gave it.
@@ -307,7 +337,7 @@ func TestTroubles(t *testing.T) {
 func TestThisMachine(t *testing.T) {
 	m := machine{t.TempDir()}
 	h, u := m.host(), m.usage()
-	if h.KernelVersion == "" || h.BootID == "" || h.OSImage == "" || u.cpus < 1 || u.memory < 1<<20 || u.memoryAvailable > u.memory || u.disk == 0 || u.diskShare < 0 || u.diskShare > 1 || u.pidShare <= 0 || u.pidShare > 1 {
+	if h.KernelVersion == "" || h.BootID == "" || h.OSImage == "" || u.cpus < 1 || u.memory < 1<<20 || u.memoryAvailable > u.memory || u.disk == 0 || u.diskAvailable < 0 || u.diskAvailable > u.disk || u.pidShare <= 0 || u.pidShare > 1 {
 		t.Errorf("%+v %+v", h, u)
 	}
 	t.Logf("%+v %+v", h, u)

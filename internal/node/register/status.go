@@ -14,15 +14,36 @@ import (
 // and what they keep free is not allocatable.
 type Eviction struct {
 	MemoryAvailable resource.Quantity
-	// DiskAvailable and InodesFree are parts of the whole, 0.1 is ten percent.
-	DiskAvailable, InodesFree float64
+	DiskAvailable   Threshold
+	// InodesFree is a part of the whole, 0.1 is ten percent.
+	InodesFree float64
 	// PIDAvailable is the same for process ids; zero means not watched.
 	PIDAvailable float64
 }
 
-// DefaultEviction has upstream's defaults.
+// Threshold is a part of the whole, 0.1 is ten percent, or a number of bytes;
+// where both are set, the smaller of the two.
+type Threshold struct {
+	Share float64
+	Bytes int64
+}
+
+// Of is the threshold in bytes.
+func (t Threshold) Of(whole int64) int64 {
+	part := int64(t.Share * float64(whole))
+	switch {
+	case t.Bytes == 0:
+		return part
+	case t.Share == 0:
+		return t.Bytes
+	}
+	return min(part, t.Bytes)
+}
+
+// DefaultEviction has upstream's defaults, but for large disks: a tenth of one
+// may be more than all that people run on it (docs/decisions/0027).
 func DefaultEviction() *Eviction {
-	return &Eviction{MemoryAvailable: resource.MustParse("100Mi"), DiskAvailable: 0.10, InodesFree: 0.05}
+	return &Eviction{MemoryAvailable: resource.MustParse("100Mi"), DiskAvailable: Threshold{Share: 0.10, Bytes: 5 << 30}, InodesFree: 0.05}
 }
 
 // describe writes the node's status as it is now.
@@ -66,7 +87,7 @@ func (r *Registration) resources(node *corev1.Node, usage usage) {
 		keep = corev1.ResourceList{}
 	}
 	addTo(keep, corev1.ResourceMemory, r.cfg.Eviction.MemoryAvailable)
-	addTo(keep, corev1.ResourceEphemeralStorage, quantity(int64(float64(usage.disk)*r.cfg.Eviction.DiskAvailable)))
+	addTo(keep, corev1.ResourceEphemeralStorage, quantity(r.cfg.Eviction.DiskAvailable.Of(usage.disk)))
 	for size, bytes := range usage.hugePages {
 		_ = size
 		addTo(keep, corev1.ResourceMemory, quantity(bytes)) // huge pages are no ordinary memory any more
@@ -117,7 +138,7 @@ func (r *Registration) conditions(node *corev1.Node, usage usage) {
 	set(corev1.NodeMemoryPressure, usage.memoryAvailable < e.MemoryAvailable.Value(),
 		[2]string{"KubeletHasSufficientMemory", "KubeletHasInsufficientMemory"},
 		[2]string{"kubelet has sufficient memory available", "kubelet has insufficient memory available"})
-	set(corev1.NodeDiskPressure, usage.diskShare < e.DiskAvailable || usage.inodeShare < e.InodesFree,
+	set(corev1.NodeDiskPressure, usage.diskAvailable < e.DiskAvailable.Of(usage.disk) || usage.inodeShare < e.InodesFree,
 		[2]string{"KubeletHasNoDiskPressure", "KubeletHasDiskPressure"},
 		[2]string{"kubelet has no disk pressure", "kubelet has disk pressure"})
 	set(corev1.NodePIDPressure, usage.pidShare < e.PIDAvailable,

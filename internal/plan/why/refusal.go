@@ -25,7 +25,7 @@ func explain(pod *corev1.Pod, node *schedule.Node, reason string) (Reason, strin
 	case strings.Contains(reason, "free ports"):
 		return NoRoom, "a host port that it asks for is taken"
 	case strings.Contains(reason, "untolerated taint"):
-		return NodesTainted, "taint " + strings.Join(taints(node.Node), ", ")
+		return NodesTainted, "taint " + strings.Join(taints(node.Node), ", ") + short(node.Node)
 	case strings.Contains(reason, "were unschedulable"):
 		return NodesTainted, "cordoned"
 	case strings.Contains(reason, "node affinity/selector"):
@@ -67,6 +67,21 @@ func taints(node *corev1.Node) []string {
 		}
 	}
 	return all
+}
+
+// short says what a node has too little of, in words.
+func short(node *corev1.Node) string {
+	for _, t := range node.Spec.Taints {
+		switch t.Key {
+		case corev1.TaintNodeDiskPressure:
+			return ": its disk is nearly full (nodefs.available of --eviction-hard)"
+		case corev1.TaintNodeMemoryPressure:
+			return ": its memory is nearly used up (memory.available of --eviction-hard)"
+		case corev1.TaintNodePIDPressure:
+			return ": its process ids are nearly used up (pid.available of --eviction-hard)"
+		}
+	}
+	return ""
 }
 
 // lacking are the labels of nodeSelector that a node does not have.

@@ -64,9 +64,33 @@ func On(t testing.TB, h *host.Host, bin string, flags ...string) *Cluster {
 	t.Cleanup(func() {
 		if t.Failed() && c.log != nil {
 			t.Logf("the server's last words:\n%s", c.log.tail(60))
+			t.Logf("what the cluster says:\n%s", c.state())
 		}
 	})
 	return c
+}
+
+// state is what somebody who looks into a failure asks first.
+func (c *Cluster) state() string {
+	if c.role != "server" {
+		return ""
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.t.Context()), 10*time.Second)
+	defer cancel()
+	var all strings.Builder
+	for _, ask := range [][]string{
+		{"get", "nodes", "-o", `jsonpath={range .items[*]}{.metadata.name}{.spec.taints}{"\n"}{range .status.conditions[*]}  {.type}={.status} {.message}{"\n"}{end}{end}`},
+		{"get", "pods", "-A", "-o", "wide"},
+		{"get", "events", "-A", "--sort-by=.lastTimestamp"},
+	} {
+		out, err := c.Host.Run(ctx, filepath.Join(c.bin, "kubectl"), append([]string{"--kubeconfig", filepath.Join(c.Data, "kubeconfig"), "--request-timeout", "3s"}, ask...)...)
+		lines := strings.Split(out, "\n")
+		fmt.Fprintf(&all, "%s\n", strings.Join(lines[max(0, len(lines)-40):], "\n"))
+		if err != nil {
+			break // it runs no more
+		}
+	}
+	return all.String()
 }
 
 // Use switches to the programs in another folder from the next Start on.
@@ -84,10 +108,13 @@ func (c *Cluster) Start() *Cluster {
 	return c
 }
 
+// anyDisk lets tests run on a machine whose disk is nearly full.
+const anyDisk = "nodefs.available=0%,nodefs.inodesFree=0%"
+
 // Launch starts the server and does not wait.
 func (c *Cluster) Launch() {
 	c.t.Helper()
-	args := append([]string{c.role, "--data-dir", c.Data, "--node-name", c.Host.Name, "--log-level", "info"}, c.flags...)
+	args := append([]string{c.role, "--data-dir", c.Data, "--node-name", c.Host.Name, "--log-level", "info", "--eviction-hard", anyDisk}, c.flags...)
 	// The server's life is not the context's: tests end it by signals.
 	cmd := c.Host.Command(context.WithoutCancel(c.t.Context()), c.Berth(), args...)
 	c.log = &logBuffer{}
