@@ -131,7 +131,7 @@ func (s *server) runControllers(ctx context.Context, ready func()) error {
 		Leases: client.CoordinationV1().Leases(metav1.NamespaceSystem), Name: "berth-controllers",
 		Instance: s.nodeName + "_" + instance, Run: rand.String(5), Times: lead.DefaultTimes, Log: s.log.With("component", "lead"),
 	}, func(ctx context.Context, term *lead.Term) error {
-		fence, err := s.store.BeginTerm(ctx, s.nodeName)
+		fence, err := s.store.BeginTerm(ctx, s.nodeName, term.Confirm)
 		if err != nil {
 			s.log.Warn("cannot lead", "error", err)
 			return nil // the datastore will be back

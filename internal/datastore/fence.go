@@ -29,14 +29,32 @@ func WithFence(ctx context.Context, f Fence) context.Context {
 	return context.WithValue(ctx, fenceKey{}, f)
 }
 
-// BeginTerm ends all earlier terms and begins one. Who calls it must hold the lease.
-func (s *Store) BeginTerm(ctx context.Context, leader string) (Fence, error) {
+// BeginTerm ends all earlier terms and begins one. held asks, by a consistent
+// read, whether the caller holds the lease still, and its error ends the try: a
+// process that slept since it took the lease must not end the term of whoever
+// has taken it since. So the term begins only if no other began after held said yes.
+func (s *Store) BeginTerm(ctx context.Context, leader string, held func(context.Context) error) (Fence, error) {
 	key := path.Join("/berth", s.Prefix, "leader")
-	put, err := s.Client.Put(ctx, key, leader)
-	if err != nil {
-		return Fence{}, fmt.Errorf("begin to lead: %w", err)
+	for {
+		before, err := s.Client.KV.Get(ctx, key, clientv3.WithKeysOnly())
+		if err != nil {
+			return Fence{}, fmt.Errorf("begin to lead: %w", err)
+		}
+		var last int64
+		if len(before.Kvs) == 1 {
+			last = before.Kvs[0].ModRevision
+		}
+		if err := held(ctx); err != nil {
+			return Fence{}, fmt.Errorf("begin to lead: %w", err)
+		}
+		put, err := s.Client.Txn(ctx).If(clientv3.Compare(clientv3.ModRevision(key), "=", last)).Then(clientv3.OpPut(key, leader)).Commit()
+		if err != nil {
+			return Fence{}, fmt.Errorf("begin to lead: %w", err)
+		}
+		if put.Succeeded {
+			return Fence{key: key, revision: put.Header.Revision}, nil
+		}
 	}
-	return Fence{key: key, revision: put.Header.Revision}, nil
 }
 
 // fenced adds the comparison to the writes that carry a fence.

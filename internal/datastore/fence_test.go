@@ -1,25 +1,48 @@
 package datastore
 
 import (
+	"context"
 	"errors"
 	"testing"
 
 	"go.etcd.io/etcd/client/v3/kubernetes"
 )
 
+func held(context.Context) error { return nil }
+
+// A server that took the lease, slept, and wakes up when another leads does not
+// end the other's term, wherever on its way it fell asleep.
+func TestBeginTermTooLate(t *testing.T) {
+	s := open(t, Config{Dir: t.TempDir()})
+	client := guard(s.Client)
+	lost := errors.New("lost")
+	if _, err := s.BeginTerm(t.Context(), "a", func(context.Context) error { return lost }); !errors.Is(err, lost) {
+		t.Errorf("began without the lease: %v", err)
+	}
+	var other Fence
+	asked := 0
+	_, err := s.BeginTerm(t.Context(), "a", func(ctx context.Context) (err error) {
+		if asked++; asked > 1 {
+			return lost
+		}
+		other, err = s.BeginTerm(ctx, "b", held) // the lease ran out right after it was read
+		return err
+	})
+	if !errors.Is(err, lost) {
+		t.Errorf("began over another's term: %v", err)
+	}
+	put, err := client.Kubernetes.OptimisticPut(WithFence(t.Context(), other), "/k", []byte("1"), 0, kubernetes.PutOptions{})
+	if err != nil || !put.Succeeded {
+		t.Errorf("the leader's write: %+v, %v", put, err)
+	}
+}
+
 // What carries an earlier term's fence is not written, whatever the key holds;
 // all else is as without fences.
 func TestFence(t *testing.T) {
-	s, err := Open(t.Context(), Config{Dir: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = s.Close() })
-	if err := s.WaitReady(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	s := open(t, Config{Dir: t.TempDir()})
 	client := guard(s.Client)
-	first, err := s.BeginTerm(t.Context(), "a")
+	first, err := s.BeginTerm(t.Context(), "a", held)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +59,7 @@ func TestFence(t *testing.T) {
 		t.Errorf("a deletion by an old revision: %+v, %v", late, err)
 	}
 
-	second, err := s.BeginTerm(t.Context(), "b")
+	second, err := s.BeginTerm(t.Context(), "b", held)
 	if err != nil {
 		t.Fatal(err)
 	}

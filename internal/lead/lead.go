@@ -59,6 +59,7 @@ var ErrLost = errors.New("this server leads no more")
 type Term struct {
 	until atomic.Int64 // nanoseconds since begun
 	begun time.Time
+	holds func(context.Context) error
 }
 
 // Check is nil while the lease is provably held.
@@ -67,6 +68,15 @@ func (t *Term) Check() error {
 		return ErrLost
 	}
 	return nil
+}
+
+// Confirm asks the API server whether the lease is held. It sees what Check
+// cannot: that the whole machine slept, its clock too.
+func (t *Term) Confirm(ctx context.Context) error {
+	if err := t.Check(); err != nil {
+		return err
+	}
+	return t.holds(ctx)
 }
 
 // renewed notes that the lease was renewed by a request made at that time.
@@ -78,7 +88,7 @@ func (t *Term) left() time.Duration { return time.Duration(t.until.Load()) - tim
 
 // Run leads whenever it can until ctx ends: it calls act for each term, whose
 // context ends with it. act must return then; the lease is released after it
-// has. An error of act ends Run.
+// has, also when it returns earlier. An error of act ends Run.
 func Run(ctx context.Context, c Config, act func(context.Context, *Term) error) error {
 	e := &election{Config: c, holder: c.Instance + "_" + c.Run}
 	for {
@@ -87,10 +97,19 @@ func Run(ctx context.Context, c Config, act func(context.Context, *Term) error) 
 			return ignore(ctx, err)
 		}
 		c.Log.Info("this server leads", "lease", c.Name)
-		if err := e.term(ctx, term, act); err != nil || ctx.Err() != nil {
+		switch err := e.term(ctx, term, act); {
+		case ctx.Err() != nil:
 			return ignore(ctx, err)
+		case errors.Is(err, ErrLost):
+			c.Log.Warn("this server leads no more: its lease was not renewed in time", "lease", c.Name)
+		case err != nil:
+			return err
+		default:
+			c.Log.Warn("this server leads no more: it gave its lease back", "lease", c.Name)
+			if err := e.rest(ctx); err != nil {
+				return nil // it stops
+			}
 		}
-		c.Log.Warn("this server leads no more: its lease was not renewed in time", "lease", c.Name)
 	}
 }
 
@@ -107,7 +126,7 @@ type election struct {
 	seen   *coordinationv1.Lease // as it was last read or written
 }
 
-// term runs act while the lease is renewed.
+// term runs act while the lease is renewed. Its error is ErrLost when it was not.
 func (e *election) term(ctx context.Context, term *Term, act func(context.Context, *Term) error) error {
 	acting, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
@@ -122,7 +141,7 @@ func (e *election) term(ctx context.Context, term *Term, act func(context.Contex
 				e.release(context.WithoutCancel(ctx))
 			}
 			if errors.Is(context.Cause(acting), ErrLost) {
-				return nil
+				return ErrLost
 			}
 			return err
 		case <-renewing.C:
@@ -191,11 +210,19 @@ func (e *election) acquire(ctx context.Context) (*Term, error) {
 			return nil, ctx.Err()
 		}
 		e.Log.Debug("not leading yet", "lease", e.Name, "error", err)
-		select {
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-time.After(e.Times.Retry):
+		if err := e.rest(ctx); err != nil {
+			return nil, err
 		}
+	}
+}
+
+// rest is the wait after a failure.
+func (e *election) rest(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(e.Times.Retry):
+		return nil
 	}
 }
 
@@ -227,9 +254,18 @@ func (e *election) attempt(ctx context.Context) (*Term, error) {
 
 func (e *election) begin(lease *coordinationv1.Lease, at time.Time) *Term {
 	e.seen = lease
-	term := &Term{begun: at}
+	term := &Term{begun: at, holds: e.holds}
 	term.renewed(at, e.Times.Lease)
 	return term
+}
+
+// holds reads the lease.
+func (e *election) holds(ctx context.Context) error {
+	now, err := e.Leases.Get(ctx, e.Name, metav1.GetOptions{})
+	if err == nil && ptr.Deref(now.Spec.HolderIdentity, "") != e.holder {
+		return ErrLost
+	}
+	return err
 }
 
 func (e *election) claim(lease *coordinationv1.Lease, at time.Time) *coordinationv1.Lease {

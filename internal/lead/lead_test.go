@@ -162,7 +162,10 @@ func TestTakenAway(t *testing.T) {
 	slow := quick
 	slow.Lease = time.Hour
 	a := w.start("a", "1", slow)
-	within(t, "a leads", a.led)
+	term := within(t, "a leads", a.led)
+	if err := term.Confirm(t.Context()); err != nil {
+		t.Errorf("a holds the lease: %v", err)
+	}
 	leases := w.env.Client.CoordinationV1().Leases("kube-system")
 	for {
 		lease, err := leases.Get(t.Context(), "test", metav1.GetOptions{})
@@ -174,11 +177,33 @@ func TestTakenAway(t *testing.T) {
 			break
 		}
 	}
+	// By the clock it leads for an hour: as if its machine had slept.
+	if err := term.Confirm(t.Context()); term.Check() != nil || !errors.Is(err, ErrLost) {
+		t.Errorf("a is told %v", err)
+	}
 	within(t, "a stops", a.over)
 	if err := leases.Delete(t.Context(), "test", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	within(t, "a leads again, by a lease of its own", a.led)
+}
+
+// Who cannot begin to act gives the lease back and tries again.
+func TestGivenBack(t *testing.T) {
+	w := open(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	terms, done := 0, make(chan error, 1)
+	go func() {
+		done <- Run(ctx, Config{Leases: w.leases(&server{}), Name: "test", Instance: "a", Run: "1", Times: quick, Log: slog.New(slog.DiscardHandler)}, func(context.Context, *Term) error {
+			if terms++; terms == 3 {
+				cancel()
+			}
+			return nil
+		})
+	}()
+	if err := within(t, "the end", done); err != nil || terms != 3 {
+		t.Errorf("%d terms, then %v", terms, err)
+	}
 }
 
 // A process that slept beyond its lease knows so before it has done anything.
