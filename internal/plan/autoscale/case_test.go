@@ -2,16 +2,14 @@ package autoscale
 
 import (
 	"errors"
-	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	"berth.dev/berth/internal/golden"
+
 	autoscalingv1 "k8s.io/api/autoscaling/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
@@ -21,12 +19,9 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-var update = flag.Bool("update", false, "rewrite the expected output in testdata")
-
 var now = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 
-// TestCases runs the stories in testdata. A story is a list of blocks, each a
-// command, its input, a line of four dashes, and what comes out:
+// TestCases runs the stories in testdata:
 //
 //	hpa REPLICAS            a new autoscaler; its spec in YAML
 //	pods REPLICAS           what there is now, one pod a line:
@@ -37,30 +32,7 @@ var now = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 //	selector WORDS          the scale's selector; rivals NAME... select the pods too
 //	later DURATION
 //	plan [refused]          the decision; what it asks for is done
-func TestCases(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.txt")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no cases: %v", err)
-	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
-			text, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			got := play(t, string(text))
-			if *update {
-				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-				return
-			}
-			if diff := cmp.Diff(string(text), got); diff != "" {
-				t.Errorf("-want +got:\n%s", diff)
-			}
-		})
-	}
-}
+func TestCases(t *testing.T) { golden.Stories(t, begin) }
 
 // story is what is known at one point of a story.
 type story struct {
@@ -71,27 +43,7 @@ type story struct {
 	failing map[int]error
 }
 
-func play(t *testing.T, text string) string {
-	t.Helper()
-	var out strings.Builder
-	s := &story{t: t}
-	for block := range strings.SplitSeq(strings.TrimSpace(text), "\n\n") {
-		head, _, _ := strings.Cut(block, "\n----")
-		out.WriteString(head + "\n")
-		lines := strings.Split(head, "\n")
-		for len(lines) > 0 && strings.HasPrefix(lines[0], "#") {
-			lines = lines[1:]
-		}
-		if len(lines) > 0 {
-			command, words, _ := strings.Cut(lines[0], " ")
-			if said := s.do(command, words, lines[1:]); said != "" {
-				out.WriteString("----\n" + said)
-			}
-		}
-		out.WriteString("\n")
-	}
-	return strings.TrimRight(out.String(), "\n") + "\n"
-}
+func begin(t *testing.T) golden.Teller { return (&story{t: t}).do }
 
 func (s *story) do(command, words string, lines []string) string {
 	s.t.Helper()

@@ -1,16 +1,14 @@
 package daemonset
 
 import (
-	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	"berth.dev/berth/internal/golden"
+
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -18,12 +16,9 @@ import (
 	"k8s.io/utils/ptr"
 )
 
-var update = flag.Bool("update", false, "rewrite the expected output in testdata")
-
 var now = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 
-// TestCases runs the stories in testdata. A story is a list of blocks, each a
-// command, its input, a line of four dashes, and what comes out:
+// TestCases runs the stories in testdata:
 //
 //	set [unavailable=1] [surge=50%] [ondelete] [min=10] [selector=KEY:VALUE] [affinity=NODE] [node=NAME] [hostnetwork] [tolerates=KEY:EFFECT]
 //	  NODE [KEY:VALUE] [taint=KEY:EFFECT] [missing] [| POD [new] [ready=10s] [phase=Failed] [terminating] [unbound] [age=1h]] ...
@@ -32,74 +27,40 @@ var now = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 //	status         what the status says
 //	wait 10s       lets time pass
 //	run            carries plans out in a toy world until it rests
-func TestCases(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.txt")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no cases: %v", err)
-	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
-			text, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			got := play(t, string(text))
-			if *update {
-				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-				return
-			}
-			if diff := cmp.Diff(string(text), got); diff != "" {
-				t.Errorf("-want +got:\n%s", diff)
-			}
-		})
-	}
-}
+func TestCases(t *testing.T) { golden.Stories(t, begin) }
 
-func play(t *testing.T, text string) string {
-	t.Helper()
-	var out strings.Builder
+func begin(t *testing.T) golden.Teller {
 	w := &toy{}
-	for block := range strings.SplitSeq(strings.TrimSpace(text), "\n\n") {
-		head, _, _ := strings.Cut(block, "\n----")
-		out.WriteString(head + "\n")
-		lines := strings.Split(head, "\n")
-		for len(lines) > 0 && strings.HasPrefix(lines[0], "#") {
-			lines = lines[1:]
-		}
-		if len(lines) > 0 {
-			command, rest, _ := strings.Cut(lines[0], " ")
-			switch command {
-			case "set":
-				w = newToy()
-				change(t, w, rest)
-				for _, line := range lines[1:] {
-					addNode(t, w, line)
-				}
-			case "change":
-				change(t, w, rest)
-			case "plan":
-				p := Decide(w.Facts)
-				w.Backoff = p.Backoff
-				out.WriteString("----\n" + describe(p) + "\n")
-			case "status":
-				out.WriteString("----\n" + say(Status(w.Facts)) + "\n")
-			case "wait":
-				w.Now = w.Now.Add(duration(t, rest))
-			case "run":
-				trace, rested := w.settle(100)
-				if !rested {
-					t.Fatalf("never rests: %v", trace)
-				}
-				out.WriteString("----\n" + strings.Join(append(trace, say(Status(w.Facts))), "\n") + "\n")
-			default:
-				t.Fatalf("unknown command %q", lines[0])
+	return func(command, words string, input []string) string {
+		t.Helper()
+		switch command {
+		case "set":
+			w = newToy()
+			change(t, w, words)
+			for _, line := range input {
+				addNode(t, w, line)
 			}
+		case "change":
+			change(t, w, words)
+		case "plan":
+			p := Decide(w.Facts)
+			w.Backoff = p.Backoff
+			return describe(p)
+		case "status":
+			return say(Status(w.Facts))
+		case "wait":
+			w.Now = w.Now.Add(duration(t, words))
+		case "run":
+			trace, rested := w.settle(100)
+			if !rested {
+				t.Fatalf("never rests: %v", trace)
+			}
+			return strings.Join(append(trace, say(Status(w.Facts))), "\n")
+		default:
+			t.Fatalf("unknown command %q", command)
 		}
-		out.WriteString("\n")
+		return ""
 	}
-	return strings.TrimRight(out.String(), "\n") + "\n"
 }
 
 func describe(p Plan) string {

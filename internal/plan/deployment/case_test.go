@@ -1,91 +1,51 @@
 package deployment
 
 import (
-	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
+	"berth.dev/berth/internal/golden"
 )
 
-var update = flag.Bool("update", false, "rewrite the expected output in testdata")
-
-// TestCases runs the stories in testdata. A story is a list of blocks, each a
-// command, its input, a line of four dashes, and what comes out:
+// TestCases runs the stories in testdata:
 //
 //	state replicas=10 [surge=3] [unavailable=2] [paused] [recreate] [complete] [history=2] [oldpods] [rollback] [deleting] [had=N]
 //	  NAME SIZE [pods=N] [serve=N] [new] [unseen] [rev=N] [desired=N] [max=N] [stale] [deleting]
 //	set WORDS           changes the state; "set new=" makes another template of it
 //	plan                what Decide asks for
 //	run [broken=NAMES]  carries plans out in a toy world until it rests; "new" is the new set
-func TestCases(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.txt")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no cases: %v", err)
-	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
-			text, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			got := play(t, string(text))
-			if *update {
-				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-				return
-			}
-			if diff := cmp.Diff(string(text), got); diff != "" {
-				t.Errorf("-want +got:\n%s", diff)
-			}
-		})
-	}
-}
+func TestCases(t *testing.T) { golden.Stories(t, begin) }
 
-func play(t *testing.T, text string) string {
-	t.Helper()
-	var out strings.Builder
+func begin(t *testing.T) golden.Teller {
 	w := &toy{}
-	for block := range strings.SplitSeq(strings.TrimSpace(text), "\n\n") {
-		head, _, _ := strings.Cut(block, "\n----")
-		out.WriteString(head + "\n")
-		lines := strings.Split(head, "\n")
-		for len(lines) > 0 && strings.HasPrefix(lines[0], "#") {
-			lines = lines[1:]
-		}
-		if len(lines) > 0 {
-			command, rest, _ := strings.Cut(lines[0], " ")
-			switch command {
-			case "state":
-				w = &toy{State: State{HistoryLimit: 10}}
-				w.change(t, rest)
-				for _, line := range lines[1:] {
-					w.Sets = append(w.Sets, parseSet(t, w.State, line))
-				}
-			case "set":
-				w.change(t, rest)
-			case "plan":
-				out.WriteString("----\n" + describe(Decide(w.State)) + "\n")
-			case "run":
-				w.broken = map[string]bool{}
-				for name := range strings.SplitSeq(strings.TrimPrefix(rest, "broken="), ",") {
-					w.broken[name] = true
-				}
-				trace, rested := w.settle(100)
-				end := map[bool]string{true: "rests", false: "never rests"}[rested]
-				out.WriteString("----\n" + strings.Join(append(trace, end+" with "+w.say()), "\n") + "\n")
-			default:
-				t.Fatalf("unknown command %q", lines[0])
+	return func(command, words string, input []string) string {
+		t.Helper()
+		switch command {
+		case "state":
+			w = &toy{State: State{HistoryLimit: 10}}
+			w.change(t, words)
+			for _, line := range input {
+				w.Sets = append(w.Sets, parseSet(t, w.State, line))
 			}
+		case "set":
+			w.change(t, words)
+		case "plan":
+			return describe(Decide(w.State))
+		case "run":
+			w.broken = map[string]bool{}
+			for name := range strings.SplitSeq(strings.TrimPrefix(words, "broken="), ",") {
+				w.broken[name] = true
+			}
+			trace, rested := w.settle(100)
+			end := map[bool]string{true: "rests", false: "never rests"}[rested]
+			return strings.Join(append(trace, end+" with "+w.say()), "\n")
+		default:
+			t.Fatalf("unknown command %q", command)
 		}
-		out.WriteString("\n")
+		return ""
 	}
-	return strings.TrimRight(out.String(), "\n") + "\n"
 }
 
 func (w *toy) say() string {

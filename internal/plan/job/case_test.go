@@ -1,16 +1,14 @@
 package job
 
 import (
-	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	"berth.dev/berth/internal/golden"
+
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -18,12 +16,9 @@ import (
 	"k8s.io/utils/ptr"
 )
 
-var update = flag.Bool("update", false, "rewrite the expected output in testdata")
-
 var now = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 
-// TestCases runs the stories in testdata. A story is a list of blocks, each a
-// command, its input, a line of four dashes, and what comes out:
+// TestCases runs the stories in testdata:
 //
 //	job completions=3 parallelism=2 [indexed] [limit=6] [perindex=1] [maxfailed=1] [suspended] [replace=Failed]
 //	    [deadline=60] [onfailure] [deleting] [success=0-2/1] [rule=ACTION,exit,42] [rule=ACTION,condition,DisruptionTarget]
@@ -31,51 +26,25 @@ var now = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 //	plan          what Decide asks for; its status is the job's from now on
 //	pods          other pods, without a new job
 //	set WORDS     changes the job
-func TestCases(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.txt")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no cases: %v", err)
-	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
-			text, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			got := play(t, string(text))
-			if *update {
-				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-				return
-			}
-			if diff := cmp.Diff(string(text), got); diff != "" {
-				t.Errorf("-want +got:\n%s", diff)
-			}
-		})
-	}
-}
+func TestCases(t *testing.T) { golden.Stories(t, begin) }
 
-func play(t *testing.T, text string) string {
-	t.Helper()
-	var out strings.Builder
+func begin(t *testing.T) golden.Teller {
 	f := Facts{Now: now}
-	for block := range strings.SplitSeq(strings.TrimSpace(text), "\n\n") {
-		head, _, _ := strings.Cut(block, "\n----")
-		out.WriteString(head + "\n")
-		lines := strings.Split(head, "\n")
-		for len(lines) > 0 && strings.HasPrefix(lines[0], "#") {
-			lines = lines[1:]
+	return func(command, words string, input []string) string {
+		t.Helper()
+		pods := func() {
+			f.Pods = nil
+			for _, line := range input {
+				f.Pods = append(f.Pods, newPod(t, line))
+			}
 		}
-		if len(lines) == 0 {
-			out.WriteString("\n")
-			continue
-		}
-		command, words, _ := strings.Cut(lines[0], " ")
 		switch command {
 		case "job":
 			f = Facts{Now: now, Job: newJob()}
 			change(t, f.Job, words)
+			pods()
+		case "pods":
+			pods()
 		case "set":
 			change(t, f.Job, words)
 		case "later":
@@ -84,26 +53,18 @@ func play(t *testing.T, text string) string {
 				t.Fatal(err)
 			}
 			f.Now = f.Now.Add(d)
-		case "pods", "plan":
-		default:
-			t.Fatalf("unknown command %q", command)
-		}
-		if command == "pods" || command == "job" {
-			f.Pods = nil
-			for _, line := range lines[1:] {
-				f.Pods = append(f.Pods, newPod(t, line))
-			}
-		}
-		if command == "plan" {
+		case "plan":
 			p := Decide(f)
-			out.WriteString("----\n" + describe(f, p))
+			said := describe(f, p)
 			if Finished(f.Job) == nil {
 				f.Job.Status, f.Backoff = p.Status, &p.Backoff
 			}
+			return said
+		default:
+			t.Fatalf("unknown command %q", command)
 		}
-		out.WriteString("\n")
+		return ""
 	}
-	return strings.TrimRight(out.String(), "\n") + "\n"
 }
 
 func describe(f Facts, p Plan) string {

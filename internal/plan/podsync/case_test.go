@@ -1,23 +1,20 @@
 package podsync_test
 
 import (
-	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
-	"berth.dev/berth/internal/plan/podsync"
-	"berth.dev/berth/internal/plan/probe"
-	"github.com/google/go-cmp/cmp"
+	"berth.dev/berth/internal/golden"
+
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-)
 
-var update = flag.Bool("update", false, "rewrite the expected output of the cases")
+	"berth.dev/berth/internal/plan/podsync"
+	"berth.dev/berth/internal/plan/probe"
+)
 
 // TestCases plays the scripts in testdata. A line that begins with a space is
 // output: what was done, what is waited for and what the status says.
@@ -34,30 +31,7 @@ var update = flag.Bool("update", false, "rewrite the expected output of the case
 //	sandbox dies
 //	forget                   the runtime loses all records
 //	delete GRACE | vanish    the API deletes the pod, or does not know it
-func TestCases(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.txt")
-	if err != nil || len(files) == 0 {
-		t.Fatal(files, err)
-	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
-			text, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			got := play(t, string(text))
-			if *update {
-				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-				return
-			}
-			if diff := cmp.Diff(string(text), got); diff != "" {
-				t.Error(diff)
-			}
-		})
-	}
-}
+func TestCases(t *testing.T) { golden.Files(t, play) }
 
 func play(t *testing.T, script string) string {
 	var out strings.Builder

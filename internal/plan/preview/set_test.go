@@ -1,13 +1,13 @@
 package preview
 
 import (
-	"flag"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"berth.dev/berth/internal/golden"
 
 	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
@@ -23,8 +23,6 @@ import (
 	"berth.dev/berth/internal/plan/revision"
 	"berth.dev/berth/internal/plan/statefulset"
 )
-
-var update = flag.Bool("update", false, "rewrite testdata/previews.txt")
 
 var noon = time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
 
@@ -274,18 +272,7 @@ func TestSet(t *testing.T) {
 		}
 		fmt.Fprintf(&b, "===== %s\n%s", c.name, r.Text())
 	}
-	if *update {
-		if err := os.WriteFile(file, []byte(b.String()), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(b.String(), "\n")); diff != "" {
-		t.Errorf("other words; if they are meant, run with -update and read them\n%s", diff)
-	}
+	golden.Same(t, file, b.String())
 }
 
 // The set's own objects are somebody's: looking ahead does not change them.

@@ -1,16 +1,14 @@
 package replicaset
 
 import (
-	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	"berth.dev/berth/internal/golden"
+
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -18,75 +16,38 @@ import (
 	"k8s.io/utils/ptr"
 )
 
-var update = flag.Bool("update", false, "rewrite the expected output in testdata")
-
 var now = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 
-// TestCases runs the stories in testdata. A story is a list of blocks, each a
-// command, its input, a line of four dashes, and what comes out:
+// TestCases runs the stories in testdata:
 //
 //	set replicas=3 [min=10] [deleting]
 //	  NAME [node=a] [phase=Pending] [ready=10s] [age=1h] [cost=5] [restarts=2] [sidecar=3] [terminating] [unlabeled] [sibling]
 //	plan                      what Decide asks for
 //	status [failed=TEXT] [waiting]   what the status says after that
-func TestCases(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.txt")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no cases: %v", err)
-	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
-			text, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			got := play(t, string(text))
-			if *update {
-				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-				return
-			}
-			if diff := cmp.Diff(string(text), got); diff != "" {
-				t.Errorf("-want +got:\n%s", diff)
-			}
-		})
-	}
-}
+func TestCases(t *testing.T) { golden.Stories(t, begin) }
 
-func play(t *testing.T, text string) string {
-	t.Helper()
-	var out strings.Builder
+func begin(t *testing.T) golden.Teller {
 	var f Facts
-	for block := range strings.SplitSeq(strings.TrimSpace(text), "\n\n") {
-		head, _, _ := strings.Cut(block, "\n----")
-		out.WriteString(head + "\n")
-		lines := strings.Split(head, "\n")
-		for len(lines) > 0 && strings.HasPrefix(lines[0], "#") {
-			lines = lines[1:]
-		}
-		if len(lines) > 0 {
-			command, rest, _ := strings.Cut(lines[0], " ")
-			switch command {
-			case "set":
-				f = parse(t, rest, lines[1:])
-			case "plan":
-				out.WriteString("----\n" + describe(Decide(f)) + "\n")
-			case "status":
-				o := Outcome{Waiting: rest == "waiting"}
-				o.Failure, _ = strings.CutPrefix(rest, "failed=")
-				if o.Waiting {
-					o.Failure = ""
-				}
-				f.Set.Status = Status(f, Decide(f), o)
-				out.WriteString("----\n" + say(f.Set.Status) + "\n")
-			default:
-				t.Fatalf("unknown command %q", lines[0])
+	return func(command, words string, input []string) string {
+		t.Helper()
+		switch command {
+		case "set":
+			f = parse(t, words, input)
+		case "plan":
+			return describe(Decide(f))
+		case "status":
+			o := Outcome{Waiting: words == "waiting"}
+			o.Failure, _ = strings.CutPrefix(words, "failed=")
+			if o.Waiting {
+				o.Failure = ""
 			}
+			f.Set.Status = Status(f, Decide(f), o)
+			return say(f.Set.Status)
+		default:
+			t.Fatalf("unknown command %q", command)
 		}
-		out.WriteString("\n")
+		return ""
 	}
-	return strings.TrimRight(out.String(), "\n") + "\n"
 }
 
 func describe(p Plan) string {

@@ -1,25 +1,20 @@
 package statefulset
 
 import (
-	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	"berth.dev/berth/internal/golden"
+
 	"k8s.io/apimachinery/pkg/types"
 
 	"berth.dev/berth/internal/plan/statefulset/options"
 )
 
-var update = flag.Bool("update", false, "rewrite the expected output in testdata")
-
-// TestCases runs the stories in testdata. A story is a list of blocks, each a
-// command, its input, a line of four dashes, and what comes out:
+// TestCases runs the stories in testdata:
 //
 //	state [policy=Parallel] replicas=3 update=B [current=A] [start=] [partition=]
 //	      [max=] [strategy=] [rolling=no] [paused] [reserve=1,3-5] [limit=2] [delete=scaled,deleted] [claims=www]
@@ -27,57 +22,17 @@ var update = flag.Bool("update", false, "rewrite the expected output in testdata
 //	plan [upstream]         what Decide asks for, and Explain says
 //	run [upstream] [broken=B]  carries plans out in a toy world until it rests
 //	set key=value ...       changes the state
-func TestCases(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.txt")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no cases: %v", err)
-	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
-			text, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			got := play(t, string(text))
-			if *update {
-				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-				return
-			}
-			if diff := cmp.Diff(string(text), got); diff != "" {
-				t.Errorf("-want +got:\n%s", diff)
-			}
-		})
-	}
-}
+func TestCases(t *testing.T) { golden.Stories(t, begin) }
 
-// play returns the story with every expected output replaced by the real one.
-func play(t *testing.T, text string) string {
-	var out strings.Builder
+func begin(t *testing.T) golden.Teller {
 	w := &toy{}
-	for _, block := range strings.Split(strings.TrimSpace(text), "\n\n") {
-		head, _, _ := strings.Cut(block, "\n----")
-		out.WriteString(head + "\n")
-		lines := strings.Split(head, "\n")
-		for len(lines) > 0 && strings.HasPrefix(lines[0], "#") {
-			lines = lines[1:]
-		}
-		if len(lines) > 0 {
-			if result, ok := w.command(t, lines[0], lines[1:]); ok {
-				out.WriteString("----\n" + result)
-			}
-		}
-		out.WriteString("\n")
-	}
-	return strings.TrimRight(out.String(), "\n") + "\n"
+	return func(command, words string, input []string) string { return w.command(t, command, words, input) }
 }
 
-// command runs one block; ok is false when it has no output.
-func (w *toy) command(t *testing.T, line string, input []string) (string, bool) {
-	words := strings.Fields(line)
+// command runs one block.
+func (w *toy) command(t *testing.T, command, words string, input []string) string {
 	args := map[string]string{}
-	for _, word := range words[1:] {
+	for _, word := range strings.Fields(words) {
 		key, value, _ := strings.Cut(word, "=")
 		args[key] = value
 	}
@@ -88,7 +43,7 @@ func (w *toy) command(t *testing.T, line string, input []string) (string, bool) 
 	if _, ok := args["recreate"]; ok {
 		rules.ServeRecreate = true
 	}
-	switch words[0] {
+	switch command {
 	case "state":
 		w.State = State{Name: "web", Strategy: RollingUpdate, HasRolling: true, MaxUnavailable: 1}
 		w.set(t, args)
@@ -99,13 +54,11 @@ func (w *toy) command(t *testing.T, line string, input []string) (string, bool) 
 			w.Pods = append(w.Pods, w.parsePod(t, l, args["claims"]))
 		}
 		w.ensureAll(args["claims"])
-		return "", false
 	case "set":
 		w.set(t, args)
 		w.ensureAll("")
-		return "", false
 	case "plan":
-		return describe(w.State, Decide(w.State, rules)), true
+		return describe(w.State, Decide(w.State, rules))
 	case "run":
 		w.broken = strings.FieldsFunc(args["broken"], func(r rune) bool { return r == ',' })
 		trace, rested := w.settle(rules, 200)
@@ -114,10 +67,11 @@ func (w *toy) command(t *testing.T, line string, input []string) (string, bool) 
 			end = "never rests"
 		}
 		lines := append(append(trace, end), Explain(w.State, Decide(w.State, rules))...)
-		return strings.Join(lines, "\n") + "\n", true
+		return strings.Join(lines, "\n")
+	default:
+		t.Fatalf("unknown command %q", command)
 	}
-	t.Fatalf("unknown command %q", line)
-	return "", false
+	return ""
 }
 
 func (w *toy) set(t *testing.T, args map[string]string) {

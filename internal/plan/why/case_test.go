@@ -1,19 +1,17 @@
 package why
 
 import (
-	"flag"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"testing"
+
+	"berth.dev/berth/internal/golden"
 
 	"github.com/google/go-cmp/cmp"
 
 	"berth.dev/berth/internal/plan/statefulset"
 )
-
-var update = flag.Bool("update", false, "rewrite testdata/answers.txt and the table in docs/stuck.md")
 
 // stuck is one way to be stuck: what disturbs a healthy set of three, what is
 // asked, and the reason that must come first.
@@ -59,18 +57,7 @@ func TestAnswers(t *testing.T) {
 			t.Errorf("%s: want %s first, got\n%s", c.name, c.want, r.Text(noon))
 		}
 	}
-	if *update {
-		if err := os.WriteFile(file, []byte(b.String()), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(b.String(), "\n")); diff != "" {
-		t.Errorf("other words; if they are meant, run with -update and read them\n%s", diff)
-	}
+	golden.Same(t, file, b.String())
 }
 
 // Each reason of the closed list is provoked, and nothing outside of it is said.

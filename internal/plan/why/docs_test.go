@@ -5,6 +5,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"berth.dev/berth/internal/golden"
 )
 
 // The table in docs/stuck.md is the closed list.
@@ -27,7 +29,7 @@ func TestDocs(t *testing.T) {
 	if b.String() == was {
 		return
 	}
-	if !*update {
+	if !golden.Updating() {
 		t.Fatalf("%s does not have the closed list; run this test with -update", file)
 	}
 	if err := os.WriteFile(file, []byte(before+begin+b.String()+end+after), 0o644); err != nil {
