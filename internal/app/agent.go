@@ -54,6 +54,7 @@ func (s *server) agent() ([]group.Unit, error) {
 		// Names and services are answered again as soon as the API is: running
 		// pods rely on them while berth restarts.
 		{Name: "services", After: []string{"links", "api server"}, Run: a.runServices},
+		{Name: "routes", After: []string{"links", "api server"}, Run: a.runRoutes},
 		{Name: "node agent", After: []string{"registration", "images"}, Run: a.runAgent},
 	}
 	if s.cfg.ContainerRuntimeEndpoint == "" {

@@ -11,6 +11,7 @@ import (
 	"berth.dev/berth/internal/network/dns"
 	"berth.dev/berth/internal/network/link"
 	"berth.dev/berth/internal/network/proxy"
+	"berth.dev/berth/internal/network/route"
 )
 
 // runLinks sets the node's routes; they stay in the kernel.
@@ -30,6 +31,15 @@ func (a *agent) runNetwork(ctx context.Context, ready func()) error {
 		return err
 	}
 	return c.Run(ctx, func() { a.up(&a.networkUp); ready() })
+}
+
+// runRoutes leads to the pods of other nodes.
+func (a *agent) runRoutes(ctx context.Context, ready func()) error {
+	r, err := route.New(route.Config{Client: a.as("system:node:"+a.nodeName, "system:nodes"), NodeName: a.nodeName, NodeIPs: a.nodeIPs, Log: a.log.With("component", "routes")})
+	if err != nil {
+		return err
+	}
+	return r.Run(ctx, ready)
 }
 
 // runServices keeps the service rules and answers DNS, both from one set of watches.

@@ -1,0 +1,132 @@
+package route
+
+import (
+	"net/netip"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	spiderpoolv2beta1 "berth.dev/berth/spiderpool/v2beta1"
+)
+
+// place is where a pod of another node is.
+type place struct {
+	node  string
+	addrs []netip.Addr
+}
+
+// table knows the other nodes and their pods, and which routes that asks for.
+type table struct {
+	nodes map[string][]netip.Addr
+	pods  map[types.NamespacedName]place
+
+	made  map[netip.Addr]netip.Addr           // pod to node, as the kernel has it
+	owner map[netip.Addr]types.NamespacedName // whose route that is; nobody's when an earlier process made it
+	held  map[types.NamespacedName][]netip.Addr
+}
+
+func newTable() *table {
+	return &table{
+		nodes: map[string][]netip.Addr{}, pods: map[types.NamespacedName]place{},
+		made: map[netip.Addr]netip.Addr{}, owner: map[netip.Addr]types.NamespacedName{},
+		held: map[types.NamespacedName][]netip.Addr{},
+	}
+}
+
+// placeOf is what a grant says.
+func placeOf(e *spiderpoolv2beta1.SpiderEndpoint) place {
+	p := place{node: e.Status.Current.Node}
+	for _, ip := range e.Status.Current.IPs {
+		for _, cidr := range []string{ip.IPv4, ip.IPv6} {
+			if prefix, err := netip.ParsePrefix(cidr); err == nil {
+				p.addrs = append(p.addrs, prefix.Addr())
+			}
+		}
+	}
+	return p
+}
+
+// addressesOf are where a node is reached.
+func addressesOf(n *corev1.Node) []netip.Addr {
+	var out []netip.Addr
+	for _, a := range n.Status.Addresses {
+		if ip, err := netip.ParseAddr(a.Address); err == nil && a.Type == corev1.NodeInternalIP {
+			out = append(out, ip.Unmap())
+		}
+	}
+	return out
+}
+
+// on are the pods of a node.
+func (t *table) on(node string) []types.NamespacedName {
+	var out []types.NamespacedName
+	for name, p := range t.pods {
+		if p.node == node {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+// via is the way to one address of a pod: its node's address of that family.
+func (t *table) via(p place, addr netip.Addr) (netip.Addr, bool) {
+	i := slices.IndexFunc(t.nodes[p.node], func(a netip.Addr) bool { return a.Is4() == addr.Is4() })
+	if i < 0 {
+		return netip.Addr{}, false
+	}
+	return t.nodes[p.node][i], true
+}
+
+// hop is one route.
+type hop struct {
+	pod, node netip.Addr
+	owner     types.NamespacedName
+}
+
+// changes are what pods that changed ask for. An address may have passed from one
+// pod to another: then it only gets another owner.
+func (t *table) changes(pods map[types.NamespacedName]struct{}) (del, set []hop) {
+	taken := map[netip.Addr]bool{}
+	for name := range pods {
+		p := t.pods[name]
+		for _, addr := range p.addrs {
+			via, ok := t.via(p, addr)
+			if !ok {
+				continue
+			}
+			taken[addr] = true
+			if t.made[addr] != via || t.owner[addr] != name {
+				set = append(set, hop{addr, via, name})
+			}
+		}
+	}
+	for name := range pods {
+		for _, addr := range t.held[name] {
+			if !taken[addr] {
+				del = append(del, hop{addr, t.made[addr], name})
+			}
+		}
+	}
+	return del, set
+}
+
+// put notes a route that was made.
+func (t *table) put(h hop) {
+	if _, made := t.made[h.pod]; made {
+		t.drop(h.pod)
+	}
+	t.made[h.pod], t.owner[h.pod] = h.node, h.owner
+	t.held[h.owner] = append(t.held[h.owner], h.pod)
+}
+
+// drop notes that there is no route any more.
+func (t *table) drop(addr netip.Addr) {
+	owner := t.owner[addr]
+	t.held[owner] = slices.DeleteFunc(t.held[owner], func(a netip.Addr) bool { return a == addr })
+	if len(t.held[owner]) == 0 {
+		delete(t.held, owner)
+	}
+	delete(t.made, addr)
+	delete(t.owner, addr)
+}
