@@ -14,6 +14,7 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"os/signal"
@@ -79,7 +80,11 @@ func run(ctx context.Context, args []string) error {
 	default:
 		return fmt.Errorf("there is no service %q", args[0])
 	}
-	return serve(ctx, *listen, *linger, handler)
+	listener, err := net.Listen("tcp", *listen)
+	if err != nil {
+		return err
+	}
+	return serve(ctx, listener, *linger, handler)
 }
 
 func list(s string) []string {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -15,9 +16,9 @@ const longest = 20 * time.Second
 
 // serve answers until ctx is done, and then for as long as requests still come:
 // whoever sends them may not have heard yet that this pod is going.
-func serve(ctx context.Context, listen string, linger time.Duration, handler http.Handler) error {
+func serve(ctx context.Context, listener net.Listener, linger time.Duration, handler http.Handler) error {
 	var last atomic.Int64 // request, in Unix nanoseconds
-	server := &http.Server{Addr: listen, ReadHeaderTimeout: 10 * time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	server := &http.Server{ReadHeaderTimeout: 10 * time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/healthz" && r.URL.Path != "/readyz" {
 			last.Store(time.Now().UnixNano())
 		}
@@ -39,8 +40,8 @@ func serve(ctx context.Context, listen string, linger time.Duration, handler htt
 		defer cancel()
 		ended <- server.Shutdown(end)
 	}()
-	if err := server.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("serve on %s: %w", listen, err)
+	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve on %s: %w", listener.Addr(), err)
 	}
 	return <-ended
 }
