@@ -5,6 +5,7 @@ package app
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"os"
@@ -16,6 +17,7 @@ import (
 
 	"berth.dev/berth/internal/base/datadir"
 	"berth.dev/berth/internal/controller/certificate"
+	"berth.dev/berth/internal/controller/podgc"
 )
 
 // Config is everything a server can be told. Flags, the configuration file and
@@ -47,6 +49,9 @@ type Config struct {
 	Disable      []string // parts to leave out, of Parts
 
 	SchedulerProfiles map[string]string // scheduler name to how it scores, one of Scorings
+
+	// TerminatedPods is how many pods that have ended are kept; 0 keeps all.
+	TerminatedPods int
 
 	MaxPods        int
 	SystemReserved map[string]string // resource name to quantity, taken from allocatable
@@ -81,6 +86,7 @@ func Defaults() Config {
 		API:           defaultAPI(),
 
 		ClusterSigningDuration: certificate.DefaultLife,
+		TerminatedPods:         podgc.DefaultKept,
 	}
 }
 
@@ -144,8 +150,11 @@ func (c Config) Validate() error {
 	if c.ClusterSigningDuration <= 0 {
 		bad("cluster-signing-duration", "%s is no time; use 8760h for a year", c.ClusterSigningDuration)
 	}
-	for name, scoring := range c.SchedulerProfiles {
-		if !slices.Contains(Scorings, scoring) {
+	for _, name := range slices.Sorted(maps.Keys(c.SchedulerProfiles)) {
+		scoring := c.SchedulerProfiles[name]
+		if name == "" {
+			bad("scheduler-profile", "=%s names no scheduler; use NAME=%s", scoring, strings.Join(Scorings, " or NAME="))
+		} else if !slices.Contains(Scorings, scoring) {
 			bad("scheduler-profile", "%s=%s; use one of %s", name, scoring, strings.Join(Scorings, ", "))
 		}
 	}

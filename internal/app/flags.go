@@ -35,6 +35,9 @@ func (c *Config) BindFlags(f *pflag.FlagSet) {
 	c.API.bindFlags(f)
 	f.DurationVar(&c.ClusterSigningDuration, "cluster-signing-duration", c.ClusterSigningDuration, "longest life of the certificates that are asked for through the API")
 
+	f.IntVar(&c.TerminatedPods, "terminated-pod-gc-threshold", c.TerminatedPods, "pods that may have ended before the oldest of them are deleted; 0 keeps all")
+	f.StringToStringVar(&c.SchedulerProfiles, "scheduler-profile", c.SchedulerProfiles, "more values of spec.schedulerName to serve, each with how it scores nodes: NAME="+strings.Join(Scorings, " or NAME="))
+
 	f.BoolVar(&c.DisableAgent, "disable-agent", c.DisableAgent, "control plane only: this machine runs no pods")
 }
 
@@ -49,8 +52,6 @@ func (c *Config) bindMachine(f *pflag.FlagSet) {
 
 	f.StringVar(&c.ContainerRuntimeEndpoint, "container-runtime-endpoint", c.ContainerRuntimeEndpoint, "CRI socket of a container runtime of your own (default: the bundle's containerd)")
 	f.StringSliceVar(&c.Disable, "disable", c.Disable, "parts to leave out: "+strings.Join(Parts, ", "))
-
-	f.StringToStringVar(&c.SchedulerProfiles, "scheduler-profile", c.SchedulerProfiles, "more values of spec.schedulerName to serve, each with how it scores nodes: NAME="+strings.Join(Scorings, " or NAME="))
 
 	f.IntVar(&c.AgentPort, "agent-port", c.AgentPort, "port that the node agent serves logs and exec on")
 	f.IntVar(&c.MaxPods, "max-pods", c.MaxPods, "pods that this node may run")

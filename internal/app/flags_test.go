@@ -81,6 +81,7 @@ func TestValidateNamesTheFlag(t *testing.T) {
 		"disable":               {"--disable=cake"},
 		"datastore-certfile":    {"--datastore-certfile=a.crt"},
 		"max-pods":              {"--max-pods=0"},
+		"scheduler-profile":     {"--scheduler-profile=batch=BestFit"},
 		"feature-gates":         {"--feature-gates=Nonsense=true"},
 		"oidc-issuer-url":       {"--oidc-issuer-url=https://a.example"},
 		"authentication-config": {"--authentication-config=a", "--oidc-issuer-url=https://a.example", "--oidc-client-id=b"},

@@ -51,7 +51,7 @@ func TestDaemonSetHistories(t *testing.T) {
 		if r.IntN(3) == 0 {
 			faults = sim.Faults{Stale: 0.5}
 		}
-		s := sim.New(sim.Config{Seed: seed, Nodes: 4, Loops: []loop.Loop{daemonset.Loop(), podgc.Loop()}, Faults: faults})
+		s := sim.New(sim.Config{Seed: seed, Nodes: 4, Loops: []loop.Loop{daemonset.Loop(), podgc.Loop(0)}, Faults: faults})
 		for i := range 4 {
 			s.Create(machine(i))
 		}

@@ -53,6 +53,8 @@ type Config struct {
 	IPAM ipam.Config
 	// Certificates says who signs.
 	Certificates certificate.Config
+	// EndedPods is how many pods that have ended are kept; 0 keeps all.
+	EndedPods int
 	// NoLocalStorage leaves out the local provisioner.
 	NoLocalStorage bool
 	// Kinds are the built-in kinds that are served; nil means api.Kinds().
@@ -97,7 +99,7 @@ func Loops(config Config) ([]loop.Loop, error) {
 		ephemeralvolume.Loop(),
 		nodelife.Loop(),
 		nodelife.EvictionLoop(),
-		podgc.Loop(),
+		podgc.Loop(config.EndedPods),
 		job.Loop(),
 		job.OrphanLoop(),
 		job.TTLLoop(),

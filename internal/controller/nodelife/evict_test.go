@@ -88,7 +88,7 @@ func TestPodsStayWhenAllIsLost(t *testing.T) {
 // A taint that nobody tolerates is obeyed at once, and what is left of a node
 // that is down for good is not waited for.
 func TestPodsOfANodeOutOfService(t *testing.T) {
-	c := start(t, nodelife.EvictionLoop(), podgc.Loop())
+	c := start(t, nodelife.EvictionLoop(), podgc.Loop(0))
 	c.tenant("p", 20)
 	n := c.node()
 	n.Spec.Taints = []corev1.Taint{{Key: corev1.TaintNodeOutOfService, Value: "nodeshutdown", Effect: corev1.TaintEffectNoExecute}}

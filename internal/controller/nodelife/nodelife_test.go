@@ -175,7 +175,7 @@ func TestSilentNode(t *testing.T) {
 }
 
 func TestPodsOfMissingNodeGo(t *testing.T) {
-	c := start(t, podgc.Loop())
+	c := start(t, podgc.Loop(0))
 	for _, name := range []string{"p", "q"} {
 		c.Create(&corev1.Pod{
 			ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name},

@@ -1,5 +1,6 @@
 // Package podgc removes pods that nobody else can: those of nodes that do not
-// exist or are down for good, and those that were deleted before they had a node.
+// exist or are down for good, those that were deleted before they had a node,
+// and the oldest of those that have ended when there are too many.
 package podgc
 
 import (
@@ -17,14 +18,20 @@ import (
 	"berth.dev/berth/internal/controller/podindex"
 	"berth.dev/berth/internal/plan/disruption"
 	"berth.dev/berth/internal/plan/nodelife"
+	plan "berth.dev/berth/internal/plan/podgc"
 )
 
 // quarantine is how long a node may be missing before its pods go: it may be
 // registered again under the same name.
 const quarantine = 40 * time.Second
 
-// Loop returns the pod garbage collector.
-func Loop() loop.Loop {
+// DefaultKept is how many pods that have ended are kept where nobody says
+// another number.
+const DefaultKept = 12500
+
+// Loop returns the pod garbage collector. It keeps so many of the pods that have
+// ended, all of them when kept is 0.
+func Loop(kept int) loop.Loop {
 	return loop.Loop{
 		Name: "pod-garbage-collector",
 		User: "system:serviceaccount:kube-system:pod-garbage-collector",
@@ -32,9 +39,9 @@ func Loop() loop.Loop {
 			{Kind: &corev1.Pod{}, Map: onPod},
 			{Kind: &corev1.Node{}, Map: onNode},
 		},
-		Indexes: []loop.Index{podindex.ByNode()},
+		Indexes: []loop.Index{podindex.ByNode(), podindex.ByEnd()},
 		New: func(env loop.Env) reconcile.Reconciler {
-			return &collector{env: env, missing: map[string]time.Time{}}
+			return &collector{env: env, kept: kept, missing: map[string]time.Time{}}
 		},
 	}
 }
@@ -44,10 +51,19 @@ type collector struct {
 	// missing says since when a node that pods name has been missing. One
 	// worker, so no lock.
 	missing map[string]time.Time
+	kept    int
+	counted time.Time // when the pods that have ended were counted last
 }
 
-// Reconcile decides on one pod.
+// Reconcile decides on one pod, counts those that have ended, or learns that a
+// node is there: the names of nodes have no namespace.
 func (c *collector) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
+	switch {
+	case req == tooMany:
+		return c.count(ctx)
+	case req.Namespace == "":
+		return reconcile.Result{}, c.present(ctx, req.NamespacedName)
+	}
 	pod := &corev1.Pod{}
 	if err := c.env.Cache.Get(ctx, req.NamespacedName, pod); err != nil {
 		return reconcile.Result{}, client.IgnoreNotFound(err)
@@ -68,6 +84,16 @@ func (c *collector) Reconcile(ctx context.Context, req reconcile.Request) (recon
 		return reconcile.Result{RequeueAfter: max(wait, 0)}, err
 	}
 	return reconcile.Result{}, c.remove(ctx, pod, "PodGC: node no longer exists")
+}
+
+// present ends the quarantine of a node that is there: its next absence is
+// another one.
+func (c *collector) present(ctx context.Context, node types.NamespacedName) error {
+	err := c.env.Cache.Get(ctx, node, &corev1.Node{})
+	if err == nil {
+		delete(c.missing, node.Name)
+	}
+	return client.IgnoreNotFound(err)
 }
 
 // orphaned is 0 when the node is gone for good, negative when it exists, else
@@ -96,7 +122,7 @@ func (c *collector) orphaned(ctx context.Context, node string) (time.Duration, e
 // remove says in the pod's status that it ends, and why, and deletes it at once.
 func (c *collector) remove(ctx context.Context, pod *corev1.Pod, why string) error {
 	latest := pod.DeepCopy()
-	if pod.Status.Phase != corev1.PodSucceeded && pod.Status.Phase != corev1.PodFailed {
+	if !plan.Ended(pod) {
 		latest.Status.Phase = corev1.PodFailed // a finalizer may keep it, and whoever waits for its end must see one
 		if why != "" {
 			disruption.Target(latest, "DeletionByPodGC", why, c.env.Clock.Now())
@@ -118,6 +144,14 @@ func onPod(ctx context.Context, read client.Reader, ev loop.Event) []reconcile.R
 	if !ok {
 		return nil
 	}
+	all := onOnePod(ctx, read, pod)
+	if old, _ := ev.Old.(*corev1.Pod); plan.Ended(pod) && (old == nil || !plan.Ended(old)) {
+		all = append(all, tooMany)
+	}
+	return all
+}
+
+func onOnePod(ctx context.Context, read client.Reader, pod *corev1.Pod) []reconcile.Request {
 	if pod.Spec.NodeName == "" {
 		if pod.DeletionTimestamp == nil {
 			return nil
@@ -143,8 +177,17 @@ func outOfService(ctx context.Context, read client.Reader, pod *corev1.Pod) (boo
 	return nodelife.OutOfService(node), nil
 }
 
-// onNode wakes the pods of a node that is gone, or down for good.
+// onNode wakes the pods of a node that is gone, or down for good, and tells of a
+// node that has come.
 func onNode(ctx context.Context, read client.Reader, ev loop.Event) []reconcile.Request {
+	now, _ := ev.New.(*corev1.Node)
+	if now != nil && ev.Old == nil {
+		return append(onOneNode(ctx, read, ev), reconcile.Request{NamespacedName: types.NamespacedName{Name: now.Name}})
+	}
+	return onOneNode(ctx, read, ev)
+}
+
+func onOneNode(ctx context.Context, read client.Reader, ev loop.Event) []reconcile.Request {
 	now, _ := ev.New.(*corev1.Node)
 	if old, _ := ev.Old.(*corev1.Node); now != nil && (!nodelife.OutOfService(now) || old != nil && nodelife.OutOfService(old)) {
 		return nil

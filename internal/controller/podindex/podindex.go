@@ -1,5 +1,5 @@
 // Package podindex names the cache indexes over pods that several loops share:
-// by node, by claim, and the pods that have no node yet.
+// by node, by claim, the pods that have no node yet, and those that have ended.
 package podindex
 
 import (
@@ -15,6 +15,7 @@ const (
 	Node    = "spec.nodeName"
 	Claim   = "spec.volumes.persistentVolumeClaim.claimName"
 	Waiting = "spec.nodeName.unset"
+	Ended   = "status.phase.ended"
 )
 
 // ByNode finds the pods that are bound to a node.
@@ -46,6 +47,16 @@ func Unscheduled() loop.Index {
 	return loop.Index{Kind: &corev1.Pod{}, Field: Waiting, Keys: func(o client.Object) []string {
 		pod := o.(*corev1.Pod)
 		if pod.Spec.NodeName == "" && pod.Status.Phase != corev1.PodSucceeded && pod.Status.Phase != corev1.PodFailed {
+			return []string{"true"}
+		}
+		return nil
+	}}
+}
+
+// ByEnd finds the pods that have ended; list it with the value "true".
+func ByEnd() loop.Index {
+	return loop.Index{Kind: &corev1.Pod{}, Field: Ended, Keys: func(o client.Object) []string {
+		if phase := o.(*corev1.Pod).Status.Phase; phase == corev1.PodSucceeded || phase == corev1.PodFailed {
 			return []string{"true"}
 		}
 		return nil
