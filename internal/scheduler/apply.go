@@ -25,7 +25,7 @@ func (s *scheduler) bind(ctx context.Context, pod *corev1.Pod, node string) erro
 		if s.boundAnyway(ctx, pod) {
 			return nil
 		}
-		return fmt.Errorf("bind pod %s/%s to node %s: %w", pod.Namespace, pod.Name, node, err)
+		return fmt.Errorf("running Bind plugin %q: %w", "DefaultBinder", err)
 	}
 	s.env.Events.Event(pod, corev1.EventTypeNormal, "Scheduled",
 		fmt.Sprintf("Successfully assigned %s/%s to %s", pod.Namespace, pod.Name, node))
@@ -59,7 +59,7 @@ func (s *scheduler) settle(ctx context.Context, d *schedule.Decision) error {
 			err = s.env.Write.Update(ctx, claim)
 		}
 		if err != nil {
-			return fmt.Errorf("settle claim %s/%s on node %s: %w", step.Claim.Namespace, step.Claim.Name, d.Node, err)
+			return fmt.Errorf("running PreBind plugin %q: %w", "VolumeBinding", err)
 		}
 	}
 	return nil
@@ -97,6 +97,24 @@ func (s *scheduler) refuse(ctx context.Context, pod *corev1.Pod, d *schedule.Dec
 		s.env.Events.Event(pod, corev1.EventTypeWarning, "FailedScheduling", d.Message)
 	}
 	return nil
+}
+
+// complain says in the pod's status and in an event that the API did not take
+// what was decided. It is tried again either way, so a second failure is not
+// worth a word.
+func (s *scheduler) complain(ctx context.Context, pod *corev1.Pod, why error) error {
+	if why == nil || ctx.Err() != nil || apierrors.IsNotFound(why) || apierrors.IsConflict(why) {
+		return why
+	}
+	changed := pod.DeepCopy()
+	if setCondition(&changed.Status, corev1.PodCondition{
+		Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: corev1.PodReasonSchedulerError, Message: why.Error(),
+		ObservedGeneration: pod.Generation, LastTransitionTime: metav1.NewTime(s.env.Clock.Now()),
+	}) {
+		_ = s.env.Write.Status().Update(ctx, changed)
+	}
+	s.env.Events.Event(pod, corev1.EventTypeWarning, "FailedScheduling", why.Error())
+	return why
 }
 
 // preempt sends the victims of a decision away, and lets less important pods

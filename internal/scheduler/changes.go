@@ -66,11 +66,11 @@ func (s *scheduler) onPod(ev loop.Event) []*corev1.Pod {
 	old, _ := ev.Old.(*corev1.Pod)
 	pod, _ := ev.New.(*corev1.Pod)
 	if pod == nil {
-		s.podGone(old)
-		return s.wake(old, nil)
+		woken := s.podGone(old)
+		return append(woken, s.wake(old, nil)...)
 	}
-	added := s.podIs(old, pod)
-	return append(s.wake(asAny(old), pod), added...)
+	more := s.podIs(old, pod)
+	return append(s.wake(asAny(old), pod), more...)
 }
 
 func asAny(pod *corev1.Pod) any {
@@ -80,16 +80,39 @@ func asAny(pod *corev1.Pod) any {
 	return pod
 }
 
-func (s *scheduler) podGone(pod *corev1.Pod) {
+func (s *scheduler) podGone(pod *corev1.Pod) []*corev1.Pod {
 	delete(s.seen, pod.UID)
-	delete(s.assumed, pod.UID)
-	s.queue.forget(pod.UID)
-	s.cluster.RemovePod(pod)
-	s.cluster.Nominate(pod, "")
+	return s.leave(pod)
 }
 
-// podIs takes a pod as it is now into the picture, and returns it when it has
-// to be decided.
+// leave drops a pod that waits no longer and has no node, with the room that it
+// was given or waited for; it returns the pods that this helps.
+func (s *scheduler) leave(pod *corev1.Pod) []*corev1.Pod {
+	s.queue.forget(pod.UID)
+	s.cluster.RemovePod(pod)
+	var woken []*corev1.Pod
+	if a := s.assumed[pod.UID]; a != nil {
+		delete(s.assumed, pod.UID)
+		woken = s.wake(a.pod, nil)
+	}
+	return append(woken, s.nominate(pod, "")...)
+}
+
+// nominate notes which node a pod waits for, and returns those whom it helps
+// that another one is no longer waited for.
+func (s *scheduler) nominate(pod *corev1.Pod, node string) []*corev1.Pod {
+	was := s.cluster.Nominated(pod)
+	s.cluster.Nominate(pod, node)
+	if was == "" || was == node {
+		return nil
+	}
+	gone := *pod // its maps are shared, and never changed
+	gone.Spec.NodeName = was
+	return s.wake(&gone, nil)
+}
+
+// podIs takes a pod as it is now into the picture, and returns those that have
+// to be decided then.
 func (s *scheduler) podIs(old, pod *corev1.Pod) []*corev1.Pod {
 	version := loop.Version(pod.ResourceVersion)
 	if known, ok := s.seen[pod.UID]; ok && version <= known {
@@ -97,24 +120,27 @@ func (s *scheduler) podIs(old, pod *corev1.Pod) []*corev1.Pod {
 	}
 	s.seen[pod.UID] = version
 	if pod.Spec.NodeName != "" || !schedule.Active(pod) {
+		var woken []*corev1.Pod
+		if a := s.assumed[pod.UID]; a != nil && a.pod.Spec.NodeName != pod.Spec.NodeName {
+			woken = s.wake(a.pod, nil) // somebody else found another one for it
+		}
 		delete(s.assumed, pod.UID)
 		s.queue.forget(pod.UID)
-		s.cluster.Nominate(pod, "")
 		s.cluster.SetPod(pod)
-		return nil
-	}
-	a := s.assumed[pod.UID]
-	if a != nil && a.binding {
-		return nil // the cache does not know yet
-	}
-	if !s.mine(pod) {
-		delete(s.assumed, pod.UID)
-		s.queue.forget(pod.UID)
-		s.cluster.RemovePod(pod)
-		if pod.DeletionTimestamp != nil {
+		if s.cluster.Nominated(pod) == pod.Spec.NodeName {
 			s.cluster.Nominate(pod, "")
 		}
+		return append(woken, s.nominate(pod, "")...)
+	}
+	a := s.assumed[pod.UID]
+	if a != nil && a.binding { // the cache does not know yet
+		if w := s.queue.all[pod.UID]; w != nil {
+			w.pod = pod
+		}
 		return nil
+	}
+	if !s.mine(pod) {
+		return s.leave(pod)
 	}
 	if node := pod.Status.NominatedNodeName; node != "" && s.queue.all[pod.UID] == nil {
 		s.cluster.Nominate(pod, node) // from before a restart
@@ -189,6 +215,9 @@ func (s *scheduler) wake(old, changed any) []*corev1.Pod {
 	}
 	now := s.env.Clock.Now()
 	self, _ := changed.(*corev1.Pod)
+	if gone, ok := old.(*corev1.Pod); ok && changed == nil {
+		self = gone
+	}
 	var helped []*waiting
 	for uid, w := range s.queue.all {
 		failed := w.failed

@@ -15,7 +15,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"berth.dev/berth/internal/controller/loop"
@@ -90,25 +89,21 @@ type timer struct {
 }
 
 // Reconcile serves pods in the order of their priority until none is left that
-// waits; which pod it was called for does not matter.
+// waits; which pod it was called for does not matter. What cannot be written is
+// tried again when the pod's own wait is over: an error of one must not keep the
+// others waiting.
 func (s *scheduler) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
 	if err := s.fill(ctx); err != nil {
 		return reconcile.Result{}, err
 	}
-	var first error
-	for {
-		w := s.next()
+	for ctx.Err() == nil {
+		w, pod := s.next()
 		if w == nil {
 			break
 		}
-		if err := s.serve(ctx, w); client.IgnoreNotFound(err) != nil && first == nil {
-			first = err
-		}
-		if ctx.Err() != nil {
-			break
-		}
+		s.serve(ctx, w, pod)
 	}
-	return s.comeBack(req), first
+	return s.comeBack(req), ctx.Err()
 }
 
 // fill takes the whole cache into the picture once: the changes that were to
@@ -145,10 +140,14 @@ func (s *scheduler) fill(ctx context.Context) error {
 }
 
 // next takes the most important pod that waits.
-func (s *scheduler) next() *waiting {
+func (s *scheduler) next() (*waiting, *corev1.Pod) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.queue.pop(s.env.Clock.Now())
+	w := s.queue.pop(s.env.Clock.Now())
+	if w == nil {
+		return nil, nil
+	}
+	return w, w.pod
 }
 
 // comeBack asks for a call when the next rest ends, unless one is under way.

@@ -10,27 +10,26 @@ import (
 )
 
 // serve moves one pod one step towards its node.
-func (s *scheduler) serve(ctx context.Context, w *waiting) error {
-	ask, err := s.observe(ctx, w.pod)
+func (s *scheduler) serve(ctx context.Context, w *waiting, pod *corev1.Pod) {
+	ask, err := s.observe(ctx, pod)
 	if err != nil {
 		s.finish(w, err)
-		return err
+		return
 	}
 	decision, displaced := s.decide(w, ask)
 	switch {
 	case decision == nil:
-		return nil
+		return
 	case decision.Node == "":
 		if err = s.refuse(ctx, ask.Pod, decision); err == nil {
 			err = s.preempt(ctx, ask.Pod, decision, displaced)
 		}
 	case len(decision.Claims) > 0:
-		err = s.settle(ctx, decision)
+		err = s.complain(ctx, ask.Pod, s.settle(ctx, decision))
 	default:
-		err = s.bind(ctx, ask.Pod, decision.Node)
+		err = s.complain(ctx, ask.Pod, s.bind(ctx, ask.Pod, decision.Node))
 	}
 	s.finish(w, err)
-	return err
 }
 
 // decide decides and notes the outcome, so that two pods never get the same
@@ -55,23 +54,40 @@ func (s *scheduler) decide(w *waiting, ask schedule.Ask) (d *schedule.Decision, 
 			s.wake(a.pod, nil)
 		}
 		if made.Nominated != "" && !made.Waits {
-			displaced = s.cluster.Nominees(made.Nominated, w.pod)
-			for _, p := range displaced {
-				s.cluster.Nominate(p, "")
-			}
+			displaced = s.displace(made.Nominated, w.pod)
 		}
-		s.cluster.Nominate(w.pod, made.Nominated)
+		s.nominate(w.pod, made.Nominated)
 		return &made, displaced
 	}
-	s.cluster.Nominate(w.pod, "") // it has its room now
-	given := *w.pod               // its maps are shared, and never changed
+	if s.cluster.Nominated(w.pod) == made.Node {
+		s.cluster.Nominate(w.pod, "") // it has its room now
+	}
+	given := *w.pod // its maps are shared, and never changed
 	given.Spec.NodeName = made.Node
 	s.cluster.SetPod(&given)
+	s.nominate(w.pod, "")
 	s.assumed[w.pod.UID] = &assumption{pod: &given, binding: len(made.Claims) == 0}
 	if len(made.Claims) > 0 {
 		w.failed = schedule.VolumeBinding // their change wakes it
 	}
 	return &made, nil
+}
+
+// displace lets less important pods that wait for room on a node look elsewhere,
+// and returns them as they are now.
+func (s *scheduler) displace(node string, by *corev1.Pod) []*corev1.Pod {
+	displaced := s.cluster.Nominees(node, by)
+	for i, p := range displaced {
+		s.cluster.Nominate(p, "")
+		if w := s.queue.all[p.UID]; w != nil {
+			displaced[i] = w.pod
+			free := *w.pod // its maps are shared, and never changed
+			free.Status.NominatedNodeName = ""
+			w.pod = &free
+			s.queue.wake(w, s.env.Clock.Now())
+		}
+	}
+	return displaced
 }
 
 // forget gives back what the pod was given for the time being.
@@ -95,9 +111,11 @@ func (s *scheduler) finish(w *waiting, err error) {
 	now := s.env.Clock.Now()
 	a := s.assumed[w.pod.UID]
 	switch {
+	case err != nil && !s.mine(w.pod): // it was deleted meanwhile, and something holds it
+		s.leave(w.pod)
 	case err != nil:
 		if s.forget(w) != nil {
-			s.cluster.Nominate(w.pod, w.pod.Status.NominatedNodeName)
+			s.nominate(w.pod, w.pod.Status.NominatedNodeName)
 			s.wake(a.pod, nil)
 		}
 		w.failures++

@@ -26,12 +26,22 @@ type writer struct {
 	store  *store
 	before func(verb string, obj client.Object) error
 	after  func(verb string, obj client.Object) error
+	// failed is told of writes that failed.
+	failed func(verb string, obj client.Object)
 }
 
 var _ loop.Writer = (*writer)(nil)
 
 // do runs one write: find the kind, let faults happen, write, fill the answer in.
 func (w *writer) do(verb string, obj client.Object, write func(schema.GroupVersionKind) (client.Object, error)) error {
+	err := w.try(verb, obj, write)
+	if err != nil && w.failed != nil {
+		w.failed(verb, obj)
+	}
+	return err
+}
+
+func (w *writer) try(verb string, obj client.Object, write func(schema.GroupVersionKind) (client.Object, error)) error {
 	gvk, err := w.store.gvk(obj)
 	if err != nil {
 		return err

@@ -95,10 +95,11 @@ func (s *Sim) cached(handed func(client.Object)) *reader {
 
 func (s *Sim) env(l loop.Loop) loop.Env {
 	return loop.Env{
-		Cache:    s.cached(s.handOut),
-		Horizon:  horizon{s},
-		Live:     s.live(),
-		Write:    &writer{sim: s, store: s.store, before: s.beforeWrite(l.Name), after: s.afterWrite},
+		Cache:   s.cached(s.handOut),
+		Horizon: horizon{s},
+		Live:    s.live(),
+		Write: &writer{sim: s, store: s.store, before: s.beforeWrite(l.Name), after: s.afterWrite,
+			failed: func(verb string, obj client.Object) { s.noteFailure(l.Name, verb, obj) }},
 		Events:   recorder{s, l.Name},
 		Clock:    s.clock,
 		Parallel: 1,
@@ -133,6 +134,9 @@ func (s *Sim) beforeWrite(name string) func(string, client.Object) error {
 		if chance(s.rand, s.faults.Error) {
 			s.log("fault: server error, nothing written")
 			return apierrors.NewInternalError(errors.New("simulated"))
+		}
+		if s.config.Refuse != nil {
+			return s.config.Refuse(name, verb, obj)
 		}
 		return nil
 	}

@@ -41,6 +41,8 @@ type Config struct {
 	NoToyScheduler, NoToyCollector bool
 	// NoPullAhead: nodes do not answer when they are asked for images.
 	NoPullAhead bool
+	// Refuse, when set, may refuse a write of a loop, as admission does.
+	Refuse func(loop, verb string, obj client.Object) error
 	// Check is asked after every step, beside the built-in invariants.
 	Check []func(*Sim) error
 }
@@ -63,8 +65,10 @@ type Sim struct {
 	handed  map[client.Object]client.Object // shared objects a loop has read, and how they were
 	idle    int                             // timers in a row that changed nothing
 	failed  error
-	ctx     context.Context //nolint:containedctx // one goroutine, one life
-	cancel  context.CancelFunc
+
+	failures []Failure
+	ctx      context.Context //nolint:containedctx // one goroutine, one life
+	cancel   context.CancelFunc
 }
 
 // New builds a cluster at rest.
@@ -118,6 +122,7 @@ func (s *Sim) log(format string, args ...any) {
 // API returns the cluster as a user sees it: reads are live, writes are certain.
 func (s *Sim) API() API {
 	return API{Reader: s.live(), Writer: &writer{sim: s, store: s.store, before: func(verb string, obj client.Object) error {
+		s.idle = 0
 		s.log("user: %s %T %s/%s", verb, obj, obj.GetNamespace(), obj.GetName())
 		return nil
 	}}}

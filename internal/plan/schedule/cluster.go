@@ -142,6 +142,14 @@ func (c *Cluster) Nominate(pod *corev1.Pod, node string) {
 	p.room.awaited = append(p.room.awaited, p)
 }
 
+// Nominated says which node a pod is noted to wait for, if any.
+func (c *Cluster) Nominated(pod *corev1.Pod) string {
+	if p := c.nominated[podKey(pod, "")]; p != nil {
+		return p.room.name
+	}
+	return ""
+}
+
 // Nominees are the pods that wait for room on a node and matter less than a pod.
 func (c *Cluster) Nominees(node string, below *corev1.Pod) []*corev1.Pod {
 	var pods []*corev1.Pod

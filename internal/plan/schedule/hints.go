@@ -107,9 +107,7 @@ func largeEnough(pod *corev1.Pod, old, node *corev1.Node) bool {
 }
 
 func (c *Cluster) podHelps(pod *corev1.Pod, failed Filters, old, other *corev1.Pod) bool {
-	there := func(p *corev1.Pod) bool {
-		return p != nil && Active(p) && (p.Spec.NodeName != "" || p.Status.NominatedNodeName != "")
-	}
+	there := func(p *corev1.Pod) bool { return p != nil && Active(p) && p.Spec.NodeName != "" }
 	switch was, is := there(old), there(other); {
 	case was && !is:
 		return c.leaves(pod, failed, old)

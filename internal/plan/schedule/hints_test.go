@@ -25,6 +25,9 @@ func TestHelps(t *testing.T) {
 		}
 	}
 	other := func(more ...func(*corev1.Pod)) *corev1.Pod { return pod("q", "1", append(more, on("a"))...) }
+	waitsFor := func(node string) func(*corev1.Pod) {
+		return func(p *corev1.Pod) { p.Status.NominatedNodeName = node }
+	}
 	web, host := called("app", "web"), near(corev1.LabelHostname, "app", "web")
 	cases := map[string]struct {
 		pod      *corev1.Pod
@@ -58,6 +61,7 @@ func TestHelps(t *testing.T) {
 		"one that it does not mind goes": {pod("p", "1", avoids(host)), InterPodAffinity, other(), nil, false},
 		"one that it wants comes":        {pod("p", "1", wants(host)), InterPodAffinity, pod("q", "1", web), other(web), true},
 		"one that it wants not comes":    {pod("p", "1", wants(host)), InterPodAffinity, pod("q", "1"), other(), false},
+		"one that waited for room comes": {pod("p", "1", wants(host)), InterPodAffinity, pod("q", "1", web, waitsFor("a")), other(web, waitsFor("a")), true},
 		"one becomes one that it wants":  {pod("p", "1", wants(host)), InterPodAffinity, other(), other(web), true},
 		"one of its spread comes":        {pod("p", "1", spreads("zone", 1, "app", "web")), TopologySpread, pod("q", "1", web), other(web), true},
 		"one of its spread ends":         {pod("p", "1", spreads("zone", 1, "app", "web")), TopologySpread, other(web), other(web, func(p *corev1.Pod) { p.DeletionTimestamp = &metav1.Time{} }), true},
