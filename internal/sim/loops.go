@@ -98,8 +98,10 @@ func (s *Sim) env(l loop.Loop) loop.Env {
 		Cache:   s.cached(s.handOut),
 		Horizon: horizon{s},
 		Live:    s.live(),
-		Write: &writer{sim: s, store: s.store, before: s.beforeWrite(l.Name), after: s.afterWrite,
-			failed: func(verb string, obj client.Object) { s.noteFailure(l.Name, verb, obj) }},
+		Write: &writer{
+			sim: s, store: s.store, before: s.beforeWrite(l.Name), after: s.afterWrite,
+			failed: func(verb string, obj client.Object) { s.noteFailure(l.Name, verb, obj) },
+		},
 		Events:   recorder{s, l.Name},
 		Clock:    s.clock,
 		Parallel: 1,
