@@ -156,7 +156,7 @@ func (s *scheduler) sendAway(ctx context.Context, pod, victim *corev1.Pod, node 
 		}
 	}
 	err := s.env.Write.Delete(ctx, ending.DeepCopy(), client.Preconditions{UID: &victim.UID})
-	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) { // it, or its like, is gone
+	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) && s.replaced(ctx, victim) {
 		return nil
 	}
 	if err != nil {
@@ -170,6 +170,14 @@ func (s *scheduler) sendAway(ctx context.Context, pod, victim *corev1.Pod, node 
 		s.cluster.SetPod(ending)
 	}
 	return nil
+}
+
+// replaced reports whether another pod has the name of this one by now: only
+// then is a conflict about it the end of it.
+func (s *scheduler) replaced(ctx context.Context, pod *corev1.Pod) bool {
+	now := &corev1.Pod{}
+	err := s.env.Live.Get(ctx, client.ObjectKeyFromObject(pod), now)
+	return apierrors.IsNotFound(err) || err == nil && now.UID != pod.UID
 }
 
 // setCondition reports whether it changed anything worth a write.

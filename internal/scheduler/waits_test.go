@@ -287,3 +287,23 @@ func TestBindingThatIsRefused(t *testing.T) {
 		}
 	}
 }
+
+// A victim whose deletion meets a conflict is deleted all the same.
+func TestVictimThatIsBusy(t *testing.T) {
+	tries := 0
+	w := newWorld(t, sim.Config{Nodes: 1, Refuse: func(_, verb string, obj client.Object) error {
+		if verb == "delete" && obj.GetName() == "old" {
+			if tries++; tries < 3 {
+				return apierrors.NewConflict(schema.GroupResource{Resource: "pods"}, "old", errors.New("somebody writes it"))
+			}
+		}
+		return nil
+	}})
+	w.pod("old", "2", 0, on("node-0"))
+	w.run()
+	w.pod("high", "2", 10)
+	w.run()
+	if tries != 3 || w.get("old").DeletionTimestamp == nil {
+		t.Errorf("after %d tries it stays", tries)
+	}
+}

@@ -178,6 +178,9 @@ func (s *Sim) Settle(limit int) error {
 	return s.fail(fmt.Errorf("not at rest after %d steps without faults", limit))
 }
 
+// Calm ends all faults but the silence of nodes.
+func (s *Sim) Calm() { s.faults = Faults{} }
+
 // Wake puts every key of every loop in its queue, as a resync would.
 func (s *Sim) Wake() {
 	for _, r := range s.loops {

@@ -9,7 +9,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -91,10 +90,8 @@ func (e *evictor) evict(ctx context.Context, pod *corev1.Pod) error {
 			return client.IgnoreNotFound(err)
 		}
 	}
+	// When another one has its name by now, the cache will say so by the next try.
 	err := e.env.Write.Delete(ctx, marked, client.Preconditions{UID: &pod.UID})
-	if apierrors.IsConflict(err) {
-		return nil // another one has its name now
-	}
 	return client.IgnoreNotFound(err)
 }
 

@@ -173,19 +173,20 @@ func (c *controller) markPods(ctx context.Context, node *corev1.Node, lost bool)
 	return nil
 }
 
-// onNode leaves out heartbeats that say nothing new. Whether a node is ready, or
-// there, means something to those that are not.
+// onNode leaves out heartbeats that say nothing new. Whether a node is ready, is
+// there, and in which zone, means something to those that are not ready.
 func onNode(ctx context.Context, read client.Reader, ev loop.Event) []reconcile.Request {
 	old, _ := ev.Old.(*corev1.Node)
 	now, _ := ev.New.(*corev1.Node)
-	if old != nil && now != nil && equality.Semantic.DeepEqual(old.Spec, now.Spec) && sameConditions(old, now) {
+	stays := old != nil && now != nil && nodelife.ZoneOf(old) == nodelife.ZoneOf(now)
+	if stays && equality.Semantic.DeepEqual(old.Spec, now.Spec) && sameConditions(old, now) {
 		return nil
 	}
 	var out []reconcile.Request
 	if now != nil {
 		out = append(out, reconcile.Request{NamespacedName: types.NamespacedName{Name: now.Name}})
 	}
-	if readyNow(old) == readyNow(now) {
+	if stays && readyNow(old) == readyNow(now) {
 		return out
 	}
 	all, err := loop.List[*corev1.Node](ctx, read, &corev1.NodeList{})

@@ -189,3 +189,35 @@ func TestPodsOfMissingNodeGo(t *testing.T) {
 		t.Errorf("left are %d pods", len(list.Items))
 	}
 }
+
+// What is mostly lost is a matter of how many nodes a zone has: when one that
+// was lost is deleted, the others are looked at again.
+func TestNodeDeletedFromAZoneThatIsMostlyLost(t *testing.T) {
+	c := startWithWell(t, nodelife.Loop())
+	for _, name := range []string{"lost-0", "lost-1", "lost-2"} {
+		c.Create(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}})
+		c.sayReadyOf(name)
+		c.renewOf(name)
+	}
+	must(t, c.API().Delete(t.Context(), &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: nodeName}}))
+	drained := func() (n int) {
+		for _, name := range []string{"lost-0", "lost-1", "lost-2"} {
+			node := &corev1.Node{}
+			if c.API().Get(t.Context(), client.ObjectKey{Name: name}, node) == nil &&
+				slices.ContainsFunc(node.Spec.Taints, func(t corev1.Taint) bool { return t.Effect == corev1.TaintEffectNoExecute }) {
+				n++
+			}
+		}
+		return n
+	}
+	must(t, c.RunFor(10*time.Minute))
+	before := drained() // of three, all at once: some may have been first
+	if before == 3 {
+		t.Fatal("a zone that is mostly lost is drained")
+	}
+	must(t, c.API().Delete(t.Context(), &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "lost-2"}}))
+	must(t, c.RunFor(10*time.Minute))
+	if n := drained(); n != 2 {
+		t.Errorf("%d of the 2 that are left are drained, %d were before", n, before)
+	}
+}
