@@ -97,6 +97,10 @@ func edit(t *testing.T, s *sim.Sim, r *rand.Rand) {
 		}
 		set = set.DeepCopy()
 		f(set)
+		if set.Spec.UpdateStrategy.Type == appsv1.RecreateStatefulSetStrategyType { // as admission has it
+			delete(set.Annotations, options.RespectPDB)
+			delete(set.Annotations, options.InPlaceUpdate)
+		}
 		if err := s.API().Update(t.Context(), set); err != nil {
 			t.Fatal(err)
 		}
@@ -112,7 +116,7 @@ func edit(t *testing.T, s *sim.Sim, r *rand.Rand) {
 			set.Annotations[name] = values[r.IntN(len(values))]
 		})
 	}
-	switch r.IntN(29) {
+	switch r.IntN(31) {
 	case 0, 1:
 		change(func(set *appsv1.StatefulSet) { set.Spec.Replicas = ptr.To(int32(r.IntN(6))) })
 	case 2, 3:
@@ -205,6 +209,13 @@ func edit(t *testing.T, s *sim.Sim, r *rand.Rand) {
 	case 28:
 		change(func(set *appsv1.StatefulSet) {
 			set.Spec.PodManagementPolicy = []appsv1.PodManagementPolicyType{appsv1.ParallelPodManagement, appsv1.OrderedReadyPodManagement}[r.IntN(2)]
+		})
+	case 29, 30:
+		change(func(set *appsv1.StatefulSet) {
+			set.Spec.UpdateStrategy = appsv1.StatefulSetUpdateStrategy{Type: appsv1.RecreateStatefulSetStrategyType}
+			if r.IntN(3) == 0 {
+				set.Spec.UpdateStrategy = web(1).Spec.UpdateStrategy
+			}
 		})
 	case 18:
 		annotate(options.UpdateOrder, "ascending", "descending", "role=primary", "role=replica,primary")

@@ -47,6 +47,9 @@ func (s *Sim) guard(loopName, verb string, obj client.Object) error {
 	}
 	switch verb {
 	case "create":
+		if err := s.guardMix(set, pod); err != nil {
+			return err
+		}
 		return s.guardCreate(set, ordinal)
 	case "delete":
 		if asked, _ := options.Parse(set.Annotations); asked.RespectPDB && set.DeletionTimestamp == nil &&
@@ -68,6 +71,21 @@ func (s *Sim) slot(set *appsv1.StatefulSet, ordinal int) (cached, stored *corev1
 	cached, _ = s.views[podGVK].objects[key].(*corev1.Pod)
 	stored, _ = s.store.kind(podGVK).objects[key].(*corev1.Pod)
 	return cached, stored
+}
+
+// guardMix: a set that is replaced as a whole gets no pod beside one of another
+// revision that its cache shows or that the loop itself has just deleted.
+func (s *Sim) guardMix(set *appsv1.StatefulSet, pod *corev1.Pod) error {
+	if set.Spec.UpdateStrategy.Type != appsv1.RecreateStatefulSetStrategyType {
+		return nil
+	}
+	for key, object := range s.views[podGVK].objects {
+		other, ok := object.(*corev1.Pod)
+		if ok && metav1.IsControlledBy(other, set) && plan.RevisionOf(set.Name, other) != plan.RevisionOf(set.Name, pod) && s.store.kind(podGVK).objects[key] != nil {
+			return fmt.Errorf("pod %s of revision %s is made beside %s of %s", pod.Name, plan.RevisionOf(set.Name, pod), other.Name, plan.RevisionOf(set.Name, other))
+		}
+	}
+	return nil
 }
 
 func (s *Sim) guardCreate(set *appsv1.StatefulSet, ordinal int) error {
@@ -113,6 +131,8 @@ func (s *Sim) guardDelete(set *appsv1.StatefulSet, ordinal int, pod *corev1.Pod)
 		return fmt.Errorf("pod %d is deleted though it is terminating", ordinal)
 	case set.DeletionTimestamp != nil:
 		return s.guardTeardown(set, ordinal)
+	case set.Spec.UpdateStrategy.Type == appsv1.RecreateStatefulSetStrategyType: // all at once
+		return nil
 	case set.Spec.PodManagementPolicy == appsv1.ParallelPodManagement, ended(cached), neverReady(cached):
 		return nil
 	case slices.Contains(wanted, ordinal):

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"fmt"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -118,6 +119,64 @@ spec:
 		return c.Kubectl("get", "pods", "-l", "app=many", "-o", "jsonpath={.items[*].metadata.name}")
 	})
 	c.Kubectl("delete", "sts", "many")
+}
+
+// A set that is replaced as a whole: all pods are gone before the first of the new
+// revision is made, also when the old ones never came up.
+func recreate(t *testing.T, c *cluster.Cluster) {
+	demo(t, c)
+	c.Kubectl("patch", "sts", "web", "--type=merge", "-p", `{"spec":{"updateStrategy":{"type":"Recreate","rollingUpdate":null}}}`)
+	same(t, "the strategy alone changes nothing", c.Kubectl("wait", "--for=jsonpath={.status.observedGeneration}=2", "sts/web", "--timeout=20s"), "statefulset.apps/web condition met")
+	kept := `jsonpath={range .items[*]}{.metadata.name} {.status.podIP} {.spec.volumes[0].persistentVolumeClaim.claimName}{"\n"}{end}`
+	pods := c.Kubectl("get", "pods", "-o", kept)
+	watch := c.Spawn("get", "pods", "--watch", "--output-watch-events", "-o", `jsonpath={.type} {.object.metadata.name}{"\n"}`)
+	c.Eventually(10*time.Second, "3", func() string { return strconv.Itoa(strings.Count(watch.Said(), "ADDED")) })
+	for _, image := range []string{"berth.dev/none:1", "berth.dev/demo:1"} {
+		before := len(strings.Fields(watch.Said()))
+		c.Kubectl("patch", "sts", "web", "-p", `{"spec":{"template":{"metadata":{"annotations":{"image":"`+image+`"}},"spec":{"containers":[{"name":"demo","image":"`+image+`"}]}}}}`)
+		if image == "berth.dev/none:1" {
+			c.Eventually(20*time.Second, "ErrImagePull or ImagePullBackOff", func() string {
+				said := c.Kubectl("get", "pod", "web-0", "--ignore-not-found", "-o", "jsonpath={.status.containerStatuses[0].state.waiting.reason}")
+				if said == "ErrImagePull" || said == "ImagePullBackOff" {
+					return "ErrImagePull or ImagePullBackOff"
+				}
+				return said
+			})
+			same(t, "in progress", c.Kubectl("get", "sts", "web", "-o", `jsonpath={.status.conditions[?(@.type=="Progressing")]['status','reason','message']}`), "True RecreateInProgress Waiting for new-revision pods to be created")
+		} else {
+			c.Kubectl("wait", `--for=jsonpath={.status.conditions[?(@.type=="Progressing")].reason}=RecreateCompleted`, "sts/web", "--timeout=60s")
+			same(t, "completed", c.Kubectl("get", "sts", "web", "-o", `jsonpath={.status.conditions[?(@.type=="Progressing")]['status','message']}`), "False All pods recreated successfully")
+		}
+		// Of the old pods every one is gone before one of the new is there.
+		made, gone, early := 0, 0, ""
+		want, old := "1 made, 3 gone", 3
+		if image == "berth.dev/demo:1" {
+			want, old = "3 made, 1 gone", 1 // of an ordered set whose first pod did not come up
+		}
+		c.Eventually(10*time.Second, want, func() string {
+			made, gone, early = 0, 0, ""
+			words := strings.Fields(watch.Said())[before:]
+			for i := 0; i+1 < len(words); i += 2 {
+				switch words[i] {
+				case "ADDED":
+					if made++; gone < old && early == "" {
+						early = fmt.Sprintf("%s was made when %d of %d old pods were gone", words[i+1], gone, old)
+					}
+				case "DELETED":
+					gone++
+				}
+			}
+			return fmt.Sprintf("%d made, %d gone", made, gone)
+		})
+		if early != "" {
+			t.Errorf("%s: %s", image, early)
+		}
+	}
+	same(t, "what pods keep", c.Kubectl("get", "pods", "-o", kept), pods)
+	same(t, "rollout status", c.Refused("rollout", "status", "sts/web"), "error: rollout status is only available for RollingUpdate strategy type")
+	same(t, "budgets cannot be kept", c.Refused("annotate", "sts", "web", "berth.dev/respect-pdb=true"),
+		`The StatefulSet "web" is invalid: metadata.annotations[berth.dev/respect-pdb]: Invalid value: "true": cannot be kept with updateStrategy Recreate, which deletes every pod before it makes one`)
+	c.Kubectl("delete", "sts,svc", "web")
 }
 
 // Pods of a set that was deleted without them run on, and a new set of the same

@@ -42,6 +42,7 @@ func TestOneCluster(t *testing.T) {
 		"autoscale":    autoscaled,
 		"certificates": certificates,
 		"partition":    partitionAndParallel,
+		"recreate":     recreate,
 		"orphan":       orphansAreAdopted,
 		"crd":          customResources,
 		"identity":     podIdentity,

@@ -14,13 +14,13 @@ import (
 
 // checkStatefulSet checks a new set, and what its annotations ask Berth for.
 func checkStatefulSet(set *appsv1.StatefulSet) field.ErrorList {
-	return slices.Concat(validation.StatefulSet(set), optionErrors(set.Annotations, nil), templateErrors(set, nil))
+	return slices.Concat(validation.StatefulSet(set), optionErrors(set.Annotations, nil), recreateErrors(set, nil), templateErrors(set, nil))
 }
 
 // checkStatefulSetUpdate leaves alone an annotation that nobody changes: it may
 // be older than its meaning.
 func checkStatefulSetUpdate(set, old *appsv1.StatefulSet) field.ErrorList {
-	return slices.Concat(validation.StatefulSetUpdate(set, old), optionErrors(set.Annotations, old.Annotations), templateErrors(set, old), inPlaceErrors(set, old))
+	return slices.Concat(validation.StatefulSetUpdate(set, old), optionErrors(set.Annotations, old.Annotations), recreateErrors(set, old), templateErrors(set, old), inPlaceErrors(set, old))
 }
 
 // templateErrors refuses a template whose pods would be replaced for ever.
@@ -31,6 +31,27 @@ func templateErrors(set, old *appsv1.StatefulSet) field.ErrorList {
 	}
 	path := field.NewPath("spec", "template", "metadata", "labels").Key(options.ReplaceLabel)
 	return field.ErrorList{field.Invalid(path, value, "is a label for a single pod: every new pod would ask to be replaced")}
+}
+
+// recreateErrors refuses what a set that is replaced as a whole cannot keep.
+func recreateErrors(set, old *appsv1.StatefulSet) field.ErrorList {
+	if set.Spec.UpdateStrategy.Type != appsv1.RecreateStatefulSetStrategyType {
+		return nil
+	}
+	var errs field.ErrorList
+	asked, _ := options.Parse(set.Annotations)
+	for _, c := range []struct {
+		annotation string
+		given      bool
+	}{{options.RespectPDB, asked.RespectPDB}, {options.InPlaceUpdate, asked.InPlace != ""}} {
+		value := set.Annotations[c.annotation]
+		before := old != nil && old.Spec.UpdateStrategy.Type == set.Spec.UpdateStrategy.Type && old.Annotations[c.annotation] == value
+		if c.given && !before {
+			errs = append(errs, field.Invalid(field.NewPath("metadata", "annotations").Key(c.annotation), value,
+				"cannot be kept with updateStrategy Recreate, which deletes every pod before it makes one"))
+		}
+	}
+	return errs
 }
 
 // inPlaceErrors refuses a template that a set which changes only in place could

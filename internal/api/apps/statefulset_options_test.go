@@ -86,6 +86,41 @@ func TestOnlyInPlace(t *testing.T) {
 	}
 }
 
+// What a set that is replaced as a whole cannot keep is refused, whichever comes
+// second.
+func TestRecreate(t *testing.T) {
+	const why = "cannot be kept with updateStrategy Recreate, which deletes every pod before it makes one"
+	recreate := func(s *appsv1.StatefulSet) {
+		s.Spec.UpdateStrategy = appsv1.StatefulSetUpdateStrategy{Type: appsv1.RecreateStatefulSetStrategyType}
+	}
+	for annotation, c := range map[string]struct{ value, want string }{
+		options.RespectPDB:    {"true", `metadata.annotations[berth.dev/respect-pdb]: Invalid value: "true": ` + why},
+		options.InPlaceUpdate: {"IfPossible", `metadata.annotations[berth.dev/in-place-update]: Invalid value: "IfPossible": ` + why},
+		options.PrePull:       {"true", ""},
+	} {
+		annotate := func(s *appsv1.StatefulSet) { s.Annotations[annotation] = c.value }
+		says := func(err error) {
+			t.Helper()
+			if c.want == "" && err != nil || c.want != "" && (err == nil || err.Error() != c.want) {
+				t.Errorf("%s: %v, want %q", annotation, err, c.want)
+			}
+		}
+		both := goodSet(func(s *appsv1.StatefulSet) { recreate(s); annotate(s); s.ResourceVersion = "1" })
+		says(checkStatefulSet(both).ToAggregate())
+		for _, half := range []func(*appsv1.StatefulSet){recreate, annotate} {
+			old := goodSet(func(s *appsv1.StatefulSet) { half(s); s.ResourceVersion = "1" })
+			says(checkStatefulSetUpdate(both.DeepCopy(), old).ToAggregate())
+		}
+		if err := checkStatefulSetUpdate(both, both.DeepCopy()).ToAggregate(); err != nil {
+			t.Errorf("%s: what is there already: %v", annotation, err)
+		}
+	}
+	off := goodSet(func(s *appsv1.StatefulSet) { recreate(s); s.Annotations[options.RespectPDB] = "false" })
+	if err := checkStatefulSet(off).ToAggregate(); err != nil {
+		t.Error(err)
+	}
+}
+
 // A name that pods can be made with is accepted, one that none can is refused
 // when the set is made, and left alone where it is already.
 func TestNameLength(t *testing.T) {

@@ -88,7 +88,7 @@ func (f *findings) setStrategy(p *field.Path, u *appsv1.StatefulSetUpdateStrateg
 	switch u.Type {
 	case "":
 		f.required(p, "")
-	case appsv1.OnDeleteStatefulSetStrategyType:
+	case appsv1.OnDeleteStatefulSetStrategyType, appsv1.RecreateStatefulSetStrategyType:
 		if u.RollingUpdate != nil {
 			f.invalid(rolling, u.RollingUpdate, "only allowed for updateStrategy 'RollingUpdate'")
 		}
@@ -103,7 +103,7 @@ func (f *findings) setStrategy(p *field.Path, u *appsv1.StatefulSetUpdateStrateg
 			f.maxUnavailable(rolling.Child("maxUnavailable"), *m)
 		}
 	default:
-		f.invalid(p, u, "must be 'RollingUpdate' or 'OnDelete'")
+		f.invalid(p, u, "must be 'RollingUpdate', 'OnDelete', or 'Recreate'")
 	}
 }
 

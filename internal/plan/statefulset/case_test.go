@@ -40,9 +40,6 @@ func (w *toy) command(t *testing.T, command, words string, input []string) strin
 	if _, ok := args["upstream"]; ok {
 		rules = Upstream
 	}
-	if _, ok := args["recreate"]; ok {
-		rules.ServeRecreate = true
-	}
 	switch command {
 	case "state":
 		w.State = State{Name: "web", Strategy: RollingUpdate, HasRolling: true, MaxUnavailable: 1}

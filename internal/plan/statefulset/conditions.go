@@ -33,6 +33,10 @@ const (
 	RolloutProgressing       = "RolloutProgressing"
 	RolloutPaused            = "RolloutPaused"
 	ProgressDeadlineExceeded = "ProgressDeadlineExceeded"
+	// Upstream's, of a set that is replaced as a whole (KEP-3541); when that is
+	// done Progressing is False.
+	RecreateInProgress = "RecreateInProgress"
+	RecreateCompleted  = "RecreateCompleted"
 )
 
 // Conditions returns the set's conditions after a decision, those of others
@@ -78,16 +82,27 @@ func (s State) progressing(f Facts, p Plan, status *appsv1.StatefulSetStatus, be
 	c := appsv1.StatefulSetCondition{Type: ConditionProgressing, Status: corev1.ConditionTrue}
 	slots, surplus := s.split()
 	switch {
-	case s.Strategy == RollingUpdate && s.Paused && s.unrolled(slots):
+	case s.Paused && s.unrolled(slots):
 		c.Status, c.Reason = corev1.ConditionUnknown, RolloutPaused
 		c.Message = fmt.Sprintf("the rollout to revision %s is paused", s.Update)
 		return c, 0
-	case len(surplus) == 0 && !slices.ContainsFunc(slots, Pod.unavailable) && (s.Strategy != RollingUpdate || !s.unrolled(slots)) && !growing(slots):
+	case len(surplus) == 0 && !slices.ContainsFunc(slots, Pod.unavailable) && !s.unrolled(slots) && !growing(slots):
+		if s.Strategy == Recreate && before != nil && (before.Reason == RecreateInProgress || before.Reason == RecreateCompleted) {
+			c.Status, c.Reason, c.Message = corev1.ConditionFalse, RecreateCompleted, "All pods recreated successfully"
+			return c, 0
+		}
 		c.Reason, c.Message = RolloutComplete, fmt.Sprintf("all pods are as wanted, the update revision is %s", s.Update)
 		return c, 0
 	}
 	c.Reason = RolloutProgressing
 	c.Message = fmt.Sprintf("%d of %d pods are of the update revision, %d are available", status.UpdatedReplicas, s.Replicas, status.AvailableReplicas)
+	switch {
+	case s.Strategy != Recreate:
+	case s.unrolled(s.Pods):
+		c.Reason, c.Message = RecreateInProgress, "Deleting old revision pods"
+	case before != nil && before.Reason == RecreateInProgress:
+		c.Reason, c.Message = RecreateInProgress, "Waiting for new-revision pods to be created"
+	}
 	asked, _ := options.Parse(f.Set.Annotations)
 	left := asked.ProgressDeadline - f.Now.Sub(f.lastProgress(before))
 	if left > 0 {
@@ -112,7 +127,7 @@ func (f Facts) lastProgress(before *appsv1.StatefulSetCondition) time.Time {
 	}
 	switch {
 	case before == nil:
-	case before.Reason == RolloutProgressing:
+	case before.Reason == RolloutProgressing, before.Reason == RecreateInProgress:
 		later(before.LastTransitionTime)
 	case before.Reason != ProgressDeadlineExceeded:
 		return f.Now

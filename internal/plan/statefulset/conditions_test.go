@@ -38,12 +38,13 @@ func TestConditions(t *testing.T) {
 		return p
 	}
 	for _, c := range []struct {
-		name  string
-		now   int
-		pods  []*corev1.Pod
-		edit  func()
-		want  []string // type status since reason: message
-		again int
+		name   string
+		now    int
+		pods   []*corev1.Pod
+		edit   func()
+		update string   // A, B after an edit
+		want   []string // type status since reason: message
+		again  int
 	}{
 		{name: "new", now: 0, want: []string{
 			"Available False 0 PodsUnavailable: 0 of 2 pods are available",
@@ -89,11 +90,45 @@ func TestConditions(t *testing.T) {
 			"Available True 3720 PodsAvailable: 2 of 2 pods are available",
 			"Progressing Unknown 4000 RolloutPaused: the rollout to revision B is paused",
 		}},
+		{name: "replaced as a whole", now: 4100, pods: []*corev1.Pod{ready(0, 1, 4), ready(1, 3711, 3719)}, edit: func() {
+			delete(set.Annotations, options.Paused)
+			set.Spec.UpdateStrategy.Type = appsv1.RecreateStatefulSetStrategyType
+		}, want: []string{
+			"Available True 3720 PodsAvailable: 2 of 2 pods are available",
+			"Progressing True 4100 RecreateInProgress: Deleting old revision pods",
+		}, again: 60},
+		{name: "no pod is left", now: 4110, update: "B", want: []string{
+			"Available False 4110 PodsUnavailable: 0 of 2 pods are available",
+			"Progressing True 4100 RecreateInProgress: Waiting for new-revision pods to be created",
+		}, again: 50},
+		{name: "nor comes", now: 4160, update: "B", want: []string{
+			"Available False 4110 PodsUnavailable: 0 of 2 pods are available",
+			"Progressing False 4160 ProgressDeadlineExceeded: nothing has moved for 1m0s",
+		}},
+		{name: "and again", now: 4200, update: "C", pods: []*corev1.Pod{ready(0, 4190, 4199)}, want: []string{
+			"Available False 4110 PodsUnavailable: 1 of 2 pods are available",
+			"Progressing True 4200 RecreateInProgress: Deleting old revision pods",
+		}, again: 59},
+		{name: "the new are there", now: 4220, pods: []*corev1.Pod{ready(0, 4210, 4212), ready(1, 4213, 4216)}, want: []string{
+			"Available True 4220 PodsAvailable: 2 of 2 pods are available",
+			"Progressing False 4220 RecreateCompleted: All pods recreated successfully",
+		}},
+		{name: "and stay", now: 4300, pods: []*corev1.Pod{ready(0, 4210, 4212), ready(1, 4213, 4216)}, want: []string{
+			"Available True 4220 PodsAvailable: 2 of 2 pods are available",
+			"Progressing False 4220 RecreateCompleted: All pods recreated successfully",
+		}},
+		{name: "until one fails", now: 4400, pods: []*corev1.Pod{ready(0, 4210, 4212)}, want: []string{
+			"Available False 4400 PodsUnavailable: 1 of 2 pods are available",
+			"Progressing True 4400 RolloutProgressing: 1 of 2 pods are of the update revision, 1 are available",
+		}, again: 60},
 	} {
 		update := "A"
 		if c.edit != nil {
 			c.edit()
 			update = "B"
+		}
+		if c.update != "" {
+			update = c.update
 		}
 		f := Facts{Set: set, Pods: c.pods, Current: "A", Update: update, Now: at(c.now).Time}
 		s := Observe(f)

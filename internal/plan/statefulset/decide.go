@@ -36,7 +36,7 @@ func (p *Plan) decide(s State, slots, surplus []Pod, rules Rules) {
 		p.shrink(s, slots, surplus):
 	case s.Strategy == OnDelete && outdated(s, slots) > 0:
 		p.holdSet(ByHand)
-	case s.Strategy == RollingUpdate && s.Paused && s.unrolled(slots):
+	case s.Paused && s.unrolled(slots):
 		p.holdSet(OnHold)
 	case s.Strategy == RollingUpdate && !s.Paused:
 		p.roll(s, slots)
@@ -196,7 +196,12 @@ func (p *Plan) create(s State, pod Pod, rules Rules) progress {
 	if !p.makeClaims(s, pod) {
 		return blocked
 	}
-	p.do(Action{Verb: CreatePod, Ordinal: pod.Ordinal, Revision: s.revisionFor(pod.Ordinal, rules), Why: Missing})
+	revision := s.revisionFor(pod.Ordinal, rules)
+	if s.mixes(revision) {
+		p.holdSet(OnHold) // paused on its way back from a revision that is given up
+		return blocked
+	}
+	p.do(Action{Verb: CreatePod, Ordinal: pod.Ordinal, Revision: revision, Why: Missing})
 	p.ownAll(s, pod) // as upstream: only once the pod is there
 	return coming
 }

@@ -258,6 +258,25 @@ func checkDisruptions(t *rapid.T, s State, p Plan) {
 	}
 }
 
+// A set that is replaced as a whole never gets a pod of the new revision beside
+// one of another.
+func TestRecreateNeverMixes(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s, rules := drawState(t), drawRules(t)
+		s.Strategy, rules.ServeRecreate = Recreate, true
+		for _, a := range Decide(s, rules).Actions {
+			if a.Verb != CreatePod || a.Revision != s.Update {
+				continue
+			}
+			for _, pod := range s.Pods {
+				if pod.Health != Absent && pod.Revision != s.Update {
+					t.Fatalf("%d is made at %s beside %v", a.Ordinal, a.Revision, pod)
+				}
+			}
+		}
+	})
+}
+
 // When pods do what they are told, every set comes to rest as wanted.
 func TestLiveness(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
@@ -275,7 +294,7 @@ func TestLiveness(t *testing.T) {
 		if !rested {
 			t.Fatalf("never rests: %v", trace)
 		}
-		if trapped(w.State, rules) || protected(w.State, rules) {
+		if trapped(w.State, rules) || protected(w.State, rules) || s.Paused && w.mixes(s.Update) {
 			return
 		}
 		for _, pod := range w.Pods {
@@ -283,6 +302,9 @@ func TestLiveness(t *testing.T) {
 				t.Fatalf("rests with %v after %v: %v", pod, trace, Explain(w.State, Decide(w.State, rules)))
 			}
 			if s.Strategy == RollingUpdate && !s.Paused && s.index(pod.Ordinal) >= s.Partition && pod.old(s) {
+				t.Fatalf("rests with outdated %v after %v", pod, trace)
+			}
+			if s.Strategy == Recreate && !s.Paused && pod.old(s) {
 				t.Fatalf("rests with outdated %v after %v", pod, trace)
 			}
 			for _, claim := range pod.Claims {

@@ -79,7 +79,13 @@ func (p *Plan) roll(s State, slots []Pod) {
 
 // unrolled reports whether a rollout would have something to do.
 func (s State) unrolled(slots []Pod) bool {
-	return outdated(s, slots[min(s.Partition, len(slots)):]) > 0
+	switch s.Strategy {
+	case RollingUpdate:
+		return outdated(s, slots[min(s.Partition, len(slots)):]) > 0
+	case Recreate:
+		return outdated(s, slots) > 0
+	}
+	return false
 }
 
 // disrupt changes a pod if every PodDisruptionBudget lets it go.
@@ -106,21 +112,27 @@ func (p *Plan) replace(pod Pod, why Why) {
 // replaceAll is the Recreate strategy: no pod of an old revision beside one of
 // the new. It reports whether the plan ends here.
 func (p *Plan) replaceAll(s State, slots, surplus []Pod) bool {
-	found := false
+	var old []Pod
+	ready := true
 	for _, pods := range [][]Pod{slots, surplus} {
 		for _, pod := range pods {
-			if !pod.old(s) {
-				continue
-			}
-			found = true
-			if pod.Terminating {
-				p.hold(pod, AwaitGone)
-			} else {
-				p.replace(pod, Outdated)
+			if pod.old(s) {
+				old = append(old, pod)
+				ready = (pod.Terminating || p.pulled(s, pod)) && ready
 			}
 		}
 	}
-	return found
+	if !ready && s.Current != s.Update {
+		return false // the images first; on the way back they are there
+	}
+	for _, pod := range old {
+		if pod.Terminating {
+			p.hold(pod, AwaitGone)
+		} else {
+			p.replace(pod, Outdated)
+		}
+	}
+	return len(old) > 0
 }
 
 // repairRollback replaces the highest pod that is stuck on a revision which the

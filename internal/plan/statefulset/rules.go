@@ -31,8 +31,8 @@ type Rules struct {
 	// templates be added: claims that exist grow with their template, a new one
 	// is used when its pod is made again. Upstream's templates never change.
 	GrowClaims bool
-	// ServeRecreate honours the Recreate strategy, which upstream has behind a
-	// gate that is off by default.
+	// ServeRecreate honours the Recreate strategy, which upstream 1.37 has behind
+	// a gate that is off by default (KEP-3541).
 	ServeRecreate bool
 	// StatusWithOutcome lets a status wait, for a moment, for what became of the
 	// actions that it was taken before, so that one write says both. The
@@ -44,4 +44,4 @@ type Rules struct {
 var Upstream = Rules{}
 
 // Production is what Berth's controller runs with.
-var Production = Rules{RepairForcedRollback: true, AvailableBeforeCurrent: true, UpdateParallelPods: true, OrderedWindow: true, Conditions: true, BackOff: true, GrowClaims: true, StatusWithOutcome: true}
+var Production = Rules{RepairForcedRollback: true, AvailableBeforeCurrent: true, UpdateParallelPods: true, OrderedWindow: true, Conditions: true, BackOff: true, GrowClaims: true, ServeRecreate: true, StatusWithOutcome: true}

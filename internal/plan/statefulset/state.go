@@ -210,10 +210,36 @@ func (s State) split() (slots, surplus []Pod) {
 
 // revisionFor is the revision that a pod created at this ordinal gets.
 func (s State) revisionFor(ordinal int, rules Rules) string {
-	if s.index(ordinal) < s.kept(rules) || s.Paused && !s.reached(ordinal) {
+	switch {
+	case s.Strategy == Recreate && s.lingers():
+		return s.Current
+	case s.Strategy == Recreate:
+		return s.Update
+	case s.index(ordinal) < s.kept(rules) || s.Paused && !s.reached(ordinal):
 		return s.Current
 	}
 	return s.Update
+}
+
+// lingers reports whether a set that is replaced as a whole is still the former:
+// its pods are, or there are none and none of the new may be made.
+func (s State) lingers() bool {
+	begun := false
+	for _, pod := range s.Pods {
+		if pod.old(s) {
+			return true
+		}
+		begun = begun || pod.Health != Absent
+	}
+	return s.Paused && !begun
+}
+
+// mixes reports whether a pod of that revision may not be made yet, because the
+// set is replaced as a whole and has pods of others.
+func (s State) mixes(revision string) bool {
+	return s.Strategy == Recreate && revision == s.Update && slices.ContainsFunc(s.Pods, func(p Pod) bool {
+		return p.Health != Absent && p.Revision != revision
+	})
 }
 
 // kept is how many of the lowest ordinals get the current revision. Without
