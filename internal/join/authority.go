@@ -51,7 +51,7 @@ func FetchAuthority(ctx context.Context, server string, t Token) ([]byte, error)
 // that the server's own certificate is of it.
 func verify(shown []*x509.Certificate, t Token) (*x509.Certificate, error) {
 	for _, ca := range shown {
-		if !ca.IsCA || hashOf(ca) != t.Authority {
+		if !ca.IsCA || Hash(ca) != t.Authority {
 			continue
 		}
 		roots := x509.NewCertPool()

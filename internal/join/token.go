@@ -22,10 +22,11 @@ type Token struct {
 
 // NewToken is the token for machines that are to believe ca.
 func NewToken(secret string, ca *x509.Certificate) Token {
-	return Token{Secret: secret, Authority: hashOf(ca)}
+	return Token{Secret: secret, Authority: Hash(ca)}
 }
 
-func hashOf(ca *x509.Certificate) string {
+// Hash is by what a token names an authority: the SHA-256 of its public key in hex.
+func Hash(ca *x509.Certificate) string {
 	sum := sha256.Sum256(ca.RawSubjectPublicKeyInfo)
 	return hex.EncodeToString(sum[:])
 }

@@ -9,9 +9,9 @@ import (
 	"berth.dev/berth/internal/base/datadir"
 )
 
-// encryptionFile is an EncryptionConfiguration. Who takes the key out of it
+// encryptionText is an EncryptionConfiguration. Who takes the key out of it
 // loses the secrets that are stored with it.
-const encryptionFile = `# Secrets are stored encrypted with the first key; all keys can decrypt.
+const encryptionText = `# Secrets are stored encrypted with the first key; all keys can decrypt.
 # To rotate: put a new key (32 random bytes in base64) first, wait a minute or restart, run
 #   kubectl get secrets -A -o json | kubectl replace -f -
 # and remove the old key. To stop: put "- identity: {}" first and do the same.
@@ -32,7 +32,7 @@ resources:
 // or "" when there is none. With create it makes one, with a new key. A file
 // that is there is used either way, for there may be secrets that need it.
 func EnsureEncryption(dir string, create bool) (string, error) {
-	path := filepath.Join(dir, "encryption.yaml")
+	path := filepath.Join(dir, EncryptionFile)
 	have, err := readFile(path)
 	if err != nil {
 		return "", err
@@ -43,12 +43,20 @@ func EnsureEncryption(dir string, create bool) (string, error) {
 	if !create {
 		return "", nil
 	}
-	key := make([]byte, 32)
-	if _, err := rand.Read(key); err != nil {
+	text, err := newEncryption()
+	if err != nil {
 		return "", err
 	}
-	if err := datadir.WriteFile(path, fmt.Appendf(nil, encryptionFile, base64.StdEncoding.EncodeToString(key))); err != nil {
+	if err := datadir.WriteFile(path, text); err != nil {
 		return "", err
 	}
 	return path, syncDir(dir)
+}
+
+func newEncryption() ([]byte, error) {
+	key := make([]byte, 32)
+	if _, err := rand.Read(key); err != nil {
+		return nil, err
+	}
+	return fmt.Appendf(nil, encryptionText, base64.StdEncoding.EncodeToString(key)), nil
 }

@@ -29,16 +29,23 @@ func ensureToken(dir string) (string, error) {
 		}
 		return token, nil
 	}
-	text, err := randomText(22)
+	token, err := newToken()
 	if err != nil {
 		return "", err
 	}
-	token := text[:6] + "." + text[6:]
 	return token, datadir.WriteFile(path, []byte(token+"\n"))
 }
 
-// randomText draws from the letters of a bootstrap token, all equally likely.
-func randomText(n int) (string, error) {
+func newToken() (string, error) {
+	text, err := RandomText(22)
+	if err != nil {
+		return "", err
+	}
+	return text[:6] + "." + text[6:], nil
+}
+
+// RandomText draws from the letters of a bootstrap token, all equally likely.
+func RandomText(n int) (string, error) {
 	const letters = "abcdefghijklmnopqrstuvwxyz0123456789"
 	out, b := make([]byte, 0, n), make([]byte, 1)
 	for len(out) < n {

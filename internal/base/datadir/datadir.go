@@ -52,6 +52,9 @@ func (d Dir) Kubeconfig() string { return d.join("kubeconfig") }
 // PKI holds certificates and keys (0700).
 func (d Dir) PKI() string { return d.join("pki") }
 
+// ServerToken holds what opens the cluster's keys in the datastore.
+func (d Dir) ServerToken() string { return d.join("server-token") }
+
 // Etcd holds the embedded datastore.
 func (d Dir) Etcd() string { return d.join("etcd") }
 
