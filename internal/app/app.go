@@ -18,6 +18,7 @@ import (
 	"berth.dev/berth/internal/base/group"
 	"berth.dev/berth/internal/base/memory"
 	"berth.dev/berth/internal/datastore"
+	"berth.dev/berth/internal/keyring"
 	"berth.dev/berth/internal/network/link"
 	"berth.dev/berth/internal/pki"
 	"berth.dev/berth/internal/preflight"
@@ -41,15 +42,18 @@ type server struct {
 	// nodeReady is closed when this node is first Ready (or there is no agent):
 	// work that can wait, waits for it.
 	nodeReady chan struct{}
+	// keysLater is set when the datastore is to get the cluster's keys.
+	keysLater *keyring.Config
 	// ---
-	api   *apiserver.Server
+	api *apiserver.Server
+	// store may be open already when the units start.
 	store *datastore.Store
 }
 
 // Run runs a server until ctx is done. ready is called once everything serves
 // and this node can run pods. Errors are one line that says what to do.
 func Run(ctx context.Context, cfg Config, log *slog.Logger, ready func()) error {
-	s, release, err := prepare(cfg, nil, log)
+	s, release, err := prepare(ctx, cfg, nil, log)
 	if err != nil {
 		return err
 	}
@@ -76,7 +80,7 @@ var memoryUnit = group.Unit{Name: "memory", Run: func(ctx context.Context, ready
 
 // prepare checks configuration and machine, takes the data directory and makes
 // the certificates.
-func prepare(cfg Config, elsewhere *joined, log *slog.Logger) (*server, func(), error) {
+func prepare(ctx context.Context, cfg Config, elsewhere *joined, log *slog.Logger) (*server, func(), error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, nil, err
 	}
@@ -96,14 +100,23 @@ func prepare(cfg Config, elsewhere *joined, log *slog.Logger) (*server, func(), 
 	if err := dir.Create(); err != nil {
 		return nil, nil, fmt.Errorf("data directory: %w; choose a writable one with --data-dir", err)
 	}
-	release, err := lock(dir)
+	unlock, err := lock(dir)
 	if err != nil {
 		return nil, nil, err
 	}
 	if s.joined != nil {
-		return s, release, nil
+		return s, unlock, nil
 	}
-	if err := s.certificates(); err != nil {
+	release := func() {
+		if s.store != nil {
+			_ = s.store.Close()
+		}
+		unlock()
+	}
+	if err = s.shareKeys(ctx); err == nil {
+		err = s.certificates()
+	}
+	if err != nil {
 		release()
 		return nil, nil, err
 	}

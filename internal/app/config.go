@@ -45,6 +45,9 @@ type Config struct {
 	DatastoreCertFile        string
 	DatastoreKeyFile         string
 
+	// Token opens the keys of the cluster that this server is to be one of.
+	Token, TokenFile string
+
 	DisableAgent bool
 	Disable      []string // parts to leave out, of Parts
 

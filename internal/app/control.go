@@ -25,7 +25,6 @@ import (
 	"berth.dev/berth/internal/controller/provisioner"
 	"berth.dev/berth/internal/datastore"
 	"berth.dev/berth/internal/ipam"
-	"berth.dev/berth/internal/join"
 	"berth.dev/berth/internal/lead"
 	"berth.dev/berth/internal/network/dns"
 	"berth.dev/berth/internal/plan/schedule"
@@ -38,6 +37,7 @@ func (s *server) controlPlane() []group.Unit {
 		{Name: "api server", Run: s.runAPI},
 		{Name: "controllers", After: []string{"api server"}, Run: s.runControllers},
 		{Name: "cluster", After: []string{"api server"}, Run: s.runCluster},
+		{Name: "keys", After: []string{"api server"}, Run: s.runKeys},
 	}
 }
 
@@ -53,26 +53,23 @@ func (s *server) runCluster(ctx context.Context, ready func()) error {
 	if err != nil {
 		return err
 	}
-	c := join.Cluster{ClusterCIDRs: s.cfg.ClusterCIDRs, ServiceCIDRs: s.cfg.ServiceCIDRs, ClusterDomain: s.cfg.ClusterDomain}
-	return ignoring(ctx, untilDone(ctx, s.log, func(ctx context.Context) error { return c.Publish(ctx, client) }))
+	return ignoring(ctx, untilDone(ctx, s.log, func(ctx context.Context) error { return s.agreement().Publish(ctx, client) }))
 }
 
 // runAPI opens the datastore and serves the API. The datastore is closed after
 // the last request.
 func (s *server) runAPI(ctx context.Context, ready func()) (err error) {
-	store, err := datastore.Open(ctx, datastore.Config{
-		Dir: s.dir.Etcd(), Endpoints: s.cfg.DatastoreEndpoints,
-		CAFile: s.cfg.DatastoreCAFile, CertFile: s.cfg.DatastoreCertFile, KeyFile: s.cfg.DatastoreKeyFile,
-	})
-	if err != nil {
-		return err
+	if s.store == nil {
+		if s.store, err = s.openStore(ctx); err != nil {
+			return err
+		}
 	}
+	store := s.store
 	defer func() {
 		if closeErr := store.Close(); err == nil {
 			err = closeErr
 		}
 	}()
-	s.store = store
 	c := apiserver.Config{
 		Kinds: api.Kinds(), Datastore: store,
 		BindAddress: s.cfg.BindAddress, Port: s.cfg.HTTPSPort, AdvertiseAddress: s.advertise(),

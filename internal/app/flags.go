@@ -32,6 +32,9 @@ func (c *Config) BindFlags(f *pflag.FlagSet) {
 	f.StringVar(&c.DatastoreCertFile, "datastore-certfile", c.DatastoreCertFile, "client certificate for the etcd cluster")
 	f.StringVar(&c.DatastoreKeyFile, "datastore-keyfile", c.DatastoreKeyFile, "key of that certificate")
 
+	f.StringVar(&c.Token, "token", c.Token, "server token: opens the cluster's keys in the datastore (default: the one in DIR/server-token, made at the first start); others see it in the list of processes")
+	f.StringVar(&c.TokenFile, "token-file", c.TokenFile, "file with the server token")
+
 	c.API.bindFlags(f)
 	f.DurationVar(&c.ClusterSigningDuration, "cluster-signing-duration", c.ClusterSigningDuration, "longest life of the certificates that are asked for through the API")
 
@@ -64,12 +67,13 @@ func (c *Config) bindMachine(f *pflag.FlagSet) {
 func (c *AgentConfig) BindFlags(f *pflag.FlagSet) {
 	c.bindMachine(f)
 	f.StringSliceVar(&c.Servers, "server", c.Servers, "URLs of servers of the cluster, https://ADDRESS:6443; one suffices")
-	f.StringVar(&c.Token, "token", c.Token, "join token (berth token); not needed once the machine has joined")
+	f.StringVar(&c.Token, "token", c.Token, "join token (berth token); not needed once the machine has joined; others see it in the list of processes")
 	f.StringVar(&c.TokenFile, "token-file", c.TokenFile, "file with the join token")
 }
 
-// shown is the configuration as its flags would have it. No flag holds a secret.
+// shown is the configuration as its flags would have it, without secrets.
 func (c Config) shown() flagz.Reader {
+	c.Token = ""
 	f := pflag.NewFlagSet("berth", pflag.ContinueOnError)
 	c.BindFlags(f)
 	return flagz.NamedFlagSetsReader{FlagSets: cliflag.NamedFlagSets{FlagSets: map[string]*pflag.FlagSet{"berth": f}}}

@@ -73,7 +73,7 @@ func RunAgent(ctx context.Context, cfg AgentConfig, log *slog.Logger, ready func
 	if err != nil {
 		return err
 	}
-	s, release, err := prepare(cfg.Config, &joined{}, log)
+	s, release, err := prepare(ctx, cfg.Config, &joined{}, log)
 	if err != nil {
 		return err
 	}

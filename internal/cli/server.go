@@ -34,12 +34,16 @@ berth down.`,
   berth server --config /etc/berth.yaml         # YAML, the flags' names as keys`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			seen := cmd.Flags().Changed("token")
 			if file != "" {
 				if err := app.ReadFile(file, cmd.Flags()); err != nil {
 					return err
 				}
 			}
 			log := newLogger(cfg.LogLevel, s.err)
+			if seen {
+				log.Warn("everybody who lists this machine's processes sees --token; use --token-file")
+			}
 			began := time.Now()
 			return app.Run(cmd.Context(), cfg, log, func() {
 				fmt.Fprintf(s.out, "berth is ready after %s: %s\n", time.Since(began).Round(time.Millisecond), cfg.DataDir)

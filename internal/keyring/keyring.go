@@ -86,7 +86,7 @@ func (c Config) first(ctx context.Context, mine contents) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w; restore it from a backup", c.Dir, err)
 	}
-	had, err := readToken(c.TokenFile)
+	had, err := ReadToken(c.TokenFile)
 	if err != nil {
 		return err
 	}
@@ -123,7 +123,7 @@ func (c Config) adopt(ctx context.Context, mine contents, stored []byte, revisio
 	if err != nil {
 		return err
 	}
-	kept, _ := readToken(c.TokenFile)
+	kept, _ := ReadToken(c.TokenFile)
 	if agreed != nil && agreed.Sealed == hashOf(stored) && maps.Equal(agreed.Files, mine.hashes()) && same(kept, secret) {
 		return c.names(mine)
 	}
@@ -167,7 +167,7 @@ func (c Config) secret() (secret, source string, err error) {
 	if c.Token.Secret != "" {
 		return c.Token.Secret, "--token", nil
 	}
-	secret, err = readToken(c.TokenFile)
+	secret, err = ReadToken(c.TokenFile)
 	if err == nil && secret == "" {
 		err = errors.New("--token: the datastore holds the keys of a cluster; give its token, which `berth token --server` prints on a server of it, with --token-file")
 	}

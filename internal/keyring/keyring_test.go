@@ -91,7 +91,7 @@ func (c Config) put(t *testing.T, name, text string) {
 
 func (c Config) secretText(t *testing.T) string {
 	t.Helper()
-	s, err := readToken(c.TokenFile)
+	s, err := ReadToken(c.TokenFile)
 	if err != nil || s == "" {
 		t.Fatalf("%q, %v", s, err)
 	}

@@ -55,7 +55,7 @@ func (c Config) keep(secret, sealed string, agreed contents) error {
 }
 
 func writeTokenUnless(file, secret string) error {
-	if have, err := readToken(file); err == nil && same(have, secret) {
+	if have, err := ReadToken(file); err == nil && same(have, secret) {
 		return nil
 	}
 	return writeToken(file, secret)
@@ -90,7 +90,7 @@ func (c Config) Settled() (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	secret, err := readToken(c.TokenFile)
+	secret, err := ReadToken(c.TokenFile)
 	if err != nil {
 		return false, err
 	}

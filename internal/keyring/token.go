@@ -60,7 +60,7 @@ func ParseToken(text string) (Token, error) {
 // EnsureToken returns the secret kept in file; without a file it writes the
 // given one there, or a new one.
 func EnsureToken(file, given string) (string, error) {
-	have, err := readToken(file)
+	have, err := ReadToken(file)
 	if err != nil || have != "" {
 		return have, err
 	}
@@ -72,8 +72,8 @@ func EnsureToken(file, given string) (string, error) {
 	return given, writeToken(file, given)
 }
 
-// readToken returns "" when there is no file.
-func readToken(file string) (string, error) {
+// ReadToken returns the secret kept in file, "" when there is no file.
+func ReadToken(file string) (string, error) {
 	text, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", nil
