@@ -3,7 +3,7 @@ package apiserver
 import (
 	"context"
 	"net/netip"
-	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -20,8 +20,9 @@ const (
 	httpsPort         = 443
 )
 
-// keepKubernetesService makes the Service by which pods find this server, and
-// its endpoint. Both change only with flags, so once at start is enough.
+// keepKubernetesService makes the Service by which pods find the servers, and its
+// endpoints. A server that is alone writes them once: they change only with
+// flags. Servers that share a datastore write them whenever one comes or goes.
 func (s *Server) keepKubernetesService(ctx context.Context, p Parts) error {
 	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: metav1.NamespaceDefault}}
 	if _, err := p.Client.CoreV1().Namespaces().Get(ctx, ns.Name, metav1.GetOptions{}); apierrors.IsNotFound(err) {
@@ -40,14 +41,50 @@ func (s *Server) keepKubernetesService(ctx context.Context, p Parts) error {
 	if err := s.ensureService(ctx, p.Client); err != nil {
 		return err
 	}
-	addresses := []netip.Addr{}
-	if s.config.AdvertiseAddress.IsValid() {
-		addresses = append(addresses, s.config.AdvertiseAddress)
+	if s.config.Datastore.Embedded {
+		return s.writeServers(ctx, s.addresses())
 	}
-	if err := s.ensureEndpoints(ctx, p.Client, addresses); err != nil {
+	s.mayAttend()
+	select {
+	case <-s.attends:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// attend lists this server among those on its datastore until ctx ends, once
+// the Service is there.
+func (s *Server) attend(ctx context.Context) {
+	select {
+	case <-s.attendable:
+	case <-ctx.Done():
+		return
+	}
+	attends := onceClose(s.attends)
+	s.config.Datastore.Attend(ctx, strings.Join(s.addresses(), ""), func(ctx context.Context, addresses []string) error {
+		if err := s.writeServers(ctx, addresses); err != nil {
+			return err
+		}
+		attends()
+		return nil
+	})
+}
+
+// addresses are where this server is reached: one or none.
+func (s *Server) addresses() []string {
+	if !s.config.AdvertiseAddress.IsValid() {
+		return nil
+	}
+	return []string{s.config.AdvertiseAddress.String()}
+}
+
+// writeServers makes the addresses the endpoints of the kubernetes Service.
+func (s *Server) writeServers(ctx context.Context, addresses []string) error {
+	if err := s.ensureEndpoints(ctx, s.parts.Client, addresses); err != nil {
 		return err
 	}
-	return s.ensureSlice(ctx, p.Client, addresses)
+	return s.ensureSlice(ctx, s.parts.Client, addresses)
 }
 
 func (s *Server) ensureService(ctx context.Context, client kubernetes.Interface) error {
@@ -89,7 +126,7 @@ func (s *Server) port() int32 {
 	return int32(netip.MustParseAddrPort(s.listener.Addr().String()).Port())
 }
 
-func (s *Server) ensureEndpoints(ctx context.Context, client kubernetes.Interface, mine []netip.Addr) error {
+func (s *Server) ensureEndpoints(ctx context.Context, client kubernetes.Interface, addresses []string) error {
 	endpoints := client.CoreV1().Endpoints(metav1.NamespaceDefault)
 	have, err := endpoints.Get(ctx, kubernetesService, metav1.GetOptions{})
 	if err != nil && !apierrors.IsNotFound(err) {
@@ -99,15 +136,7 @@ func (s *Server) ensureEndpoints(ctx context.Context, client kubernetes.Interfac
 		Name:   kubernetesService,
 		Labels: map[string]string{discoveryv1.LabelSkipMirror: "true"},
 	}}
-	var others []string
-	if err == nil {
-		for _, subset := range have.Subsets {
-			for _, a := range subset.Addresses {
-				others = append(others, a.IP)
-			}
-		}
-	}
-	for _, a := range s.join(mine, others) {
+	for _, a := range addresses {
 		if len(want.Subsets) == 0 {
 			want.Subsets = []corev1.EndpointSubset{{
 				Ports: []corev1.EndpointPort{{Name: "https", Port: s.port(), Protocol: corev1.ProtocolTCP}},
@@ -126,17 +155,11 @@ func (s *Server) ensureEndpoints(ctx context.Context, client kubernetes.Interfac
 	return err
 }
 
-func (s *Server) ensureSlice(ctx context.Context, client kubernetes.Interface, mine []netip.Addr) error {
+func (s *Server) ensureSlice(ctx context.Context, client kubernetes.Interface, addresses []string) error {
 	slices := client.DiscoveryV1().EndpointSlices(metav1.NamespaceDefault)
 	have, err := slices.Get(ctx, kubernetesService, metav1.GetOptions{})
 	if err != nil && !apierrors.IsNotFound(err) {
 		return err
-	}
-	var others []string
-	if err == nil {
-		for _, e := range have.Endpoints {
-			others = append(others, e.Addresses...)
-		}
 	}
 	want := &discoveryv1.EndpointSlice{
 		ObjectMeta: metav1.ObjectMeta{
@@ -151,7 +174,7 @@ func (s *Server) ensureSlice(ctx context.Context, client kubernetes.Interface, m
 	if s.config.AdvertiseAddress.Is6() {
 		want.AddressType = discoveryv1.AddressTypeIPv6
 	}
-	for _, a := range s.join(mine, others) {
+	for _, a := range addresses {
 		want.Endpoints = append(want.Endpoints, discoveryv1.Endpoint{
 			Addresses: []string{a}, Conditions: discoveryv1.EndpointConditions{Ready: ptr.To(true)},
 		})
@@ -173,17 +196,4 @@ func (s *Server) ensureSlice(ctx context.Context, client kubernetes.Interface, m
 	have.Endpoints, have.Ports, have.Labels = want.Endpoints, want.Ports, want.Labels
 	_, err = slices.Update(ctx, have, metav1.UpdateOptions{})
 	return err
-}
-
-// join keeps the addresses of other servers on the same datastore.
-func (s *Server) join(mine []netip.Addr, others []string) []string {
-	var out []string
-	for _, a := range mine {
-		out = append(out, a.String())
-	}
-	if !s.config.Datastore.Embedded {
-		out = append(out, others...)
-	}
-	slices.Sort(out)
-	return slices.Compact(out)
 }

@@ -83,6 +83,12 @@ func (s *Server) Run(ctx context.Context, ready func()) error {
 	if keep := s.encrypted.keep; keep != nil {
 		go keep(inner)
 	}
+	var attending sync.WaitGroup
+	defer attending.Wait()
+	defer cancel()
+	if !s.config.Datastore.Embedded {
+		attending.Go(func() { s.attend(inner) })
+	}
 	failed := make(chan error, 1)
 	go func() { failed <- prepared.RunWithContext(inner) }()
 	go s.awaitReady(inner, ready)

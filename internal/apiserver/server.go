@@ -48,6 +48,10 @@ type Server struct {
 	destroy   []func()
 	counted   counted
 	encrypted *encryption
+	// attendable is closed when this server can be listed among those on its
+	// datastore, attends when it is.
+	attendable, attends chan struct{}
+	mayAttend           func()
 }
 
 // New builds the server. It opens the listening socket, so that a taken port
@@ -56,7 +60,8 @@ func New(c Config) (*Server, error) {
 	if err := c.check(); err != nil {
 		return nil, err
 	}
-	s := &Server{config: c, stopped: make(chan struct{})}
+	s := &Server{config: c, stopped: make(chan struct{}), attendable: make(chan struct{}), attends: make(chan struct{})}
+	s.mayAttend = onceClose(s.attendable)
 	s.stop = onceClose(s.stopped)
 	s.backend = storage.New(c.Datastore.Client, c.Datastore.Prefix)
 	var err error
