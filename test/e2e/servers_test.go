@@ -1,8 +1,11 @@
 package e2e
 
 import (
+	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -11,8 +14,9 @@ import (
 	"berth.dev/berth/test/e2e/host"
 )
 
-// Two servers on one etcd: one leads, the other takes over when it stops, when it
-// is killed and when it is frozen; a node goes on with the one that is left.
+// Two servers on one etcd, the second with nothing but the token: one leads, the
+// other takes over when it stops, when it is killed and when it is frozen; a node
+// goes on with the one that is left, and the kubernetes Service too.
 func TestTwoServers(t *testing.T) {
 	network := host.NewSwitch(t)
 	store := network.Host("store")
@@ -40,9 +44,32 @@ func TestTwoServers(t *testing.T) {
 	}
 	one := cluster.On(t, network.Host("one"), cluster.Bin(t), flags...)
 	up(one)
-	two := cluster.On(t, network.Host("two"), cluster.Bin(t), flags...)
-	copyKeys(t, one, two)
+	second := network.Host("two")
+	refusesWrongToken(t, second, flags)
+	two := cluster.On(t, second, cluster.Bin(t), append([]string{"--token-file", one.ServerToken()}, flags...)...)
 	up(two)
+	for _, name := range []string{"ca.key", "front-proxy-ca.key", "sa.key", "join.token"} {
+		mine, err1 := os.ReadFile(filepath.Join(one.Data, "pki", name))
+		theirs, err2 := os.ReadFile(filepath.Join(two.Data, "pki", name))
+		if err := errors.Join(err1, err2); err != nil || !bytes.Equal(mine, theirs) {
+			t.Errorf("%s differs: %v", name, err)
+		}
+	}
+	reached := func(c *cluster.Cluster, want ...*cluster.Cluster) time.Duration {
+		t.Helper()
+		var addresses []string
+		for _, w := range want {
+			addresses = append(addresses, w.Host.Addr)
+		}
+		slices.Sort(addresses)
+		began := time.Now()
+		c.Eventually(60*time.Second, strings.Join(addresses, " "), func() string {
+			out, _ := c.Try("get", "endpointslice", "kubernetes", "-o", "jsonpath={.endpoints[*].addresses[*]}")
+			return out
+		})
+		return time.Since(began).Round(10 * time.Millisecond)
+	}
+	reached(one, one, two)
 	third := network.Host("three")
 	node := one.Agent(t, third)
 	node.Launch()
@@ -72,6 +99,7 @@ func TestTwoServers(t *testing.T) {
 
 	one.Signal("TERM")
 	t.Logf("after a clean stop the other leads within %s", leads(two, "two"))
+	reached(two, two)
 	works(two, "second")
 	renewed := func() string {
 		return two.Kubectl("get", "lease", "-n", "kube-node-lease", "three", "-o", "jsonpath={.spec.renewTime}")
@@ -85,8 +113,10 @@ func TestTwoServers(t *testing.T) {
 	})
 
 	up(one)
+	reached(one, one, two)
 	two.Kill()
 	t.Logf("after kill -9 the other leads within %s", leads(one, "one"))
+	t.Logf("and the Service loses it within another %s", reached(one, one))
 	works(one, "third")
 
 	// Frozen, it neither leads nor writes when it wakes.
@@ -94,6 +124,7 @@ func TestTwoServers(t *testing.T) {
 	one.Freeze()
 	t.Logf("after it was frozen the other leads within %s", leads(two, "two"))
 	works(two, "fourth")
+	reached(two, two)
 	one.Thaw()
 	one.Eventually(30*time.Second, "true", func() string {
 		if strings.Contains(one.Log(), "leads no more") {
@@ -102,22 +133,29 @@ func TestTwoServers(t *testing.T) {
 		return ""
 	})
 	leads(one, "two")
+	reached(one, one, two)
 	works(one, "fifth")
 }
 
-// copyKeys gives a second server what it must share with the first.
-func copyKeys(t *testing.T, from, to *cluster.Cluster) {
+// refusesWrongToken starts a server with another cluster's token and with none:
+// each ends at once with one line, and leaves no key behind.
+func refusesWrongToken(t *testing.T, on *host.Host, flags []string) {
 	t.Helper()
-	if err := os.MkdirAll(filepath.Join(to.Data, "pki"), 0o700); err != nil {
+	wrong := filepath.Join(on.Dir, "wrong")
+	if err := os.WriteFile(wrong, []byte("the-token-of-another-cluster\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"ca.crt", "ca.key", "front-proxy-ca.crt", "front-proxy-ca.key", "sa.key", "join.token"} {
-		text, err := os.ReadFile(filepath.Join(from.Data, "pki", name))
-		if err == nil {
-			err = os.WriteFile(filepath.Join(to.Data, "pki", name), text, 0o600)
+	for _, more := range [][]string{{"--token-file", wrong}, nil} {
+		c := cluster.On(t, on, cluster.Bin(t), append(more, flags...)...)
+		c.Launch()
+		c.Gone(30 * time.Second)
+		if log := c.Log(); !strings.Contains(log, "berth: --token: ") || strings.Contains(log, "the-token-of-another-cluster") {
+			t.Errorf("it says:\n%s", log)
 		}
-		if err != nil {
-			t.Fatal(err)
+		for _, name := range []string{"pki", "server-token", "kubeconfig"} {
+			if _, err := os.Stat(filepath.Join(c.Data, name)); err == nil {
+				t.Errorf("%s was written", name)
+			}
 		}
 	}
 }

@@ -21,3 +21,9 @@ func (c *Cluster) Token() string {
 	c.t.Helper()
 	return strings.TrimSpace(c.Host.MustRun(c.t.Context(), c.Berth(), "token", "--data-dir", c.Data))
 }
+
+// ServerToken is a file with the token of the cluster's servers.
+func (c *Cluster) ServerToken() string {
+	c.t.Helper()
+	return c.File("server-token", c.Host.MustRun(c.t.Context(), c.Berth(), "token", "--server", "--data-dir", c.Data))
+}
