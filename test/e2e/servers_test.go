@@ -159,3 +159,43 @@ func refusesWrongToken(t *testing.T, on *host.Host, flags []string) {
 		}
 	}
 }
+
+// The embedded datastore holds the keys too: a server that has lost all of them is
+// the same cluster's again, and nobody else's token opens them.
+func TestLostKeysComeBack(t *testing.T) {
+	c := cluster.New(t, "lost", "--disable-agent")
+	c.Launch()
+	shared := filepath.Join(c.Data, "pki", "shared.json")
+	c.Eventually(60*time.Second, "there", func() string {
+		if _, err := os.Stat(shared); err != nil {
+			return err.Error()
+		}
+		return "there"
+	})
+	authority := filepath.Join(c.Data, "pki", "ca.key")
+	before, err := os.ReadFile(authority)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Signal("TERM")
+	if err := os.RemoveAll(filepath.Join(c.Data, "pki")); err != nil {
+		t.Fatal(err)
+	}
+	wrong := cluster.On(t, c.Host, cluster.Bin(t), "--disable-agent", "--token", "the-token-of-another-cluster")
+	wrong.Launch()
+	wrong.Gone(30 * time.Second)
+	if log := wrong.Log(); !strings.Contains(log, "berth: --token: ") || !strings.Contains(log, "use --token-file") {
+		t.Errorf("it says:\n%s", log)
+	}
+	if _, err := os.Stat(authority); err == nil {
+		t.Error("keys were written with a wrong token")
+	}
+	c.Launch()
+	c.Eventually(60*time.Second, "ok", func() string {
+		out, _ := c.Try("get", "--raw", "/readyz")
+		return out
+	})
+	if after, err := os.ReadFile(authority); err != nil || !bytes.Equal(after, before) {
+		t.Errorf("another authority: %v", err)
+	}
+}
