@@ -10,6 +10,7 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -150,6 +151,9 @@ func (s *pass) writeStatus(ctx context.Context, status appsv1.StatefulSetStatus)
 	set.Status = status
 	if err := s.write.Status().Update(ctx, set); err != nil {
 		return client.IgnoreNotFound(err)
+	}
+	if held := plan.NewlyHeld(s.set.Status.Conditions, status.Conditions); held != nil {
+		s.env.Events.Event(s.set, corev1.EventTypeWarning, string(held.Type), held.Message)
 	}
 	s.set = set // whatever is written to it next starts from here
 	return nil

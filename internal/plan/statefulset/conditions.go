@@ -163,6 +163,16 @@ func (s State) held(p Plan) *appsv1.StatefulSetCondition {
 	return nil
 }
 
+// NewlyHeld returns ConditionHeld when it has come or has another reason than
+// before: what an event is worth.
+func NewlyHeld(before, now []appsv1.StatefulSetCondition) *appsv1.StatefulSetCondition {
+	held, was := find(now, ConditionHeld), find(before, ConditionHeld)
+	if held == nil || was != nil && was.Reason == held.Reason {
+		return nil
+	}
+	return held
+}
+
 func find(conditions []appsv1.StatefulSetCondition, kind appsv1.StatefulSetConditionType) *appsv1.StatefulSetCondition {
 	i := slices.IndexFunc(conditions, func(c appsv1.StatefulSetCondition) bool { return c.Type == kind })
 	if i < 0 {
