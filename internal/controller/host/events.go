@@ -24,12 +24,13 @@ import (
 	"berth.dev/berth/internal/controller/loop"
 )
 
-// Events give way to the loops: while one is busy the writer waits this long
-// before each event, so that they cost little of a burst. An event that has
-// waited for long enough does so no more: loops may be busy for hours.
+// Events give way to the loops: the writer looks this often whether one of them
+// is busy, and waits as long as that is so, since events cost as much of a burst
+// as pods do. An event that has waited for long enough does so no more: loops
+// may be busy for hours.
 const (
 	giveWay    = 10 * time.Millisecond
-	waitedLong = 3 * time.Second
+	waitedLong = 4 * time.Second
 	maxPending = 100_000
 	giveUp     = time.Minute
 )
@@ -158,8 +159,10 @@ func (w *eventWriter) run(ctx context.Context) error {
 		case <-w.wake:
 		}
 		for _, e := range w.take() {
-			if w.busy.Load() > 0 && w.clock.Since(e.event.FirstTimestamp.Time) < waitedLong && !pause(ctx, giveWay) {
-				return nil
+			for w.busy.Load() > 0 && w.clock.Since(e.event.FirstTimestamp.Time) < waitedLong {
+				if !pause(ctx, giveWay) {
+					return nil
+				}
 			}
 			w.write(ctx, e)
 		}

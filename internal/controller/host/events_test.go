@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/utils/clock"
+	clocktesting "k8s.io/utils/clock/testing"
 )
 
 // sink keeps the events that would be stored.
@@ -160,6 +161,28 @@ func TestOldEventsDoNotGiveWay(t *testing.T) {
 	if took := time.Since(began); took > n*giveWay {
 		t.Errorf("took %s", took)
 	}
+}
+
+// While a loop is busy nothing is written, and all of it as soon as none is.
+func TestEventsWaitForTheLoops(t *testing.T) {
+	r, s := newRecorder(t)
+	began := time.Now()
+	now := clocktesting.NewFakePassiveClock(began) // no event gets old
+	r.writer.clock = now
+	r.writer.busy.Add(1)
+	const n = 3
+	for i := range n {
+		now.SetTime(began.Add(time.Duration(i))) // their names are made of it
+		r.Event(about(), corev1.EventTypeNormal, "SuccessfulCreate", fmt.Sprint("create Pod web-", i))
+	}
+	for range 5 { // looks that it has the time for
+		time.Sleep(giveWay)
+		if events, _ := s.count(); events > 0 {
+			t.Fatalf("%d events were written while a loop is busy", events)
+		}
+	}
+	r.writer.busy.Add(-1)
+	eventually(t, "all events", func() bool { events, _ := s.count(); return events == n })
 }
 
 // behind makes what happens now seem to have happened long ago.

@@ -6,8 +6,8 @@ import "time"
 // asks for one. From manyPods on, two looks keep a distance.
 const (
 	manyPods   = 100
-	restPerPod = 50 * time.Microsecond
-	restMost   = 50 * time.Millisecond
+	restPerPod = 100 * time.Microsecond
+	restMost   = 100 * time.Millisecond
 )
 
 // Rest is how long to leave a workload alone that had so many pods when it was

@@ -11,10 +11,10 @@ func TestRest(t *testing.T) {
 		since, want time.Duration
 	}{
 		{99, 0, 0},
-		{100, 0, 5 * time.Millisecond},
-		{100, 2 * time.Millisecond, 3 * time.Millisecond},
+		{100, 0, 10 * time.Millisecond},
+		{100, 2 * time.Millisecond, 8 * time.Millisecond},
 		{100, time.Second, 0},
-		{100_000, 0, 50 * time.Millisecond},
+		{100_000, 0, 100 * time.Millisecond},
 	} {
 		if got := Rest(c.pods, c.since); got != c.want {
 			t.Errorf("%d pods, %s after the last look: %s, want %s", c.pods, c.since, got, c.want)

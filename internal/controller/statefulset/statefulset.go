@@ -109,7 +109,7 @@ func (s *pass) run(ctx context.Context) (reconcile.Result, error) {
 		}
 	}
 	done, err := s.apply(ctx, decided)
-	acted := err == nil && len(decided.Actions) > 0
+	failed := err != nil
 	if err != nil {
 		status, again = s.status(done) // what could not be done is not counted
 	}
@@ -117,18 +117,35 @@ func (s *pass) run(ctx context.Context) (reconcile.Result, error) {
 		err = nil
 	}
 	errs := []error{err}
-	key := client.ObjectKeyFromObject(s.set)
-	switch {
-	case early && len(done.Actions) == len(decided.Actions):
-	case s.rules.StatusWithOutcome && acted && plan.StatusChanged(&s.set.Status, &status) && !plan.MemoryChanged(&s.set.Status, &status) && s.pace.mayWait(key, s.env.Clock.Now()):
-		again = loop.Sooner(again, unsaidFor) // the events of our actions wake us before that
-	default:
-		errs = append(errs, s.writeStatus(ctx, status))
-		s.pace.said(key)
+	if !early || len(done.Actions) != len(decided.Actions) {
+		wait := time.Duration(0)
+		if !failed {
+			wait = s.mayWait(&status, len(decided.Actions) > 0)
+		}
+		if wait == 0 {
+			errs = append(errs, s.writeStatus(ctx, status))
+		}
+		again = loop.Sooner(again, wait)
 	}
 	errs = append(errs, s.cutHistory(ctx))
-	s.pace.ended(key, s.env.Clock.Now(), len(s.pods), len(decided.Actions) == 0)
+	s.pace.ended(client.ObjectKeyFromObject(s.set), s.env.Clock.Now(), len(s.pods), len(decided.Actions) == 0)
 	return reconcile.Result{RequeueAfter: again}, errors.Join(errs...)
+}
+
+// mayWait is how long a status may wait at most for a pass that has more to say,
+// which what the set's pods do brings sooner; 0 is not at all.
+func (s *pass) mayWait(status *appsv1.StatefulSetStatus, acted bool) time.Duration {
+	if !s.rules.StatusWithOutcome || !plan.StatusChanged(&s.set.Status, status) || plan.MemoryChanged(&s.set.Status, status) {
+		return 0
+	}
+	key, now := client.ObjectKeyFromObject(s.set), s.env.Clock.Now()
+	if wait := s.pace.stands(s.set, status, key, now); wait > 0 {
+		return wait
+	}
+	if acted && s.pace.mayWait(key, now) {
+		return unsaidFor
+	}
+	return 0
 }
 
 // status is the status to publish, and when to look again although nothing has changed.
@@ -144,7 +161,9 @@ func (s *pass) status(p plan.Plan) (appsv1.StatefulSetStatus, time.Duration) {
 
 // writeStatus stores the status when it says something new.
 func (s *pass) writeStatus(ctx context.Context, status appsv1.StatefulSetStatus) error {
-	if !plan.StatusChanged(&s.set.Status, &status) {
+	changed := plan.StatusChanged(&s.set.Status, &status)
+	s.pace.said(client.ObjectKeyFromObject(s.set), s.env.Clock.Now(), changed)
+	if !changed {
 		return nil
 	}
 	set := s.set.DeepCopy()
