@@ -2,6 +2,7 @@ package fuzz
 
 import (
 	"math/rand"
+	"reflect"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -60,9 +61,12 @@ func TestManagedFields(t *testing.T) {
 			if err != nil {
 				continue // no such object is stored
 			}
-			if r.Intn(2) == 0 { // most of what is written has not changed
+			switch r.Intn(3) { // most of what is written has not changed
+			case 0:
 				second = first.DeepCopyObject()
 				second.(metav1.Object).SetLabels(map[string]string{"a": "b"})
+			case 1:
+				second = mix(r, first, second)
 			}
 			w, err := want.Update(first.DeepCopyObject(), second.DeepCopyObject(), "second")
 			g, gerr := got.Update(first.DeepCopyObject(), second.DeepCopyObject(), "second")
@@ -90,4 +94,26 @@ func managers(o runtime.Object) []metav1.ManagedFieldsEntry {
 		entries[i].Time = nil
 	}
 	return entries
+}
+
+// mix is the first object with some parts of the second, at any depth.
+func mix(r *rand.Rand, first, second runtime.Object) runtime.Object {
+	out := first.DeepCopyObject()
+	take(r, reflect.ValueOf(out).Elem(), reflect.ValueOf(second).Elem())
+	return out
+}
+
+func take(r *rand.Rand, into, from reflect.Value) {
+	for i := range into.NumField() {
+		field := into.Type().Field(i)
+		if !field.IsExported() || field.Type == reflect.TypeFor[metav1.TypeMeta]() || field.Name == "ManagedFields" {
+			continue
+		}
+		switch to, part := into.Field(i), from.Field(i); {
+		case to.Kind() == reflect.Struct && (field.Anonymous || r.Intn(2) == 0):
+			take(r, to, part)
+		case r.Intn(4) == 0:
+			to.Set(part)
+		}
+	}
 }

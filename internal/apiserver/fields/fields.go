@@ -2,6 +2,7 @@
 package fields
 
 import (
+	"reflect"
 	"slices"
 	"sync"
 
@@ -23,7 +24,8 @@ func Converter(definitions map[string]*spec.Schema) (managedfields.TypeConverter
 }
 
 // converter leaves out what the library's does for nothing: it compares a Go
-// object with the definition that was made from its Go type, twice a write.
+// object with the definition that was made from its Go type, twice a write, and
+// field by field what has not changed.
 type converter struct {
 	managedfields.TypeConverter
 	kinds sync.Map // of kind by schema.GroupVersionKind
@@ -57,7 +59,7 @@ func (k kind) typed(obj runtime.Object) (*typed.TypedValue, error) {
 		return nil, err
 	}
 	//nolint:staticcheck // validation, which it is discouraged for, is what costs here
-	return typed.AsTypedUnvalidated(v, k.schema, k.ref), nil
+	return typed.AsTypedUnvalidated(newObject(v, reflect.ValueOf(obj)), k.schema, k.ref), nil
 }
 
 var _ managedfields.TypeConverter = (*converter)(nil)
