@@ -19,6 +19,7 @@ import (
 	"k8s.io/apiserver/pkg/server/healthz"
 
 	"berth.dev/berth/internal/apiserver/inprocess"
+	"berth.dev/berth/internal/base/stack"
 )
 
 // Handler serves one path, or all below it when Prefix is set.
@@ -45,6 +46,7 @@ func (s *Server) secure() (*security, error) {
 		}
 		out.authenticator = union.New(out.authenticator, external)
 	}
+	out.authenticator = roomy(out.authenticator)
 	var err error
 	out.authorizer = authorizerfactory.NewAlwaysAllowAuthorizer()
 	if f := s.config.Authorizer; f != nil {
@@ -63,6 +65,15 @@ func (s *Server) secure() (*security, error) {
 		}
 	}
 	return out, nil
+}
+
+// roomy is where our code first meets the goroutine that the library's filter
+// for timeouts makes for each request.
+func roomy(next authenticator.Request) authenticator.Request {
+	return authenticator.RequestFunc(func(req *http.Request) (*authenticator.Response, bool, error) {
+		stack.Reserve()
+		return next.AuthenticateRequest(req)
+	})
 }
 
 func (s *Server) extraStorage() (map[schema.GroupVersion]map[string]rest.Storage, error) {

@@ -12,6 +12,8 @@ import (
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/client-go/rest"
+
+	"berth.dev/berth/internal/base/stack"
 )
 
 // Host is what requests name as their server.
@@ -94,6 +96,7 @@ func (bare) Value(any) any { return nil }
 func (b bare) AfterFunc(f func()) func() bool { return context.AfterFunc(b.Context, f) }
 
 func (t *transport) serve(w *writer, in *http.Request, cancel context.CancelFunc) {
+	stack.Reserve()
 	defer cancel()
 	defer func() {
 		_ = in.Body.Close()

@@ -1,6 +1,8 @@
 package registry
 
 import (
+	"context"
+
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/labels"
@@ -11,6 +13,7 @@ import (
 	"k8s.io/apiserver/pkg/storage"
 
 	"berth.dev/berth/internal/api"
+	"berth.dev/berth/internal/base/stack"
 )
 
 // Main serves the main endpoint of a kind, with its names for kubectl.
@@ -33,6 +36,12 @@ func (m *Main) Categories() []string { return m.kind.Categories }
 
 // Kind is the declaration that the endpoint was made from.
 func (m *Main) Kind() api.Kind { return m.kind }
+
+// Create implements rest.Creater, in a goroutine that was made for it.
+func (m *Main) Create(ctx context.Context, obj runtime.Object, validate rest.ValidateObjectFunc, options *metav1.CreateOptions) (runtime.Object, error) {
+	stack.Reserve()
+	return m.Store.Create(ctx, obj, validate, options)
+}
 
 // Tune changes a store before it is completed.
 type Tune func(*genericregistry.Store, *generic.StoreOptions)

@@ -12,6 +12,8 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/apiserver/pkg/storage"
 	"k8s.io/apiserver/pkg/storage/cacher"
+
+	"berth.dev/berth/internal/base/stack"
 )
 
 // onDemand is a resource in etcd that gets a watch cache with its first watcher.
@@ -196,6 +198,7 @@ func (o *onDemand) Delete(ctx context.Context, key string, out runtime.Object, p
 func (o *onDemand) GuaranteedUpdate(ctx context.Context, key string, out runtime.Object, ignoreNotFound bool,
 	preconditions *storage.Preconditions, update storage.UpdateFunc, existing runtime.Object,
 ) error {
+	stack.Reserve() // the goroutine was made for this, and update goes deep
 	return o.best().GuaranteedUpdate(ctx, key, out, ignoreNotFound, preconditions, update, existing)
 }
 

@@ -31,7 +31,7 @@ func TestPercentage(t *testing.T) {
 
 func TestRoom(t *testing.T) {
 	const gb = 1 << 30
-	for machine, want := range map[uint64]uint64{0: 0, gb: gb / 16, 4 * gb: gb / 4, 64 * gb: gb / 4} {
+	for machine, want := range map[uint64]uint64{0: 0, gb: gb / 16, 4 * gb: gb / 4, 64 * gb: gb / 2} {
 		if got := room(machine); got != want {
 			t.Errorf("machine of %d: %d, want %d", machine, got, want)
 		}
@@ -56,7 +56,7 @@ func TestPace(t *testing.T) {
 		}
 		runtime.GC()
 	}
-	block := make([]byte, roomMost) // from here on it is large
+	block := make([]byte, roomMost/2) // from here on it is large
 	for deadline := time.Now().Add(10 * time.Second); percent() != usual; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("a large heap is collected at %d percent", percent())
