@@ -4,7 +4,7 @@ package stack
 import "runtime"
 
 // reserved is what a request needs of a stack, on the way to its object and back.
-const reserved = 10 << 10
+const reserved = 20 << 10
 
 // Reserve makes room for deep calls on the stack of a goroutine that has just
 // begun. A stack starts with two kilobytes and doubles whenever it is full, each

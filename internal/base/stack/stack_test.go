@@ -15,9 +15,9 @@ func deep(n int) (sum byte) {
 }
 
 func TestReserveIsHarmless(t *testing.T) {
-	want := deep(30)
+	want := deep(60)
 	got := make(chan byte)
-	go func() { Reserve(); got <- deep(30) }()
+	go func() { Reserve(); got <- deep(60) }()
 	if g := <-got; g != want {
 		t.Errorf("%d, want %d", g, want)
 	}
@@ -31,7 +31,7 @@ func BenchmarkGoroutine(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			done := make(chan byte)
 			for b.Loop() {
-				go func() { begin(); done <- deep(30) }()
+				go func() { begin(); done <- deep(60) }()
 				<-done
 			}
 		})
