@@ -8,7 +8,9 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -55,7 +57,12 @@ func unescape(s string) string {
 	return strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`).Replace(s)
 }
 
-// removeCgroups removes the control groups below name in every hierarchy.
+// emptyWithin is how long a killed process may take to leave its control group.
+const emptyWithin = 5 * time.Second
+
+// removeCgroups removes the control groups below name in every hierarchy, and
+// kills what is still in them: a container whose start was cut off is no pod of
+// the runtime's yet.
 func removeCgroups(name string) error {
 	roots, err := filepath.Glob("/sys/fs/cgroup/*/" + name)
 	if err != nil {
@@ -72,10 +79,27 @@ func removeCgroups(name string) error {
 		})
 		slices.Reverse(dirs) // children first
 		for _, dir := range dirs {
-			if err := unix.Rmdir(dir); err != nil && !errors.Is(err, unix.ENOENT) {
+			if err := removeCgroup(dir); err != nil && !errors.Is(err, unix.ENOENT) {
 				problems = append(problems, fmt.Errorf("remove control group %s: %w", dir, err))
 			}
 		}
 	}
 	return errors.Join(problems...)
+}
+
+// removeCgroup looks again while processes end: the kernel tells nobody when
+// the last one has left.
+func removeCgroup(dir string) error {
+	for deadline := time.Now().Add(emptyWithin); ; time.Sleep(5 * time.Millisecond) {
+		err := unix.Rmdir(dir)
+		if !errors.Is(err, unix.EBUSY) || time.Now().After(deadline) {
+			return err
+		}
+		inside, _ := os.ReadFile(filepath.Join(dir, "cgroup.procs"))
+		for pid := range strings.FieldsSeq(string(inside)) {
+			if n, err := strconv.Atoi(pid); err == nil && n > 1 {
+				_ = unix.Kill(n, unix.SIGKILL)
+			}
+		}
+	}
 }
