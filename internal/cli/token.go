@@ -14,7 +14,7 @@ import (
 
 func newToken(s streams) *cobra.Command {
 	var c connection
-	var server bool
+	var server, rotate bool
 	cmd := &cobra.Command{
 		Use:   "token",
 		Short: "Print the token that machines join this cluster with",
@@ -23,7 +23,9 @@ whom they are to believe and lets them ask for a node's certificate; keep it as 
 keep a password. To make another, delete DIR/pki/join.token and start the server again.
 
 With --server it is the token of the cluster's servers, which opens all its keys:
-whoever has it can do anything. Keep it apart from the backups of the datastore.`,
+whoever has it can do anything. Keep it apart from the backups of the datastore. With
+--rotate too it is a new one, which counts when this server is started again; all
+other servers must then be given it at their next start.`,
 		Example: `  berth token > nodes.token
   (umask 077; berth token --server > server.token)   # for berth server --token-file`,
 		Args: cobra.NoArgs,
@@ -40,6 +42,9 @@ whoever has it can do anything. Keep it apart from the backups of the datastore.
 				return err
 			}
 			if !server {
+				if rotate {
+					return errors.New("--rotate: it is for --server; for another token of nodes delete DIR/pki/join.token and start the server again")
+				}
 				fmt.Fprintln(s.out, join.NewToken(secret, ca))
 				return nil
 			}
@@ -49,11 +54,18 @@ whoever has it can do anything. Keep it apart from the backups of the datastore.
 			if secret == "" {
 				return fmt.Errorf("there is no %s: start the server once", dir.ServerToken())
 			}
+			if rotate {
+				if secret, err = keyring.Rotate(dir.ServerToken()); err != nil {
+					return err
+				}
+				fmt.Fprintln(s.err, "This token counts from the next start of this server on. Give it to every other server with --token-file when that is started again.")
+			}
 			fmt.Fprintln(s.out, keyring.NewToken(secret, ca))
 			return nil
 		},
 	}
 	c.bindDir(cmd)
 	cmd.Flags().BoolVar(&server, "server", false, "the token for more servers (berth server --token-file) instead")
+	cmd.Flags().BoolVar(&rotate, "rotate", false, "with --server: make a new one")
 	return cmd
 }

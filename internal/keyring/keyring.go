@@ -77,7 +77,47 @@ func (c Config) once(ctx context.Context) error {
 	if len(got.Kvs) == 0 {
 		return c.first(ctx, mine)
 	}
+	if err := c.rotate(ctx, got.Kvs[0].Value, got.Kvs[0].ModRevision); err != nil {
+		return err
+	}
 	return c.adopt(ctx, mine, got.Kvs[0].Value, got.Kvs[0].ModRevision)
+}
+
+// rotate seals the keys with the token that waits for this, if one does. Having
+// done so it ends with errLost, because the datastore holds something else now.
+func (c Config) rotate(ctx context.Context, stored []byte, revision int64) error {
+	fresh, err := ReadToken(next(c.TokenFile))
+	if err != nil || fresh == "" {
+		return err
+	}
+	if _, err := seal.Open(fresh, stored); err == nil { // a crash came between
+		if err := rotated(c.TokenFile, fresh); err != nil {
+			return err
+		}
+		return errLost
+	}
+	old, err := ReadToken(c.TokenFile)
+	if err != nil {
+		return err
+	}
+	text, err := seal.Open(old, stored)
+	if errors.Is(err, seal.ErrToken) && c.Token.Secret != "" {
+		text, err = seal.Open(c.Token.Secret, stored)
+	}
+	if err != nil {
+		return fmt.Errorf("the server token cannot be changed: %w; give the cluster's with --token-file, or remove %s", err, next(c.TokenFile))
+	}
+	var whole contents
+	if err := json.Unmarshal(text, &whole); err != nil {
+		return fmt.Errorf("the cluster's keys in the datastore: %w", err)
+	}
+	if _, err := c.write(ctx, fresh, whole, revision); err != nil {
+		return err
+	}
+	if err := rotated(c.TokenFile, fresh); err != nil {
+		return err
+	}
+	return errLost
 }
 
 // first puts this server's keys where none are.

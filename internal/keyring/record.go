@@ -94,6 +94,9 @@ func (c Config) Settled() (bool, error) {
 	if err != nil {
 		return false, err
 	}
+	if waiting, err := ReadToken(next(c.TokenFile)); waiting != "" || err != nil {
+		return false, err
+	}
 	return secret != "" && (c.Token.Secret == "" || same(secret, c.Token.Secret)) && c.Token.Authority == "" &&
 		maps.Equal(mine.hashes(), r.Files), nil
 }

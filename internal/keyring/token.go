@@ -72,6 +72,26 @@ func EnsureToken(file, given string) (string, error) {
 	return given, writeToken(file, given)
 }
 
+// next is where a new token waits until the server starts again.
+func next(file string) string { return file + ".next" }
+
+// Rotate makes a token that takes the place of the one in file at the server's
+// next start. Until then both open the keys for this server.
+func Rotate(file string) (secret string, err error) {
+	if secret, err = pki.RandomText(tokenLength); err != nil {
+		return "", err
+	}
+	return secret, writeToken(next(file), secret)
+}
+
+// rotated puts the new token in the place of the old one.
+func rotated(file, secret string) error {
+	if err := writeToken(file, secret); err != nil {
+		return err
+	}
+	return os.Remove(next(file))
+}
+
 // ReadToken returns the secret kept in file, "" when there is no file.
 func ReadToken(file string) (string, error) {
 	text, err := os.ReadFile(file)

@@ -14,7 +14,7 @@ import (
 
 // ErrToken says that the token does not open this seal, or that what is sealed
 // was changed: the two cannot be told apart.
-var ErrToken = errors.New("the token does not open it")
+var ErrToken = errors.New("the token does not open the sealed text")
 
 const (
 	version    = 1
