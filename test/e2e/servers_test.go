@@ -198,4 +198,17 @@ func TestLostKeysComeBack(t *testing.T) {
 	if after, err := os.ReadFile(authority); err != nil || !bytes.Equal(after, before) {
 		t.Errorf("another authority: %v", err)
 	}
+
+	// A new token is in force when the server has started again.
+	said := c.Host.MustRun(t.Context(), "sh", "-c", c.Berth()+" token --server --rotate --data-dir "+c.Data+" 2>/dev/null")
+	fresh, hash, _ := strings.Cut(strings.TrimSpace(said), ".")
+	c.Signal("TERM")
+	c.Launch()
+	c.Eventually(60*time.Second, fresh+"."+hash, func() string {
+		out, err := c.Host.Run(t.Context(), c.Berth(), "token", "--server", "--data-dir", c.Data)
+		if err != nil {
+			return err.Error()
+		}
+		return strings.TrimSpace(out)
+	})
 }
