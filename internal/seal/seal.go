@@ -30,9 +30,9 @@ type Cost struct {
 	Threads uint8  `json:"threads"`
 }
 
-// Default is RFC 9106's choice for machines without memory to spare. A token
-// that we made needs no stretching; one that a person made up does.
-var Default = Cost{Time: 3, Memory: 64 << 10, Threads: 4}
+// Default is OWASP's choice, which spares the server's memory. A token that we
+// made needs no stretching; one that a person made up does.
+var Default = Cost{Time: 2, Memory: 19 << 10, Threads: 1}
 
 // envelope is how a sealed text is kept. All but the last field are under the
 // seal too, as additional data.
