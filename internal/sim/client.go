@@ -206,7 +206,7 @@ func (r *subResource) Create(_ context.Context, obj, sub client.Object, _ ...cli
 		return fmt.Errorf("the simulated API does not create subresource %s", r.name)
 	}
 	pod := &corev1.Pod{}
-	pod.Namespace, pod.Name = obj.GetNamespace(), obj.GetName()
+	pod.Namespace, pod.Name, pod.UID, pod.Spec.NodeName = obj.GetNamespace(), obj.GetName(), binding.UID, binding.Target.Name
 	return r.writer.do("bind", pod, func(gvk schema.GroupVersionKind) (client.Object, error) {
 		return r.writer.store.bind(gvk, client.ObjectKeyFromObject(pod), binding.UID, binding.Target.Name)
 	})

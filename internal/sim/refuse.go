@@ -76,6 +76,7 @@ func (s *Sim) Jump(by time.Duration) {
 // RunFor makes steps until so much virtual time has passed or nothing is left to do.
 func (s *Sim) RunFor(d time.Duration) error {
 	for end := s.clock.now.Add(d); s.clock.now.Before(end); {
+		s.idle = 0 // timers go on although they change nothing
 		if !s.Step() || s.failed != nil {
 			break
 		}
