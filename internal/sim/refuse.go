@@ -73,9 +73,11 @@ func (s *Sim) Jump(by time.Duration) {
 	}
 }
 
-// RunFor makes steps until so much virtual time has passed or nothing is left to do.
+// RunFor makes steps until exactly so much virtual time has passed.
 func (s *Sim) RunFor(d time.Duration) error {
-	for end := s.clock.now.Add(d); s.clock.now.Before(end); {
+	s.until = s.clock.now.Add(d)
+	defer func() { s.until = time.Time{} }()
+	for s.clock.now.Before(s.until) {
 		s.idle = 0 // timers go on although they change nothing
 		if !s.Step() || s.failed != nil {
 			break

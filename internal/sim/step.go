@@ -129,6 +129,9 @@ func (s *Sim) advance() bool {
 			}
 		}
 	}
+	if !s.until.IsZero() && (next.IsZero() || next.After(s.until)) {
+		next = s.until
+	}
 	if next.IsZero() {
 		return false
 	}

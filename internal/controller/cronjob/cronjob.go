@@ -32,7 +32,7 @@ func Loop() loop.Loop {
 		},
 		Indexes: []loop.Index{loop.ByOwner(&batchv1.Job{})},
 		New: func(env loop.Env) reconcile.Reconciler {
-			return &reconciler{env: env, own: loop.NewOwnWrites(env), known: map[types.NamespacedName]memory{}}
+			return &reconciler{env: env, own: loop.NewOwnWrites(env), patience: loop.NewPatience(env.Clock), known: map[types.NamespacedName]memory{}}
 		},
 	}
 }
@@ -45,6 +45,8 @@ func ownersOfJob(_ context.Context, _ client.Reader, ev loop.Event) []reconcile.
 type reconciler struct {
 	env loop.Env
 	own *loop.OwnWrites
+
+	patience *loop.Patience
 
 	mu    sync.Mutex
 	known map[types.NamespacedName]memory
@@ -68,6 +70,7 @@ func (r *reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	c := &batchv1.CronJob{}
 	if err := r.env.Cache.Get(ctx, req.NamespacedName, c); err != nil {
 		r.remember(req.NamespacedName, nil)
+		r.patience.Forget(req.NamespacedName)
 		return reconcile.Result{}, client.IgnoreNotFound(err)
 	}
 	p := &pass{reconciler: r, write: r.own.Writer(req.NamespacedName), cronJob: c}

@@ -43,9 +43,16 @@ func (p *pass) run(ctx context.Context) (reconcile.Result, error) {
 		errs = append(errs, p.delete(ctx, j.Name, j.UID))
 	}
 	status := decided.Status
+	again := decided.Again
 	if decided.Start != nil {
-		if status, err = p.start(ctx, decided, zone); err != nil {
+		key := client.ObjectKeyFromObject(p.cronJob)
+		if left := p.patience.Left(key, p.cronJob.Generation); left > 0 {
+			again = loop.Sooner(again, left)
+		} else if status, err = p.start(ctx, decided, zone); err != nil {
 			errs = append(errs, err)
+			p.patience.Failed(key, p.cronJob.Generation)
+		} else {
+			p.patience.Forget(key)
 		}
 	}
 	if plan.Changed(&p.cronJob.Status, &status) {
@@ -53,7 +60,7 @@ func (p *pass) run(ctx context.Context) (reconcile.Result, error) {
 		c.Status = status
 		errs = append(errs, client.IgnoreNotFound(p.write.Status().Update(ctx, c)))
 	}
-	return reconcile.Result{RequeueAfter: decided.Again}, errors.Join(errs...)
+	return reconcile.Result{RequeueAfter: again}, errors.Join(errs...)
 }
 
 // facts gathers what the planner wants.

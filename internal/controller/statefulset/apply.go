@@ -23,7 +23,8 @@ func (s *pass) apply(ctx context.Context, p plan.Plan) (plan.Plan, error) {
 	for _, step := range steps(p.Actions) {
 		err := loop.SlowStart(len(step), s.env.Parallel, func(i int) error {
 			for _, action := range step[i] {
-				if err := s.act(ctx, action); err != nil {
+				err := s.patience.try(client.ObjectKeyFromObject(s.set), s.set.Generation, action, func() error { return s.act(ctx, action) })
+				if err != nil {
 					return err
 				}
 				mu.Lock()
@@ -154,7 +155,7 @@ func (s *pass) createPod(ctx context.Context, a plan.Action) error {
 		return err
 	}
 	if template, err = s.facts.Overrides.Apply(template, a.Ordinal); err != nil {
-		return fmt.Errorf("overrides of %s: %w", plan.PodName(s.set.Name, a.Ordinal), err)
+		return notAsked{fmt.Errorf("overrides of %s: %w", plan.PodName(s.set.Name, a.Ordinal), err)}
 	}
 	s.warnOfConflict(a.Ordinal)
 	err = s.write.Create(ctx, plan.NewPod(s.set, template, a.Revision, a.Ordinal))

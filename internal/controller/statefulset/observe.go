@@ -23,6 +23,7 @@ type pass struct {
 	selector labels.Selector
 	owner    *owned.Owner
 	pace     *pace
+	patience *patience
 
 	pods       []*corev1.Pod
 	revisions  []*appsv1.ControllerRevision // oldest first

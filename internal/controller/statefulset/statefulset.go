@@ -39,7 +39,7 @@ func LoopWith(rules plan.Rules) loop.Loop {
 		Watches: watches(),
 		Indexes: indexes(),
 		New: func(env loop.Env) reconcile.Reconciler {
-			return &reconciler{env: env, own: loop.NewOwnWrites(env), rules: rules, pace: &pace{sets: map[types.NamespacedName]paced{}}}
+			return &reconciler{env: env, own: loop.NewOwnWrites(env), rules: rules, pace: &pace{sets: map[types.NamespacedName]paced{}}, patience: newPatience(env.Clock)}
 		},
 	}
 }
@@ -49,6 +49,8 @@ type reconciler struct {
 	own   *loop.OwnWrites
 	rules plan.Rules
 	pace  *pace
+
+	patience *patience
 }
 
 // Reconcile brings one set a step closer to what is wanted.
@@ -59,6 +61,7 @@ func (r *reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	set := &appsv1.StatefulSet{}
 	if err := r.env.Cache.Get(ctx, req.NamespacedName, set); err != nil {
 		r.pace.forget(req.NamespacedName)
+		r.patience.forget(req.NamespacedName)
 		return reconcile.Result{}, client.IgnoreNotFound(err)
 	}
 	if rest := r.pace.rest(set, req.NamespacedName, r.env.Clock.Now()); rest > 0 {
@@ -70,7 +73,7 @@ func (r *reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	}
 	write := r.own.Writer(req.NamespacedName)
 	s := &pass{
-		env: r.env, write: write, rules: r.rules, set: set, selector: selector, pace: r.pace,
+		env: r.env, write: write, rules: r.rules, set: set, selector: selector, pace: r.pace, patience: r.patience,
 		owner: owned.New(r.env, write, set, appsv1.SchemeGroupVersion.WithKind("StatefulSet")),
 	}
 	result, err := s.run(ctx)
@@ -112,6 +115,11 @@ func (s *pass) run(ctx context.Context) (reconcile.Result, error) {
 	failed := err != nil
 	if err != nil {
 		status, again = s.status(done) // what could not be done is not counted
+	}
+	var wait tooSoon
+	if errors.As(err, &wait) {
+		again = loop.Sooner(again, wait.left)
+		err = nil
 	}
 	if errors.Is(err, errRefused) {
 		err = nil
