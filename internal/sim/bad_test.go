@@ -46,8 +46,8 @@ func controllers() []loop.Loop {
 
 var workloads = map[string]workload{
 	"StatefulSet": {func() client.Object { return web(2) }, "Pod", 2, "statefulset: event FailedCreate: Create Pod web-0 in StatefulSet web failed error: %s"},
-	"Deployment": {func() client.Object { return deployed(2) }, "Pod", 2, "replicaset: event FailedCreate: Error creating: %s"},
-	"ReplicaSet": {func() client.Object { return replicas("web", 2) }, "Pod", 2, "replicaset: event FailedCreate: Error creating: %s"},
+	"Deployment":  {func() client.Object { return deployed(2) }, "Pod", 2, "replicaset: event FailedCreate: Error creating: %s"},
+	"ReplicaSet":  {func() client.Object { return replicas("web", 2) }, "Pod", 2, "replicaset: event FailedCreate: Error creating: %s"},
 	"ReplicationController": {func() client.Object {
 		rc := &corev1.ReplicationController{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "web"}}
 		rc.Spec = corev1.ReplicationControllerSpec{Replicas: ptr.To[int32](2), Selector: map[string]string{"app": "web"}, Template: &replicas("web", 2).Spec.Template}
@@ -111,7 +111,7 @@ func TestRefusedForEver(t *testing.T) {
 				}
 				begun := s.Now()
 				s.Create(w.make())
-				for range 600 {
+				for range 480 {
 					mustRun(t, s.RunFor(time.Second))
 					s.Wake()
 				}
@@ -119,7 +119,7 @@ func TestRefusedForEver(t *testing.T) {
 					t.Error(err)
 				}
 				if late := failuresSince(s, s.Now().Add(-2*time.Minute)); kind != "CronJob" && (late > 20 || late == 0) {
-					t.Errorf("after eight minutes: %d tries in two", late)
+					t.Errorf("after six minutes: %d tries in two", late)
 				}
 				trace := strings.Join(s.Trace(), "\n")
 				if said := fmt.Sprintf(w.says, told); told == "" || !strings.Contains(trace, said) {

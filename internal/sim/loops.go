@@ -98,10 +98,10 @@ func (s *Sim) env(l loop.Loop) loop.Env {
 		Cache:   s.cached(s.handOut),
 		Horizon: horizon{s},
 		Live:    s.live(),
-		Write: &writer{
+		Write: loop.Spare(&writer{
 			sim: s, store: s.store, before: s.beforeWrite(l.Name), after: s.afterWrite,
 			failed: func(verb string, obj client.Object) { s.noteFailure(l.Name, verb, obj) },
-		},
+		}, s.clock),
 		Events:   recorder{s, l.Name},
 		Clock:    s.clock,
 		Parallel: 1,

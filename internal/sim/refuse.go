@@ -51,7 +51,7 @@ func (s *Sim) Hot(from time.Time) error {
 		}
 		key := of{f.Loop, f.Verb, about}
 		recent := append(last[key], f.At)
-		for recent[0].Add(window).Before(f.At) {
+		for !recent[0].Add(window).After(f.At) {
 			recent = recent[1:]
 		}
 		if last[key] = recent; len(recent) > most {

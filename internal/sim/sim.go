@@ -67,7 +67,7 @@ type Sim struct {
 	failed  error
 
 	failures []Failure
-	until    time.Time // when RunFor ends; time does not go beyond
+	until    time.Time       // when RunFor ends; time does not go beyond
 	ctx      context.Context //nolint:containedctx // one goroutine, one life
 	cancel   context.CancelFunc
 }

@@ -218,7 +218,7 @@ func (h *Host) newEnv(l loop.Loop, shared cache.Cache, informers informerSet, ev
 		return loop.Env{}, err
 	}
 	return loop.Env{
-		Cache: sharer{shared, informers}, Horizon: informers, Live: live, Write: live,
+		Cache: sharer{shared, informers}, Horizon: informers, Live: live, Write: loop.Spare(live, h.config.Clock),
 		Events: recorder, Clock: h.config.Clock, Parallel: parallelWrites,
 	}, nil
 }

@@ -36,8 +36,11 @@ func Available(pod *corev1.Pod, minReadySeconds int32, now time.Time) (available
 	case c.LastTransitionTime.IsZero():
 		return false, 0
 	}
-	left = c.LastTransitionTime.Add(time.Duration(minReadySeconds) * time.Second).Sub(now)
-	return left <= 0, max(left, 0)
+	limit := time.Duration(minReadySeconds) * time.Second
+	left = c.LastTransitionTime.Add(limit).Sub(now)
+	// Where a clock was set back it has become ready in the future. The clock may be
+	// set right before that comes, so nobody is to wait longer than the limit.
+	return left <= 0, min(max(left, 0), limit)
 }
 
 // Ended reports whether the pod's containers will not run again.
