@@ -95,3 +95,6 @@ func (s *Sim) Silence(name string, silent bool) {
 		}
 	}
 }
+
+// Cached reads what the loops' shared cache shows at this moment.
+func (s *Sim) Cached() client.Reader { return s.cached(nil) }
