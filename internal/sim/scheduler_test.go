@@ -54,7 +54,9 @@ func constrained(name string, n int32) *appsv1.ReplicaSet {
 	return rs
 }
 
-func zoneOf(node string) string { return map[byte]string{'0': "a", '1': "b", '2': "c", '3': "a", '4': "b", '5': "c"}[node[5]] }
+func zoneOf(node string) string {
+	return map[byte]string{'0': "a", '1': "b", '2': "c", '3': "a", '4': "b", '5': "c"}[node[5]]
+}
 
 func (p *placing) addNode(i int) {
 	n := machine(i)
