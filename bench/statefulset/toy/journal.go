@@ -1,4 +1,4 @@
-package statefulset
+package toy
 
 import (
 	"context"
@@ -16,27 +16,27 @@ import (
 	"berth.dev/berth/internal/datastore"
 )
 
-// journal is every write to the datastore, as the datastore tells of it.
-type journal struct {
+// Journal is every write to the datastore, as the datastore tells of it.
+type Journal struct {
 	store *datastore.Store
 	b     *testing.B
 
 	mu     sync.Mutex
-	writes []write
+	writes []Write
 	keys   map[string]int64 // how often each was written since it was made
 }
 
-// write is one change of one key.
-type write struct {
-	at       time.Time
-	key      string // without the root
-	revision uint64
-	verb     string
+// Write is one change of one key.
+type Write struct {
+	At       time.Time
+	Key      string // without the root
+	Revision uint64
+	Verb     string
 }
 
-func follow(b *testing.B, store *datastore.Store) *journal {
+func follow(b *testing.B, store *datastore.Store) *Journal {
 	b.Helper()
-	j := &journal{store: store, b: b, keys: map[string]int64{}}
+	j := &Journal{store: store, b: b, keys: map[string]int64{}}
 	watch := store.Client.Watch(context.WithoutCancel(b.Context()), store.Prefix+"/", clientv3.WithPrefix(), clientv3.WithRev(1))
 	alltest.Run(b, func(ctx context.Context) error {
 		for {
@@ -54,19 +54,19 @@ func follow(b *testing.B, store *datastore.Store) *journal {
 	return j
 }
 
-func (j *journal) add(events []*clientv3.Event) {
+func (j *Journal) add(events []*clientv3.Event) {
 	now := time.Now()
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	for _, e := range events {
 		key := strings.TrimPrefix(string(e.Kv.Key), j.store.Prefix+"/")
-		w := write{at: now, key: key, revision: uint64(e.Kv.ModRevision), verb: "update"}
+		w := Write{At: now, Key: key, Revision: uint64(e.Kv.ModRevision), Verb: "update"}
 		switch {
 		case e.Type == clientv3.EventTypeDelete:
-			w.verb = "delete"
+			w.Verb = "delete"
 			delete(j.keys, key)
 		case e.IsCreate():
-			w.verb = "create"
+			w.Verb = "create"
 			j.keys[key] = 1
 		default:
 			j.keys[key] = e.Kv.Version
@@ -75,30 +75,31 @@ func (j *journal) add(events []*clientv3.Event) {
 	}
 }
 
-// since returns the writes from number from on, when all are there.
-func (j *journal) since(from int) []write {
+// Since returns the writes from number from on, when all are there.
+func (j *Journal) Since(from int) []Write {
 	j.b.Helper()
-	now := j.revision()
+	now := j.Revision()
 	for {
 		j.mu.Lock()
 		all := j.writes
 		j.mu.Unlock()
-		if n := len(all); n > 0 && all[n-1].revision >= now {
+		if n := len(all); n > 0 && all[n-1].Revision >= now {
 			return all[min(from, n):]
 		}
 		time.Sleep(time.Millisecond)
 	}
 }
 
-func (j *journal) len() int { return len(j.since(0)) }
+// Len is how many there are.
+func (j *Journal) Len() int { return len(j.Since(0)) }
 
 // rest waits until nothing has been written for a while.
-func (j *journal) rest() {
+func (j *Journal) rest() {
 	j.b.Helper()
 	const quiet = time.Second
-	for before := j.revision(); ; {
+	for before := j.Revision(); ; {
 		time.Sleep(quiet)
-		now := j.revision()
+		now := j.Revision()
 		if now == before {
 			return
 		}
@@ -106,8 +107,8 @@ func (j *journal) rest() {
 	}
 }
 
-// revision is the datastore's.
-func (j *journal) revision() uint64 {
+// Revision is the datastore's.
+func (j *Journal) Revision() uint64 {
 	r, err := j.store.Client.KV.Get(j.b.Context(), j.store.Prefix, clientv3.WithCountOnly())
 	if err != nil {
 		j.b.Fatal(err)
@@ -116,7 +117,7 @@ func (j *journal) revision() uint64 {
 }
 
 // count is how many keys there are below.
-func (j *journal) count(below string) int {
+func (j *Journal) count(below string) int {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	n := 0
@@ -138,15 +139,15 @@ func kind(key string) string {
 }
 
 // tally counts writes by kind and verb; events are apart.
-func tally(writes []write) (lines []string, total, events int) {
+func tally(writes []Write) (lines []string, total, events int) {
 	n := map[string]int{}
 	for _, w := range writes {
-		if kind(w.key) == "events" {
+		if kind(w.Key) == "events" {
 			events++
 			continue
 		}
 		total++
-		n[kind(w.key)+" "+w.verb]++
+		n[kind(w.Key)+" "+w.Verb]++
 	}
 	for _, k := range slices.Sorted(maps.Keys(n)) {
 		lines = append(lines, k+" "+strconv.Itoa(n[k]))
@@ -162,39 +163,66 @@ func revisionOf(resourceVersion string) uint64 {
 	return v
 }
 
-// eventDelays is how long after it happened each event was written: its name
+// EventDelays is how long after it happened each event was written: its name
 // ends in the moment it was recorded.
-func eventDelays(writes []write) []time.Duration {
+func EventDelays(writes []Write) []time.Duration {
 	var all []time.Duration
 	for _, w := range writes {
-		if kind(w.key) != "events" || w.verb != "create" {
+		if kind(w.Key) != "events" || w.Verb != "create" {
 			continue
 		}
-		nano, err := strconv.ParseInt(w.key[strings.LastIndexByte(w.key, '.')+1:], 16, 64)
+		nano, err := strconv.ParseInt(w.Key[strings.LastIndexByte(w.Key, '.')+1:], 16, 64)
 		if err == nil {
-			all = append(all, w.at.Sub(time.Unix(0, nano)))
+			all = append(all, w.At.Sub(time.Unix(0, nano)))
 		}
 	}
 	return all
 }
 
-// steps is for each pod of an ordered set how long after the Ready of the one
+// Versions is how often the objects of these kinds that are there were written.
+func (j *Journal) Versions(kinds ...string) int64 {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	n := int64(0)
+	for key, versions := range j.keys {
+		if slices.Contains(kinds, kind(key)) {
+			n += versions
+		}
+	}
+	return n
+}
+
+// Gone waits until there is no object of these kinds.
+func (t *Toy) Gone(kinds ...string) {
+	t.B.Helper()
+	t.Until(strings.Join(kinds, ", ")+" to go", func() bool {
+		n := 0
+		for _, k := range kinds {
+			n += t.Journal.count(k + "/")
+		}
+		return n == 0
+	})
+}
+
+// Steps is for each pod of an ordered set how long after the Ready of the one
 // before it was written.
-func steps(writes []write, readyAt map[string]uint64, set string, replicas int) []time.Duration {
+func (t *Toy) Steps(writes []Write, set string, replicas int) []time.Duration {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	ready, created := map[uint64]time.Time{}, map[string]time.Time{}
 	for _, w := range writes {
-		if kind(w.key) != "pods" {
+		if kind(w.Key) != "pods" {
 			continue
 		}
-		ready[w.revision] = w.at
-		if w.verb == "create" {
-			created[w.key[strings.LastIndexByte(w.key, '/')+1:]] = w.at
+		ready[w.Revision] = w.At
+		if w.Verb == "create" {
+			created[w.Key[strings.LastIndexByte(w.Key, '/')+1:]] = w.At
 		}
 	}
 	var all []time.Duration
 	for i := range replicas - 1 {
 		before, after := set+"-"+strconv.Itoa(i), set+"-"+strconv.Itoa(i+1)
-		if at, ok := ready[readyAt[before]]; ok {
+		if at, ok := ready[t.readyAt[before]]; ok {
 			all = append(all, created[after].Sub(at))
 		}
 	}
