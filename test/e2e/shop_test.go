@@ -71,11 +71,14 @@ func TestShop(t *testing.T) {
 		return strings.Join(slices.DeleteFunc(pods("metadata.uid"), func(uid string) bool { return !slices.Contains(before, uid) }), " ")
 	})
 	crowd.mark(t, "all restarted")
+	onEachNode(t, c)
+	crowd.mark(t, "a DaemonSet rolled")
 
 	c.Kubectl("drain", "two", "--ignore-daemonsets", "--delete-emptydir-data", "--timeout=120s")
 	for _, pod := range strings.Fields(shop("get", "pods", "--field-selector", "spec.nodeName=two", "-o", "jsonpath={.items[*].metadata.name}")) {
 		t.Errorf("%s is left on the node that was drained", pod)
 	}
+	daemonStays(t, c, "two")
 	crowd.mark(t, "drained")
 	c.Kubectl("uncordon", "two")
 	up()
