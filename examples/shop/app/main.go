@@ -37,7 +37,7 @@ func main() {
 func run(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("shop", flag.ContinueOnError)
 	listen := flags.String("listen", ":8080", "address to serve on")
-	linger := flags.Duration("linger", time.Second, "after SIGTERM: serve on until no request has come for so long")
+	linger := flags.Duration("linger", 2*time.Second, "after SIGTERM: serve on until no request has come for so long")
 	data := flags.String("data", "/data", "store, cache: folder to keep things in")
 	products := flags.String("products", "/etc/shop/products.json", "catalogue: file of what there is to buy")
 	members := flags.String("store", "", "catalogue, checkout, store: addresses of the store's members, with commas between them")
