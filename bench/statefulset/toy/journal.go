@@ -138,12 +138,11 @@ func kind(key string) string {
 	return parts[0]
 }
 
-// tally counts writes by kind and verb; events are apart.
-func tally(writes []Write) (lines []string, total, events int) {
+// tally counts writes by kind and verb, but for events.
+func tally(writes []Write) (lines []string, total int) {
 	n := map[string]int{}
 	for _, w := range writes {
 		if kind(w.Key) == "events" {
-			events++
 			continue
 		}
 		total++
@@ -152,7 +151,7 @@ func tally(writes []Write) (lines []string, total, events int) {
 	for _, k := range slices.Sorted(maps.Keys(n)) {
 		lines = append(lines, k+" "+strconv.Itoa(n[k]))
 	}
-	return lines, total, events
+	return lines, total
 }
 
 func revisionOf(resourceVersion string) uint64 {

@@ -84,7 +84,7 @@ func (r *Rows) Measure(t *Toy, name string, pods int, do func()) []Write {
 	stop()
 	used := cpuSeconds() - before
 	writes := t.Journal.Since(from)
-	lines, total, _ := tally(writes)
+	lines, total := tally(writes)
 	r.Put(name, "s", took.Seconds())
 	r.Put(name+": processor", "ms a pod", 1000*used/float64(pods))
 	r.Put(name+": writes", "a pod", float64(total)/float64(pods))

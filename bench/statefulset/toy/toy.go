@@ -158,7 +158,7 @@ func Await[T metav1.Object](t *Toy, w watch.Interface, err error, what string, o
 				done[o.GetName()] = true
 			}
 		case <-timeout:
-			lines, _, _ := tally(t.Journal.Since(0))
+			lines, _ := tally(t.Journal.Since(0))
 			t.B.Fatalf("%d of %d %s; written:\n%s", len(done), objects, what, strings.Join(lines, "\n"))
 		}
 	}
