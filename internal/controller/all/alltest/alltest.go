@@ -179,11 +179,14 @@ func Run(t testing.TB, f func(context.Context) error) (stop func()) {
 // tells of that.
 func Follow(ctx context.Context, w watch.Interface, each func(watch.Event) error) error {
 	defer w.Stop()
+	reading, stop := context.WithCancel(ctx)
+	defer stop()
+	events := unhurried(reading, w.ResultChan())
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case event, ok := <-w.ResultChan():
+		case event, ok := <-events:
 			if ctx.Err() != nil {
 				return nil
 			}
@@ -195,6 +198,36 @@ func Follow(ctx context.Context, w watch.Interface, each func(watch.Event) error
 			}
 		}
 	}
+}
+
+// unhurried keeps events until they are asked for: the API server ends a watch
+// that is read too slowly.
+func unhurried(ctx context.Context, events <-chan watch.Event) <-chan watch.Event {
+	out := make(chan watch.Event)
+	go func() {
+		defer close(out)
+		var kept []watch.Event
+		for events != nil || len(kept) > 0 {
+			var to chan<- watch.Event
+			var next watch.Event
+			if len(kept) > 0 {
+				to, next = out, kept[0]
+			}
+			select {
+			case <-ctx.Done():
+				return
+			case event, ok := <-events:
+				if !ok {
+					events = nil
+					continue
+				}
+				kept = append(kept, event)
+			case to <- next:
+				kept = kept[1:]
+			}
+		}
+	}()
+	return out
 }
 
 // logs shows what the loops say with the test.
