@@ -29,7 +29,13 @@ func forcedRollback(t *testing.T, c *cluster.Cluster) {
 		}
 		return said
 	})
-	says(t, "events", c.Kubectl("events", "--for", "statefulset/web", "--types=Warning"), "Held", "waiting for web-2 to be Ready")
+	c.Eventually(30*time.Second, "said", func() string { // events are written when there is time
+		said := c.Kubectl("events", "--for", "statefulset/web", "--types=Warning")
+		if strings.Contains(said, "Held") && strings.Contains(said, "waiting for web-2 to be Ready") {
+			return "said"
+		}
+		return said
+	})
 	says(t, "why", c.Run(c.Berth(), "why", "sts/web", "-n", c.Namespace(), "--kubeconfig", c.Data+"/kubeconfig").Out, "berth.dev/none:1", "ImagePull")
 	says(t, "rollout status", c.Refused("rollout", "status", "sts/web", "--timeout=1s"), "timed out waiting for the condition")
 	if after := strings.Fields(uids()); after[0] != before[0] || after[1] != before[1] {

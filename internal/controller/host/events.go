@@ -24,13 +24,14 @@ import (
 	"berth.dev/berth/internal/controller/loop"
 )
 
-// Events give way to the loops: the writer looks this often whether one of them
-// is busy, and waits as long as that is so, since events cost as much of a burst
-// as pods do. An event that has waited for long enough does so no more: loops
-// may be busy for hours.
+// Events give way to the loops: while one of them is busy the writer waits this
+// long before each event, and when many are waiting for as long as that is so,
+// since the events of a burst cost as much as its pods do. An event that has
+// waited for long enough does so no more: loops may be busy for hours.
 const (
 	giveWay    = 10 * time.Millisecond
 	waitedLong = 4 * time.Second
+	many       = 20
 	maxPending = 100_000
 	giveUp     = time.Minute
 )
@@ -158,15 +159,35 @@ func (w *eventWriter) run(ctx context.Context) error {
 			return nil
 		case <-w.wake:
 		}
-		for _, e := range w.take() {
-			for w.busy.Load() > 0 && w.clock.Since(e.event.FirstTimestamp.Time) < waitedLong {
-				if !pause(ctx, giveWay) {
-					return nil
-				}
+		batch := w.take()
+		for i, e := range batch {
+			if !w.letGo(ctx, e, len(batch)-i) {
+				return nil
 			}
 			w.write(ctx, e)
 		}
 	}
+}
+
+// letGo waits until an event may be written, the first of so many of a batch. It
+// reports false when ctx ended first.
+func (w *eventWriter) letGo(ctx context.Context, e pendingEvent, batch int) bool {
+	for w.busy.Load() > 0 && w.clock.Since(e.event.FirstTimestamp.Time) < waitedLong {
+		if !pause(ctx, giveWay) {
+			return false
+		}
+		if batch+w.waiting() < many {
+			break
+		}
+	}
+	return true
+}
+
+// waiting is how many events were added since the last batch was taken.
+func (w *eventWriter) waiting() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.pending)
 }
 
 // write correlates and stores one event, trying again while the server cannot be reached.
