@@ -51,6 +51,9 @@ func TestShop(t *testing.T) {
 	if nodes := pods("spec.nodeName"); !slices.Contains(nodes, "one") || !slices.Contains(nodes, "two") {
 		t.Fatalf("the pods are on %v", nodes)
 	}
+	c.Eventually(30*time.Second, "4 of 6", func() string {
+		return shop("get", "resourcequota", "shop", "-o", "jsonpath={.status.used.persistentvolumeclaims} of {.status.hard.persistentvolumeclaims}")
+	})
 	url := "http://" + shop("get", "service", "front", "-o", "jsonpath={.spec.clusterIP}")
 	for _, h := range []*host.Host{one, two} {
 		c.Eventually(60*time.Second, "open", func() string {
