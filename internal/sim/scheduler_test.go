@@ -17,7 +17,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"berth.dev/berth/internal/controller/loop"
-	"berth.dev/berth/internal/controller/podgc"
 	"berth.dev/berth/internal/controller/replicaset"
 	"berth.dev/berth/internal/scheduler"
 	"berth.dev/berth/internal/sim"
@@ -26,7 +25,8 @@ import (
 // placing is the cluster of TestPlacementHistories, and what its bindings break.
 type placing struct {
 	*sim.Sim
-	bound map[types.UID]string
+	bound map[types.UID]string // also what is gone
+	gone  map[types.UID]bool
 	binds int
 	wrong error
 }
@@ -104,7 +104,7 @@ func (p *placing) allowed(pod *corev1.Pod, target string) error {
 		return err
 	}
 	least, most := map[string]int{}, map[string]int{} // pods of its app by zone
-	known := map[string]bool{} // pods of a node that is gone are in no zone
+	known := map[string]bool{}                        // pods of a node that is gone are in no zone
 	for i := range nodes.Items {
 		n := &nodes.Items[i]
 		known[n.Name] = true
@@ -142,9 +142,9 @@ func (p *placing) allowed(pod *corev1.Pod, target string) error {
 		}
 		most[zone]++
 	}
-	for uid, s := range shown { // gone, but the cache shows it
-		if known[s.Spec.NodeName] && counts(s) && s.Labels["app"] == app && p.bound[uid] == "gone" {
-			most[zoneOf(s.Spec.NodeName)]++
+	for uid, s := range shown { // gone, but the cache shows it, maybe as it was before it had its node
+		if node := p.bound[uid]; p.gone[uid] && known[node] && counts(s) && s.Labels["app"] == app {
+			most[zoneOf(node)]++
 		}
 	}
 	if cpu > 2000 {
@@ -182,7 +182,7 @@ func (p *placing) once(s *sim.Sim) error {
 	}
 	for uid := range p.bound {
 		if !alive[uid] {
-			p.bound[uid] = "gone"
+			p.gone[uid] = true
 		}
 	}
 	return nil
@@ -203,10 +203,10 @@ func placementHistory(t *testing.T, seed uint64) *placing {
 	t.Helper()
 	const size = 6
 	r := rand.New(rand.NewPCG(seed, 71))
-	p := &placing{bound: map[types.UID]string{}}
+	p := &placing{bound: map[types.UID]string{}, gone: map[types.UID]bool{}}
 	p.Sim = sim.New(sim.Config{
 		Seed: seed, Nodes: size, Faults: sim.AllFaults, NoToyScheduler: true, Refuse: p.check, Check: []func(*sim.Sim) error{p.once},
-		Loops: []loop.Loop{scheduler.Loop(nil), replicaset.Loop(), podgc.Loop(0)},
+		Loops: []loop.Loop{scheduler.Loop(nil), replicaset.Loop()},
 	})
 	for i := range size {
 		p.addNode(i)
