@@ -78,6 +78,7 @@ func resync(t *toy.Toy, r *toy.Rows) {
 	}
 	await(t, "are ready", sets, allReady)
 	t.Events(map[string]int{"SuccessfulCreate": sets, "Scheduled": sets})
+	t.Until("the service's Endpoints, which are written last", func() bool { return endpoints(t) == sets })
 	t.Forget()
 	began, before := time.Now(), t.Journal.Revision()
 	writes := r.Measure(t, "re-sync of 1,000 sets", sets, func() {

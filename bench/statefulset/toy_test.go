@@ -57,3 +57,15 @@ func restart(t *toy.Toy, name string) {
 		t.B.Fatal(err)
 	}
 }
+
+// endpoints counts the addresses of the sets' service.
+func endpoints(t *toy.Toy) (n int) {
+	e, err := t.Client.CoreV1().Endpoints("default").Get(t.B.Context(), "web", metav1.GetOptions{})
+	if err != nil {
+		t.B.Fatal(err)
+	}
+	for _, s := range e.Subsets {
+		n += len(s.Addresses)
+	}
+	return n
+}
