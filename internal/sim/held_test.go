@@ -20,15 +20,7 @@ func TestScaleDownThatWaits(t *testing.T) {
 	s := newSim(21, sim.Faults{})
 	change := func(f func(*appsv1.StatefulSet)) {
 		t.Helper()
-		set := &appsv1.StatefulSet{}
-		if err := s.API().Get(t.Context(), key("web"), set); err != nil {
-			t.Fatal(err)
-		}
-		set = set.DeepCopy()
-		f(set)
-		if err := s.API().Update(t.Context(), set); err != nil {
-			t.Fatal(err)
-		}
+		editSet(t, s, f)
 		settled(t, s)
 	}
 	held := func() *appsv1.StatefulSetCondition {

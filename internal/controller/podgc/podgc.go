@@ -18,7 +18,7 @@ import (
 	"berth.dev/berth/internal/controller/podindex"
 	"berth.dev/berth/internal/plan/disruption"
 	"berth.dev/berth/internal/plan/nodelife"
-	plan "berth.dev/berth/internal/plan/podgc"
+	"berth.dev/berth/internal/plan/podready"
 )
 
 // quarantine is how long a node may be missing before its pods go: it may be
@@ -122,7 +122,7 @@ func (c *collector) orphaned(ctx context.Context, node string) (time.Duration, e
 // remove says in the pod's status that it ends, and why, and deletes it at once.
 func (c *collector) remove(ctx context.Context, pod *corev1.Pod, why string) error {
 	latest := pod.DeepCopy()
-	if !plan.Ended(pod) {
+	if !podready.Ended(pod) {
 		latest.Status.Phase = corev1.PodFailed // a finalizer may keep it, and whoever waits for its end must see one
 		if why != "" {
 			disruption.Target(latest, "DeletionByPodGC", why, c.env.Clock.Now())
@@ -145,7 +145,7 @@ func onPod(ctx context.Context, read client.Reader, ev loop.Event) []reconcile.R
 		return nil
 	}
 	all := onOnePod(ctx, read, pod)
-	if old, _ := ev.Old.(*corev1.Pod); plan.Ended(pod) && (old == nil || !plan.Ended(old)) {
+	if old, _ := ev.Old.(*corev1.Pod); podready.Ended(pod) && (old == nil || !podready.Ended(old)) {
 		all = append(all, tooMany)
 	}
 	return all

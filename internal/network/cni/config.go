@@ -34,27 +34,10 @@ func WriteConfig(dir datadir.Dir) error {
 	if is, err := os.ReadFile(path); err == nil && string(is) == string(text)+"\n" {
 		return nil // the runtime watches the folder
 	}
-	if err := replace(path, append(text, '\n')); err != nil {
+	if err := datadir.WriteFile(path, append(text, '\n')); err != nil {
 		return fmt.Errorf("network configuration: %w", err)
 	}
 	return nil
-}
-
-// replace writes a file by way of one that nobody else writes: the runtime and
-// the network start at the same time, and both see to the configuration.
-func replace(path string, text []byte) error {
-	next, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*.next")
-	if err != nil {
-		return err
-	}
-	_, err = next.Write(text)
-	if err = errors.Join(err, next.Close()); err == nil {
-		err = os.Rename(next.Name(), path)
-	}
-	if err != nil {
-		os.Remove(next.Name())
-	}
-	return err
 }
 
 // cacheDirs are where libcni keeps results, whatever it is told.

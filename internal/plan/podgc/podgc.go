@@ -9,11 +9,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// Ended reports whether a pod's containers have stopped for good.
-func Ended(pod *corev1.Pod) bool {
-	return pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
-}
-
 // Surplus are the pods to delete so that no more than keep of those that have
 // ended are left, in this order: evicted ones, then the oldest. keep 0 keeps all.
 func Surplus(ended []*corev1.Pod, keep int) []*corev1.Pod {

@@ -19,6 +19,7 @@ import (
 	"berth.dev/berth/internal/controller/cronjob"
 	"berth.dev/berth/internal/controller/daemonset"
 	"berth.dev/berth/internal/controller/deployment"
+	"berth.dev/berth/internal/controller/disruption"
 	"berth.dev/berth/internal/controller/job"
 	"berth.dev/berth/internal/controller/loop"
 	"berth.dev/berth/internal/controller/replicaset"
@@ -195,4 +196,59 @@ func running(t *testing.T, s *sim.Sim, kind string) (n int) {
 		}
 	}
 	return n
+}
+
+// A status or a deletion that is refused for ever, while something wakes every
+// loop five times a second, is tried no more than once a second.
+func TestOtherWritesRefusedForEver(t *testing.T) {
+	for kind, w := range workloads {
+		for _, verb := range []string{"update status", "delete"} {
+			t.Run(kind+"/"+verb, func(t *testing.T) {
+				t.Parallel()
+				refused := true
+				s := sim.New(sim.Config{Seed: 1, Loops: append(controllers(), disruption.Loop(nil)), Refuse: func(_, did string, obj client.Object) error {
+					if refused && did == verb {
+						return apierrors.NewForbidden(schema.GroupResource{Resource: "things"}, obj.GetName(), errors.New("admission says no"))
+					}
+					return nil
+				}})
+				for i := range 2 {
+					s.Create(machine(i))
+				}
+				s.Create(w.make(), budget(1))
+				begun := s.Now()
+				for i := range 300 {
+					mustRun(t, s.RunFor(200*time.Millisecond))
+					s.Wake()
+					if i == 100 { // pods fail, so that something is to be deleted
+						failAll(t, s)
+					}
+				}
+				if err := s.Hot(begun.Add(10 * time.Second)); err != nil {
+					t.Error(err)
+				}
+				refused = false
+				mustRun(t, s.RunFor(2*time.Minute))
+				writes := s.Writes()
+				if kind != "CronJob" { // a CronJob always goes on
+					s.Wake()
+					mustRun(t, s.RunFor(time.Minute))
+					if n := s.Writes() - writes; n > 0 {
+						t.Errorf("%d writes at rest\n%s", n, tail(s))
+					}
+				}
+			})
+		}
+	}
+}
+
+func failAll(t *testing.T, s *sim.Sim) {
+	t.Helper()
+	pods := &corev1.PodList{}
+	mustRun(t, s.API().List(t.Context(), pods))
+	for i := range pods.Items {
+		p := pods.Items[i].DeepCopy()
+		p.Status.Phase = corev1.PodFailed
+		mustRun(t, s.API().Status().Update(t.Context(), p))
+	}
 }
