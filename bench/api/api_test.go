@@ -13,8 +13,8 @@ import (
 	"testing"
 	"time"
 
-	"berth.dev/berth/bench/api/figure"
 	"berth.dev/berth/bench/api/load"
+	"berth.dev/berth/bench/figure"
 	"berth.dev/berth/test/e2e/host"
 )
 

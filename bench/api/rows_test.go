@@ -1,6 +1,6 @@
 package api
 
-import "berth.dev/berth/bench/api/figure"
+import "berth.dev/berth/bench/figure"
 
 // rows are the table's, in its order.
 var rows = []figure.Row{

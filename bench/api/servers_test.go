@@ -17,8 +17,8 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
-	"berth.dev/berth/bench/api/figure"
 	"berth.dev/berth/bench/api/load"
+	"berth.dev/berth/bench/figure"
 	"berth.dev/berth/internal/pki"
 	"berth.dev/berth/test/e2e/cluster"
 	"berth.dev/berth/test/e2e/host"

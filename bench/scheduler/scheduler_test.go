@@ -20,12 +20,13 @@ import (
 	"k8s.io/utils/ptr"
 
 	"berth.dev/berth/internal/plan/schedule"
+	"berth.dev/berth/internal/plan/volume"
 )
 
 var (
 	nodes   = flag.Int("nodes", 1000, "how many nodes")
 	pods    = flag.Int("pods", 10000, "how many pods are decided")
-	created = flag.Int("created", 2000, "how many pods are made through the API")
+	created = flag.Int("created", 10000, "how many pods are made through the API")
 )
 
 // shapes are the kinds of pods, each in groups of a hundred.
@@ -60,9 +61,11 @@ func newNode(i int) *corev1.Node {
 		corev1.ResourceCPU: resource.MustParse("64"), corev1.ResourceMemory: resource.MustParse("256Gi"), corev1.ResourcePods: resource.MustParse("250"),
 	}
 	return &corev1.Node{
-		ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{
-			corev1.LabelHostname: name, corev1.LabelTopologyZone: fmt.Sprint("zone-", i%10),
-		}},
+		ObjectMeta: metav1.ObjectMeta{
+			Name:        name,
+			Labels:      map[string]string{corev1.LabelHostname: name, corev1.LabelTopologyZone: fmt.Sprint("zone-", i%10)},
+			Annotations: map[string]string{volume.VolumesDirAnnotation: "/volumes"},
+		},
 		Status: corev1.NodeStatus{Allocatable: room, Capacity: room},
 	}
 }

@@ -1,3 +1,6 @@
+// Package statefulset measures what StatefulSets cost Berth itself, on toy
+// nodes; bench/node has them on real containers. Run it by hand:
+// go test -bench . -benchtime 1x ./bench/statefulset
 package statefulset
 
 import (
@@ -9,7 +12,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 
-	"berth.dev/berth/bench/api/figure"
+	"berth.dev/berth/bench/figure"
 	"berth.dev/berth/bench/statefulset/toy"
 )
 

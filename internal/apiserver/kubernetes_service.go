@@ -22,7 +22,7 @@ const (
 
 // keepKubernetesService makes the Service by which pods find the servers, and its
 // endpoints. A server that is alone writes them once: they change only with
-// flags. Servers that share a datastore write them whenever one comes or goes.
+// flags, and when another server comes. Servers that share a datastore write them whenever one comes or goes.
 func (s *Server) keepKubernetesService(ctx context.Context, p Parts) error {
 	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: metav1.NamespaceDefault}}
 	if _, err := p.Client.CoreV1().Namespaces().Get(ctx, ns.Name, metav1.GetOptions{}); apierrors.IsNotFound(err) {
@@ -41,8 +41,12 @@ func (s *Server) keepKubernetesService(ctx context.Context, p Parts) error {
 	if err := s.ensureService(ctx, p.Client); err != nil {
 		return err
 	}
-	if s.config.Datastore.Embedded {
-		return s.writeServers(ctx, s.addresses())
+	if s.config.Datastore.Alone() {
+		if err := s.writeServers(ctx, s.addresses()); err != nil {
+			return err
+		}
+		s.mayAttend() // when another server comes
+		return nil
 	}
 	s.mayAttend()
 	select {

@@ -28,7 +28,8 @@ func (s *Server) newMain(sec *security) (*genericapiserver.GenericAPIServer, err
 		return nil, err
 	}
 	c.BuildHandlerChainFunc = func(handler http.Handler, c *genericapiserver.Config) http.Handler {
-		return genericapiserver.DefaultBuildHandlerChain(recovered(guarded(s.others.Wrap(handler), s.config.Kinds, c.MaxRequestBodyBytes)), c)
+		chain := genericapiserver.DefaultBuildHandlerChain(recovered(guarded(s.others.Wrap(handler), s.config.Kinds, c.MaxRequestBodyBytes)), c)
+		return whileQuorum(chain, s.config.Datastore.Quorum)
 	}
 	main, err := c.Complete().New("berth", s.crds.GenericAPIServer)
 	if err != nil {

@@ -86,9 +86,13 @@ func (s *Server) Run(ctx context.Context, ready func()) error {
 	var attending sync.WaitGroup
 	defer attending.Wait()
 	defer cancel()
-	if !s.config.Datastore.Embedded {
-		attending.Go(func() { s.attend(inner) })
-	}
+	attending.Go(func() {
+		select {
+		case <-s.config.Datastore.Shared():
+			s.attend(inner)
+		case <-inner.Done():
+		}
+	})
 	failed := make(chan error, 1)
 	go func() { failed <- prepared.RunWithContext(inner) }()
 	go s.awaitReady(inner, ready)

@@ -27,35 +27,49 @@ const (
 	portRepair     = "portallocator-repair-controller"
 )
 
-// addressObjects are the IPAddresses of services in the store, if they are served.
-type addressObjects struct{ *groups }
+// serviceObjects are the stored Services and their IPAddresses, if those are served.
+type serviceObjects struct{ *groups }
 
-func (o addressObjects) Take(ip netip.Addr, svc *corev1.Service) (bool, error) {
+// Services implements service.Objects.
+func (o serviceObjects) Services() ([]corev1.Service, error) {
+	m := o.mains["services"]
+	if m == nil {
+		return nil, nil
+	}
+	list, err := m.List(clusterWide(), &metainternalversion.ListOptions{})
+	if err != nil {
+		return nil, err
+	}
+	return list.(*corev1.ServiceList).Items, nil
+}
+
+// Take implements service.Objects.
+func (o serviceObjects) Take(ip netip.Addr, svc *corev1.Service) (mine, made bool, err error) {
 	m := o.mains["ipaddresses.networking.k8s.io"]
 	if m == nil {
-		return true, nil
+		return true, false, nil
 	}
 	family := corev1.IPv4Protocol
 	if ip.Is6() {
 		family = corev1.IPv6Protocol
 	}
-	_, err := m.Create(clusterWide(), &networkingv1.IPAddress{
+	_, err = m.Create(clusterWide(), &networkingv1.IPAddress{
 		ObjectMeta: metav1.ObjectMeta{Name: ip.String(), Labels: map[string]string{
 			networkingv1.LabelIPAddressFamily: string(family), networkingv1.LabelManagedBy: addressManager,
 		}},
 		Spec: networkingv1.IPAddressSpec{ParentRef: &networkingv1.ParentReference{Resource: "services", Namespace: svc.Namespace, Name: svc.Name}},
 	}, rest.ValidateAllObjectFunc, &metav1.CreateOptions{})
 	if !apierrors.IsAlreadyExists(err) {
-		return err == nil, err
+		return err == nil, err == nil, err
 	}
 	obj, err := m.Get(clusterWide(), ip.String(), &metav1.GetOptions{})
 	if err != nil {
-		return false, err
+		return false, false, err
 	}
-	return isOf(obj.(*networkingv1.IPAddress), svc), nil
+	return isOf(obj.(*networkingv1.IPAddress), svc), false, nil
 }
 
-func (o addressObjects) Give(ip netip.Addr, svc *corev1.Service) {
+func (o serviceObjects) Give(ip netip.Addr, svc *corev1.Service) {
 	m := o.mains["ipaddresses.networking.k8s.io"]
 	if m == nil {
 		return
@@ -73,7 +87,7 @@ func (o addressObjects) Give(ip netip.Addr, svc *corev1.Service) {
 
 // Ranges implements service.Objects. The range that flags give is open before
 // anybody has said so.
-func (o addressObjects) Ranges() (map[netip.Prefix]bool, error) {
+func (o serviceObjects) Ranges() (map[netip.Prefix]bool, error) {
 	m := o.mains["servicecidrs.networking.k8s.io"]
 	if m == nil {
 		return nil, nil
@@ -96,7 +110,7 @@ func (o addressObjects) Ranges() (map[netip.Prefix]bool, error) {
 }
 
 // Taken implements service.Objects.
-func (o addressObjects) Taken(within netip.Prefix) ([]netip.Addr, error) {
+func (o serviceObjects) Taken(within netip.Prefix) ([]netip.Addr, error) {
 	m := o.mains["ipaddresses.networking.k8s.io"]
 	if m == nil {
 		return nil, nil

@@ -98,7 +98,7 @@ func (g *groups) components() *componentstatus.REST {
 // services serves Services, whose addresses and ports are read back before
 // the first request.
 func (g *groups) services(k api.Kind, getter generic.RESTOptionsGetter) (*registry.Main, error) {
-	allocator, err := service.NewAllocator(g.server.config.ServiceCIDRs, g.server.config.ServiceNodePortRange, addressObjects{g})
+	allocator, err := service.NewAllocator(g.server.config.ServiceCIDRs, g.server.config.ServiceNodePortRange, serviceObjects{g})
 	if err != nil {
 		return nil, fmt.Errorf("apiserver: %w", err)
 	}

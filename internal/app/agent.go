@@ -12,13 +12,19 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 
+	"berth.dev/berth/internal/base/datadir"
 	"berth.dev/berth/internal/base/group"
+	"berth.dev/berth/internal/network/hostport"
 	"berth.dev/berth/internal/node"
 	"berth.dev/berth/internal/node/cri"
+	"berth.dev/berth/internal/node/evict"
+	"berth.dev/berth/internal/node/hostpaths"
+	"berth.dev/berth/internal/node/image"
 	"berth.dev/berth/internal/node/localvolume"
 	"berth.dev/berth/internal/node/register"
 	nodeserver "berth.dev/berth/internal/node/server"
 	"berth.dev/berth/internal/node/volume"
+	planevict "berth.dev/berth/internal/plan/evict"
 )
 
 // agent is the node half of an instance.
@@ -28,9 +34,13 @@ type agent struct {
 	// What Ready waits for; each that turns true wakes the registration.
 	runtimeUp, networkUp, agentUp atomic.Bool
 	about                         atomic.Pointer[register.Runtime] // what the runtime says of itself
+	evictor                       atomic.Pointer[evict.Evictor]
+	collector                     atomic.Pointer[image.Collector]
 	// ---
 	client       kubernetes.Interface // with the node's identity
 	registration *register.Registration
+	nodeEvent    func(kind, reason, message string)
+	evicting     planevict.Config
 	once         sync.Once // closes nodeReady
 }
 
@@ -74,18 +84,32 @@ func (a *agent) runAgent(ctx context.Context, ready func()) error {
 		return err
 	}
 	var pods *node.Agent
+	images := a.collect(runtimeClient, func() *node.Agent { return pods })
+	logSize, err := a.cfg.logMaxSize()
+	if err != nil {
+		return err
+	}
 	volumes := volume.New(volume.Config{
 		Root: a.dir.Kubelet(), VolumesDir: a.dir.Volumes(), Client: a.client, Node: a.registration.Node,
 		Changed: func(uid types.UID) { pods.VolumesChanged(uid) }, Log: a.log.With("component", "volumes"),
 	})
+	links := a.provideHostPaths()
 	pods, err = node.New(node.Config{
 		NodeName: a.nodeName, Client: a.client, Runtime: runtimeClient, Dir: a.dir,
 		ClusterDNS: a.dns, ClusterDomain: a.cfg.ClusterDomain, NodeIPs: a.nodeIPs, Node: a.registration.Node,
-		Volumes: volumes, SubPath: subPaths(volumes), Log: a.log.With("component", "node"),
+		Registered: a.registration.Registered(), UnsafeSysctls: a.cfg.UnsafeSysctls, LogLinks: links, Pressure: a.pressure,
+		Volumes: volumes, HostPorts: hostport.New(), SubPath: subPaths(volumes), Log: a.log.With("component", "node"),
+		LogSize: logSize, LogFiles: a.cfg.LogMaxFiles, Pulled: images.Changed,
 	})
 	if err != nil {
 		return err
 	}
+	evictor := evict.New(evict.Config{
+		Config: a.evicting, Dir: a.dir, State: runtimeConfig(a.dir, a.bundle, a.facts).Tasks(), Runtime: runtimeClient.RuntimeServiceClient,
+		Pods: pods, Observe: func() map[planevict.Signal]planevict.Observation { return register.Observe(a.dir.Path()) },
+		Reclaim: images.Reclaim, Changed: a.registration.Trigger, Event: a.nodeEvent, Log: a.log.With("component", "eviction"),
+	})
+	a.evictor.Store(evictor)
 	// A node's own identity may not list volumes; removing deleted ones needs it.
 	janitor, err := a.server.client("system:serviceaccount:kube-system:local-volumes", "system:serviceaccounts", "system:serviceaccounts:kube-system")
 	if err != nil {
@@ -116,12 +140,27 @@ func (a *agent) runAgent(ctx context.Context, ready func()) error {
 				}
 			})
 		}},
+		group.Unit{Name: "eviction", After: []string{"pods"}, Run: func(ctx context.Context, ready func()) error { ready(); return evictor.Run(ctx) }},
 		group.Unit{Name: "server", Run: func(ctx context.Context, ready func()) error { ready(); return server.Serve(ctx, listener) }},
+		group.Unit{Name: "node images", After: []string{"pods"}, Run: func(ctx context.Context, ready func()) error { ready(); images.Run(ctx); return nil }},
 		group.Unit{Name: "local volumes", Run: func(ctx context.Context, ready func()) error {
 			ready()
 			return localvolume.Run(ctx, janitor, a.nodeName, a.dir.Volumes(), a.log)
 		}},
 	)
+}
+
+// provideHostPaths shows the folders where charts look for a kubelet's. Pods
+// run without that too.
+func (a *agent) provideHostPaths() node.LogLinks {
+	if a.cfg.KubeletPaths == "off" || a.cfg.KubeletPaths == "auto" && a.dir.Path() != datadir.Default {
+		return node.LogLinks{}
+	}
+	paths := hostpaths.Of(a.dir)
+	if err := paths.Provide(); err != nil {
+		a.log.Warn("the node's folders are not all where charts look for them", "error", err)
+	}
+	return node.LogLinks{Dir: paths.Containers(), Pods: paths.Pods()}
 }
 
 // serving is what the node's server shows, and whom it believes.

@@ -19,6 +19,7 @@ import (
 	"berth.dev/berth/internal/base/memory"
 	"berth.dev/berth/internal/datastore"
 	"berth.dev/berth/internal/keyring"
+	"berth.dev/berth/internal/member"
 	"berth.dev/berth/internal/network/link"
 	"berth.dev/berth/internal/pki"
 	"berth.dev/berth/internal/preflight"
@@ -107,7 +108,7 @@ func prepare(ctx context.Context, cfg Config, elsewhere *joined, log *slog.Logge
 	if s.joined != nil {
 		return s, unlock, nil
 	}
-	release := func() {
+	release := func() { // runAPI closes the datastore otherwise
 		if s.store != nil {
 			_ = s.store.Close()
 		}
@@ -128,6 +129,9 @@ func (s *server) look() error {
 	var ports []preflight.Port
 	if s.joined == nil {
 		ports = append(ports, preflight.Port{Name: "API server", Flag: "--https-port", Address: s.cfg.BindAddress, Port: s.cfg.HTTPSPort})
+		if m, err := member.Read(s.dir.Member()); err == nil && m.State != "" || len(s.cfg.Servers) > 0 {
+			ports = append(ports, preflight.Port{Name: "datastore", Flag: "--peer-port", Address: s.cfg.BindAddress, Port: s.cfg.PeerPort})
+		}
 	}
 	if !s.cfg.DisableAgent {
 		ports = append(ports, preflight.Port{Name: "node agent", Flag: "--agent-port", Port: s.cfg.AgentPort})

@@ -13,11 +13,13 @@ import (
 	"strings"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"berth.dev/berth/internal/base/datadir"
 	"berth.dev/berth/internal/controller/certificate"
 	"berth.dev/berth/internal/controller/podgc"
+	"berth.dev/berth/internal/join"
 )
 
 // Config is everything a server can be told. Flags, the configuration file and
@@ -45,6 +47,12 @@ type Config struct {
 	DatastoreCertFile        string
 	DatastoreKeyFile         string
 
+	// Servers are URLs of servers of the cluster that this machine is to be part of;
+	// one suffices to find the others.
+	Servers []string
+	// PeerPort is where a server with an embedded datastore meets others like it.
+	PeerPort int
+
 	// Token opens the keys of the cluster that this server is to be one of.
 	Token, TokenFile string
 
@@ -56,10 +64,29 @@ type Config struct {
 	// TerminatedPods is how many pods that have ended are kept; 0 keeps all.
 	TerminatedPods int
 
-	MaxPods        int
-	SystemReserved map[string]string // resource name to quantity, taken from allocatable
-	KubeReserved   map[string]string
-	EvictionHard   map[string]string // signal to threshold, memory.available: 100Mi
+	MaxPods int
+	// ImageGCHigh and ImageGCLow are percentages of the disk.
+	ImageGCHigh, ImageGCLow int
+	ImageTTL                time.Duration
+	LogMaxSize              string // of one log of a container
+	LogMaxFiles             int
+	SystemReserved          map[string]string // resource name to quantity, taken from allocatable
+	KubeReserved            map[string]string
+	EvictionHard            map[string]string // signal to threshold, memory.available: 100Mi
+	EvictionSoft            map[string]string
+	// EvictionSoftGrace is how long each soft threshold is put up with.
+	EvictionSoftGrace map[string]string
+	// EvictionReclaim is how much more has to be free before it is over.
+	EvictionReclaim    map[string]string
+	EvictionTransition time.Duration
+	EvictionMaxGrace   int
+
+	// KubeletPaths says whether the instance's folders appear where charts look
+	// for a kubelet's: "on", "off", or "auto" with the default data directory.
+	KubeletPaths string
+
+	// UnsafeSysctls are what pods may set beside the safe ones.
+	UnsafeSysctls []string
 
 	API API
 
@@ -80,13 +107,22 @@ func Defaults() Config {
 		DataDir:       datadir.Default,
 		LogLevel:      "warn",
 		HTTPSPort:     6443,
+		PeerPort:      2380,
 		BindAddress:   "0.0.0.0",
 		ClusterCIDRs:  []string{"10.42.0.0/16"},
 		ServiceCIDRs:  []string{"10.43.0.0/16"},
 		ClusterDomain: "cluster.local",
 		MaxPods:       110,
-		AgentPort:     10250,
-		API:           defaultAPI(),
+		KubeletPaths:  "auto",
+		ImageGCHigh:   85,
+		ImageGCLow:    80,
+		ImageTTL:      2 * time.Minute,
+		LogMaxSize:    "10Mi",
+		LogMaxFiles:   5,
+
+		EvictionTransition: 5 * time.Minute,
+		AgentPort:          10250,
+		API:                defaultAPI(),
 
 		ClusterSigningDuration: certificate.DefaultLife,
 		TerminatedPods:         podgc.DefaultKept,
@@ -99,7 +135,7 @@ func (c Config) Validate() error {
 	bad := func(flag, format string, a ...any) {
 		all = append(all, fmt.Errorf("--%s: %s", flag, fmt.Sprintf(format, a...)))
 	}
-	for flag, port := range map[string]int{"https-port": c.HTTPSPort, "agent-port": c.AgentPort} {
+	for flag, port := range map[string]int{"https-port": c.HTTPSPort, "agent-port": c.AgentPort, "peer-port": c.PeerPort} {
 		if port < 1 || port > 65535 {
 			bad(flag, "%d is not a port; use 1 to 65535", port)
 		}
@@ -146,6 +182,14 @@ func (c Config) Validate() error {
 			bad("disable", "%q is no part; there are %s", part, strings.Join(Parts, ", "))
 		}
 	}
+	for _, server := range c.Servers {
+		if _, err := join.Address(server); err != nil {
+			bad("server", "%v", err)
+		}
+	}
+	if len(c.Servers) > 0 && len(c.DatastoreEndpoints) > 0 {
+		bad("server", "not together with --datastore-endpoint: give --server to share the embedded datastore of that server, or --datastore-endpoint to share an etcd of your own")
+	}
 	if (c.DatastoreCertFile == "") != (c.DatastoreKeyFile == "") {
 		bad("datastore-certfile", "a client certificate needs both --datastore-certfile and --datastore-keyfile")
 	}
@@ -161,10 +205,39 @@ func (c Config) Validate() error {
 			bad("scheduler-profile", "%s=%s; use one of %s", name, scoring, strings.Join(Scorings, ", "))
 		}
 	}
+	if !slices.Contains([]string{"auto", "on", "off"}, c.KubeletPaths) {
+		bad("kubelet-paths", "%q: use auto, on or off", c.KubeletPaths)
+	}
 	if c.MaxPods < 1 {
 		bad("max-pods", "%d; at least 1", c.MaxPods)
 	}
+	c.checkKeeping(bad)
 	return errors.Join(all...)
+}
+
+// checkKeeping checks how many images and logs are kept.
+func (c Config) checkKeeping(bad func(flag, format string, args ...any)) {
+	if c.ImageGCHigh < 0 || c.ImageGCHigh > 100 {
+		bad("image-gc-high-threshold", "%d; a number of percent", c.ImageGCHigh)
+	}
+	if c.ImageGCLow < 0 || c.ImageGCLow >= c.ImageGCHigh {
+		bad("image-gc-low-threshold", "%d; at least 0 and less than --image-gc-high-threshold, which is %d", c.ImageGCLow, c.ImageGCHigh)
+	}
+	if _, err := c.logMaxSize(); err != nil {
+		bad("container-log-max-size", "%v", err)
+	}
+	if c.LogMaxFiles < 2 {
+		bad("container-log-max-files", "%d; at least 2", c.LogMaxFiles)
+	}
+}
+
+// logMaxSize is a number of bytes.
+func (c Config) logMaxSize() (int64, error) {
+	q, err := resource.ParseQuantity(c.LogMaxSize)
+	if err != nil || q.Value() < 1 || q.Value() > 1<<40 {
+		return 0, fmt.Errorf("%q is no size; use 10Mi, for instance", c.LogMaxSize)
+	}
+	return q.Value(), nil
 }
 
 // prefixes parses CIDRs: one, or one of each family.

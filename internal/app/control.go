@@ -25,6 +25,7 @@ import (
 	"berth.dev/berth/internal/controller/provisioner"
 	"berth.dev/berth/internal/datastore"
 	"berth.dev/berth/internal/ipam"
+	"berth.dev/berth/internal/keyring"
 	"berth.dev/berth/internal/lead"
 	"berth.dev/berth/internal/network/dns"
 	"berth.dev/berth/internal/plan/schedule"
@@ -37,6 +38,7 @@ func (s *server) controlPlane() []group.Unit {
 		{Name: "api server", Run: s.runAPI},
 		{Name: "controllers", After: []string{"api server"}, Run: s.runControllers},
 		{Name: "cluster", After: []string{"api server"}, Run: s.runCluster},
+		{Name: "datastore", After: []string{"api server"}, Run: s.runDatastore},
 		{Name: "keys", After: []string{"api server"}, Run: s.runKeys},
 	}
 }
@@ -60,7 +62,7 @@ func (s *server) runCluster(ctx context.Context, ready func()) error {
 // the last request.
 func (s *server) runAPI(ctx context.Context, ready func()) (err error) {
 	if s.store == nil {
-		if s.store, err = s.openStore(ctx); err != nil {
+		if s.store, err = s.openStore(ctx, nil); err != nil {
 			return err
 		}
 	}
@@ -73,7 +75,7 @@ func (s *server) runAPI(ctx context.Context, ready func()) (err error) {
 	c := apiserver.Config{
 		Kinds: api.Kinds(), Datastore: store,
 		BindAddress: s.cfg.BindAddress, Port: s.cfg.HTTPSPort, AdvertiseAddress: s.advertise(),
-		ServiceCIDRs: s.services, Flags: s.cfg.shown(),
+		ServiceCIDRs: s.services, Flags: s.cfg.shown(), Handlers: s.servers(store),
 	}
 	if s.enabled("dns") && !s.cfg.DisableAgent {
 		c.Hooks = append(c.Hooks, apiserver.Hook{Name: "cluster-dns-service", Run: func(ctx context.Context, p apiserver.Parts) error {
@@ -88,7 +90,10 @@ func (s *server) runAPI(ctx context.Context, ready func()) (err error) {
 	if err := s.cfg.API.apply(&c, s.dir.PKI()); err != nil {
 		return err
 	}
-	err = secure.Apply(&c, secure.Options{PKI: s.pki, Authentication: &s.cfg.API.Authentication, ClusterDomain: s.cfg.ClusterDomain, RolesAfter: s.nodeReady, TaintNewNodes: true, Logger: s.log})
+	err = secure.Apply(&c, secure.Options{
+		PKI: s.pki, Authentication: &s.cfg.API.Authentication, ClusterDomain: s.cfg.ClusterDomain, RolesAfter: s.nodeReady, TaintNewNodes: true, Logger: s.log,
+		ServerToken: func() (string, error) { return keyring.ReadToken(s.dir.ServerToken()) },
+	})
 	if err != nil {
 		return err
 	}
@@ -110,10 +115,11 @@ func schedulers(scorings map[string]string) scheduler.Profiles {
 }
 
 // runControllers runs every control loop, the scheduler among them. Where
-// servers share a datastore, those of one of them.
+// servers share a datastore, or begin to, those of one of them.
 func (s *server) runControllers(ctx context.Context, ready func()) error {
-	if s.store.Embedded {
-		return s.runLoops(ctx, ready, s.as)
+	err := s.store.WhileAlone(ctx, func(ctx context.Context) error { return s.runLoops(ctx, ready, s.as) })
+	if err != nil || ctx.Err() != nil || s.store.Alone() {
+		return err
 	}
 	client, err := s.client("system:kube-controller-manager")
 	if err != nil {

@@ -32,6 +32,9 @@ func (c *Config) BindFlags(f *pflag.FlagSet) {
 	f.StringVar(&c.DatastoreCertFile, "datastore-certfile", c.DatastoreCertFile, "client certificate for the etcd cluster")
 	f.StringVar(&c.DatastoreKeyFile, "datastore-keyfile", c.DatastoreKeyFile, "key of that certificate")
 
+	f.StringSliceVar(&c.Servers, "server", c.Servers, "URLs of servers of the cluster whose embedded datastore this server joins, https://ADDRESS:6443; not needed once it has (default: a cluster of its own)")
+	f.IntVar(&c.PeerPort, "peer-port", c.PeerPort, "port that servers with an embedded datastore meet on, once there are several")
+
 	f.StringVar(&c.Token, "token", c.Token, "server token: opens the cluster's keys in the datastore (default: the one in DIR/server-token, made at the first start); others see it in the list of processes")
 	f.StringVar(&c.TokenFile, "token-file", c.TokenFile, "file with the server token")
 
@@ -58,9 +61,21 @@ func (c *Config) bindMachine(f *pflag.FlagSet) {
 
 	f.IntVar(&c.AgentPort, "agent-port", c.AgentPort, "port that the node agent serves logs and exec on")
 	f.IntVar(&c.MaxPods, "max-pods", c.MaxPods, "pods that this node may run")
+	f.IntVar(&c.ImageGCHigh, "image-gc-high-threshold", c.ImageGCHigh, "percent of the disk in use from which on images that nobody uses are removed; 100 never removes any")
+	f.IntVar(&c.ImageGCLow, "image-gc-low-threshold", c.ImageGCLow, "percent of the disk in use at which removing images ends")
+	f.DurationVar(&c.ImageTTL, "minimum-image-ttl-duration", c.ImageTTL, "how long an unused image is kept at least")
+	f.StringVar(&c.LogMaxSize, "container-log-max-size", c.LogMaxSize, "how long the log of a container grows before a new one is begun")
+	f.IntVar(&c.LogMaxFiles, "container-log-max-files", c.LogMaxFiles, "logs that are kept of a container")
 	f.StringToStringVar(&c.SystemReserved, "system-reserved", c.SystemReserved, "resources kept for the system, cpu=100m,memory=200Mi")
 	f.StringToStringVar(&c.KubeReserved, "kube-reserved", c.KubeReserved, "resources kept for berth itself")
+	f.StringVar(&c.KubeletPaths, "kubelet-paths", c.KubeletPaths, "show this instance's folders as /var/lib/kubelet and /var/log/{pods,containers}, where charts look for them: on, off, or auto, which is on with the default data directory")
+	f.StringSliceVar(&c.UnsafeSysctls, "allowed-unsafe-sysctls", c.UnsafeSysctls, "sysctls that pods may set beside the safe ones, by name or by a pattern that ends in *, such as net.core.somaxconn,kernel.msg*")
 	f.StringToStringVar(&c.EvictionHard, "eviction-hard", c.EvictionHard, "hard thresholds, which count as reserved, such as memory.available=100Mi,nodefs.available=5Gi (or 10%),nodefs.inodesFree=5%,pid.available=10%")
+	f.StringToStringVar(&c.EvictionSoft, "eviction-soft", c.EvictionSoft, "soft thresholds, written as the hard ones; pods are evicted when one is met for its grace period")
+	f.StringToStringVar(&c.EvictionSoftGrace, "eviction-soft-grace-period", c.EvictionSoftGrace, "grace period of each soft threshold, memory.available=1m30s")
+	f.StringToStringVar(&c.EvictionReclaim, "eviction-minimum-reclaim", c.EvictionReclaim, "how much more than its threshold has to be free before evicting ends, nodefs.available=1Gi")
+	f.DurationVar(&c.EvictionTransition, "eviction-pressure-transition-period", c.EvictionTransition, "how long a pressure condition of the node holds on")
+	f.IntVar(&c.EvictionMaxGrace, "eviction-max-pod-grace-period", c.EvictionMaxGrace, "seconds that pods have to stop when a soft threshold is met")
 }
 
 // BindFlags adds a flag for each field of c, with c's values as defaults.

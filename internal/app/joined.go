@@ -35,8 +35,6 @@ import (
 // AgentConfig is everything a machine that joins can be told.
 type AgentConfig struct {
 	Config
-	// Servers are URLs of servers of the cluster; one suffices to find the others.
-	Servers []string
 	// Token lets the machine join; it is not needed once it has.
 	Token, TokenFile string
 }

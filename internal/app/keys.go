@@ -63,9 +63,13 @@ func (s *server) shareKeys(ctx context.Context) error {
 	}
 	ring := s.keyring(token)
 	if len(s.cfg.DatastoreEndpoints) == 0 {
+		several, err := s.oneOfSeveral(ctx, ring)
+		if several || err != nil {
+			return err
+		}
 		if token.Authority != "" {
 			if _, err := os.Stat(filepath.Join(s.dir.PKI(), "ca.crt")); err != nil {
-				return errors.New("--token: it is that of a cluster; say where its datastore is with --datastore-endpoint")
+				return errors.New("--token: it is that of a cluster; say where a server of it is with --server, or its datastore with --datastore-endpoint")
 			}
 		}
 		if _, err := os.Stat(s.dir.Etcd()); errors.Is(err, os.ErrNotExist) {
@@ -78,11 +82,23 @@ func (s *server) shareKeys(ctx context.Context) error {
 			return err
 		}
 	}
-	if s.store, err = s.openStore(ctx); err != nil {
+	had := s.hasPeerKeys()
+	if err := s.openEarly(ctx, ring); err != nil || had || len(s.cfg.DatastoreEndpoints) > 0 {
+		return err
+	}
+	// Its keys have come out of the datastore only now. It is opened with them.
+	store := s.store
+	s.store = nil
+	return store.Close()
+}
+
+// openEarly opens the datastore and takes part in its keys, before anything else.
+func (s *server) openEarly(ctx context.Context, ring keyring.Config) (err error) {
+	if s.store, err = s.openStore(ctx, nil); err != nil {
 		return err
 	}
 	if err := s.store.WaitReady(ctx); err != nil {
-		return err
+		return s.removed(err)
 	}
 	ring.KV, ring.Prefix = s.store.Client.KV, s.store.Prefix
 	return ring.Sync(ctx)
@@ -104,9 +120,18 @@ func (s *server) runKeys(ctx context.Context, ready func()) error {
 	return ignoring(ctx, untilDone(ctx, s.log, ring.Sync))
 }
 
-func (s *server) openStore(ctx context.Context) (*datastore.Store, error) {
-	return datastore.Open(ctx, datastore.Config{
+// openStore opens the datastore; members are those that a server joins.
+func (s *server) openStore(ctx context.Context, members []datastore.Member) (*datastore.Store, error) {
+	c := datastore.Config{
 		Dir: s.dir.Etcd(), Endpoints: s.cfg.DatastoreEndpoints,
 		CAFile: s.cfg.DatastoreCAFile, CertFile: s.cfg.DatastoreCertFile, KeyFile: s.cfg.DatastoreKeyFile,
-	})
+	}
+	if len(c.Endpoints) == 0 && s.hasPeerKeys() {
+		self, err := s.self()
+		if err != nil {
+			return nil, err
+		}
+		c.Self, c.Self.Join = self, members
+	}
+	return datastore.Open(ctx, c)
 }

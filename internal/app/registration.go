@@ -30,9 +30,13 @@ func (a *agent) runRegistration(ctx context.Context, ready func()) error {
 		}
 	}
 	event, stopEvents := a.nodeEvents(ctx)
+	a.nodeEvent = event
 	defer stopEvents()
 	reserved, eviction, err := a.cfg.reservations()
 	if err != nil {
+		return err
+	}
+	if a.evicting, err = a.cfg.evicting(eviction); err != nil {
 		return err
 	}
 	var addresses []string
@@ -43,13 +47,21 @@ func (a *agent) runRegistration(ctx context.Context, ready func()) error {
 		Name: a.nodeName, Client: a.client, Labeler: labeler, ControlPlane: a.joined == nil,
 		Addresses: addresses, Port: int32(a.cfg.AgentPort), VolumesDir: a.dir.Volumes(), DataDir: a.dir.Path(),
 		Version: Version(), MaxPods: int64(a.cfg.MaxPods), Reserved: reserved, Eviction: eviction,
-		Ready: a.ready, Runtime: a.runtimeAbout, Event: event, Log: a.log,
+		Pressure: a.pressure, Ready: a.ready, Runtime: a.runtimeAbout, Images: a.images, Event: event, Log: a.log,
 	})
 	if a.joined != nil {
 		a.joined.node.Store(a.registration)
 	}
 	ready()
 	return a.registration.Run(ctx)
+}
+
+// pressure are the conditions that the node is under.
+func (a *agent) pressure() []corev1.NodeConditionType {
+	if e := a.evictor.Load(); e != nil {
+		return e.Pressure()
+	}
+	return nil
 }
 
 // runtimeAbout is what is known of the runtime by now.

@@ -7,12 +7,13 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 
 	"berth.dev/berth/internal/node/register"
+	"berth.dev/berth/internal/plan/evict"
 )
 
 // Thresholds are written as for the kubelet; what is set replaces the default.
 func TestEvictionThresholds(t *testing.T) {
-	for text, want := range map[string]register.Threshold{
-		"7%": {Share: 0.07}, "0%": {}, "5Gi": {Bytes: 5 << 30}, "1000": {Bytes: 1000},
+	for text, want := range map[string]evict.Amount{
+		"7%": {Share: 0.07}, "0%": {}, "5Gi": {Count: 5 << 30}, "1000": {Count: 1000},
 	} {
 		_, e, err := Config{EvictionHard: map[string]string{"nodefs.available": text}}.reservations()
 		if err != nil || e.DiskAvailable != want {
@@ -23,7 +24,7 @@ func TestEvictionThresholds(t *testing.T) {
 		}
 	}
 	_, e, err := Config{}.reservations()
-	if err != nil || e.DiskAvailable != (register.Threshold{Share: 0.10, Bytes: 5 << 30}) {
+	if err != nil || e.DiskAvailable != (evict.Amount{Share: 0.10, Count: 5 << 30}) {
 		t.Errorf("%+v, %v", e, err)
 	}
 	for text, want := range map[string]string{

@@ -14,6 +14,7 @@ import (
 	"berth.dev/berth/internal/node/register"
 	"berth.dev/berth/internal/node/runtime"
 	"berth.dev/berth/internal/preflight"
+	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
 
 // runtimeTimeout is how long a runtime may take to say who it is.
@@ -69,7 +70,12 @@ func (a *agent) askRuntime(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("the container runtime at %s does not answer: %w; check --container-runtime-endpoint", a.criEndpoint(), err)
 	}
-	a.about.Store(&register.Runtime{Version: v.RuntimeName + "://" + strings.TrimPrefix(v.RuntimeVersion, "v")})
+	about := &register.Runtime{Version: v.RuntimeName + "://" + strings.TrimPrefix(v.RuntimeVersion, "v")}
+	if st, err := client.Status(ctx, &runtimeapi.StatusRequest{}); err == nil {
+		about.Handlers = cri.Handlers(st)
+		about.Features = cri.Features(st)
+	}
+	a.about.Store(about)
 	return nil
 }
 

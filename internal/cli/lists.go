@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
@@ -28,6 +29,12 @@ func (g *gathering) namespaced(client kubernetes.Interface) {
 	f.Revisions = pick(g, "controllerrevisions", client.AppsV1().ControllerRevisions(f.Name).List, func(l *appsv1.ControllerRevisionList) []appsv1.ControllerRevision { return l.Items })
 	f.Deployments = pick(g, "deployments", client.AppsV1().Deployments(f.Name).List, func(l *appsv1.DeploymentList) []appsv1.Deployment { return l.Items })
 	f.ReplicaSets = pick(g, "replicasets", client.AppsV1().ReplicaSets(f.Name).List, func(l *appsv1.ReplicaSetList) []appsv1.ReplicaSet { return l.Items })
+	f.DaemonSets = pick(g, "daemonsets", client.AppsV1().DaemonSets(f.Name).List, func(l *appsv1.DaemonSetList) []appsv1.DaemonSet { return l.Items })
+	f.CronJobs = pick(g, "cronjobs", client.BatchV1().CronJobs(f.Name).List, func(l *batchv1.CronJobList) []batchv1.CronJob { return l.Items })
+	f.Autoscalers = pick(g, "horizontalpodautoscalers", client.AutoscalingV2().HorizontalPodAutoscalers(f.Name).List,
+		func(l *autoscalingv2.HorizontalPodAutoscalerList) []autoscalingv2.HorizontalPodAutoscaler {
+			return l.Items
+		})
 	f.Jobs = pick(g, "jobs", client.BatchV1().Jobs(f.Name).List, func(l *batchv1.JobList) []batchv1.Job { return l.Items })
 	f.Claims = pick(g, "persistentvolumeclaims", client.CoreV1().PersistentVolumeClaims(f.Name).List,
 		func(l *corev1.PersistentVolumeClaimList) []corev1.PersistentVolumeClaim { return l.Items })

@@ -28,9 +28,13 @@ controllers, scheduler, node agent, pod network, service proxy and DNS.
 
 Everything hangs off the data directory. SIGTERM stops the server within 5 s and
 leaves containers running; the next start takes them over. To stop them too, use
-berth down.`,
+berth down.
+
+With --server it joins the cluster of another server instead: both, and a third,
+share one datastore, and the cluster survives the loss of one of three.`,
 		Example: `  berth server
   berth server --data-dir /srv/berth --https-port 7443 --node-name db1
+  berth server --server https://192.0.2.10:6443 --token-file ./server.token   # one more server
   berth server --config /etc/berth.yaml         # YAML, the flags' names as keys`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -52,6 +56,7 @@ berth down.`,
 		},
 	}
 	cfg.BindFlags(cmd.Flags())
+	cmd.AddCommand(newServerList(s), newServerRemove(s), newServerAlone(s))
 	cmd.Flags().StringVar(&file, "config", "", "YAML file with these flags as keys; the command line wins")
 	return cmd
 }

@@ -24,7 +24,8 @@ func newWhy(s streams) *cobra.Command {
 and which command is next. It only reads.
 
 Kinds: statefulset (sts), pod, persistentvolumeclaim (pvc), service (svc),
-deployment (deploy), job, poddisruptionbudget (pdb).
+deployment (deploy), replicaset (rs), daemonset (ds), job, cronjob (cj),
+horizontalpodautoscaler (hpa), poddisruptionbudget (pdb).
 
 The exit code is 0 when nothing is stuck (what passes by itself counts as that),
 1 when something is, 2 when the question could not be answered.`,

@@ -8,6 +8,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	authenticationv1 "k8s.io/api/authentication/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	storagev1 "k8s.io/api/storage/v1"
@@ -273,6 +274,11 @@ func (c *cluster) waysOfSets() []asked {
 				s.Spec.Template.Spec.NodeSelector = map[string]string{corev1.LabelHostname: "n1"}
 			})
 		}, want: why.Unschedulable, passes: why.Unknown, words: []string{"n1: cordoned", "silent: lacks label kubernetes.io/hostname=n1"}},
+		{
+			name: "daemons", object: "ds/log", labels: map[string]string{"pod-security.kubernetes.io/enforce": "restricted"}, bring: c.daemons,
+			want: why.AdmissionRefuses, passes: why.No, words: []string{`DaemonSet log cannot make its pods`, "get namespace NS --show-labels"},
+		},
+		{name: "suspended", object: "cj/tick", bring: c.suspended, want: why.Paused, passes: why.No, words: []string{"CronJob tick is suspended", `{"suspend":false}`}},
 		{name: "namespace goes", bring: func(t *testing.T, ns string) {
 			c.cordon(t, false)
 			_, err := c.Client.CoreV1().ConfigMaps(ns).Create(t.Context(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "keep", Finalizers: []string{"example.com/keep"}}}, metav1.CreateOptions{})
@@ -281,6 +287,26 @@ func (c *cluster) waysOfSets() []asked {
 			must(t, c.Client.CoreV1().Namespaces().Delete(t.Context(), ns, metav1.DeleteOptions{}))
 		}, want: why.NamespaceTerminating, passes: why.No, words: []string{"namespace NS is being deleted: nothing new is made in it"}},
 	}
+}
+
+func (c *cluster) daemons(t *testing.T, ns string) {
+	t.Helper()
+	labels := map[string]string{"app": "log"}
+	ds := &appsv1.DaemonSet{ObjectMeta: metav1.ObjectMeta{Name: "log"}, Spec: appsv1.DaemonSetSpec{
+		Selector: &metav1.LabelSelector{MatchLabels: labels},
+		Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels}, Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "log", Image: "good"}}}},
+	}}
+	_, err := c.Client.AppsV1().DaemonSets(ns).Create(t.Context(), ds, metav1.CreateOptions{})
+	must(t, err)
+}
+
+func (c *cluster) suspended(t *testing.T, ns string) {
+	t.Helper()
+	cj := &batchv1.CronJob{ObjectMeta: metav1.ObjectMeta{Name: "tick"}, Spec: batchv1.CronJobSpec{Schedule: "* * * * *", Suspend: new(bool)}}
+	*cj.Spec.Suspend = true
+	cj.Spec.JobTemplate.Spec.Template.Spec = corev1.PodSpec{RestartPolicy: corev1.RestartPolicyNever, Containers: []corev1.Container{{Name: "c", Image: "good"}}}
+	_, err := c.Client.BatchV1().CronJobs(ns).Create(t.Context(), cj, metav1.CreateOptions{})
+	must(t, err)
 }
 
 func (c *cluster) cordon(t *testing.T, yes bool) {
@@ -330,7 +356,7 @@ func (c *cluster) badQuestions(t *testing.T) {
 	}{
 		{[]string{"why", "sts/none"}, "berth: statefulset/none not found in namespace default\n"},
 		{[]string{"why", "sts/web", "-n", "nowhere"}, "berth: namespace nowhere does not exist\n"},
-		{[]string{"why", "node/n1"}, `berth: "node" cannot be asked about; known are deployment, job`},
+		{[]string{"why", "node/n1"}, `berth: "node" cannot be asked about; known are cronjob, daemonset, deployment`},
 		{[]string{"why"}, "berth: name one object, such as sts/web\n"},
 		{[]string{"why", "sts/web", "-o", "yaml"}, `berth: --output "yaml": only json is known`},
 		{[]string{"why", "sts/web", "--nonsense"}, "berth: unknown flag: --nonsense\n"},

@@ -20,6 +20,9 @@ type Config struct {
 	CAFile, CertFile, KeyFile string
 	// Prefix is the root of all keys, "/registry" when empty.
 	Prefix string
+	// Self is how the embedded member meets others; a member that stays alone
+	// needs nothing of it.
+	Self Self
 }
 
 // Store is an open datastore.
@@ -28,12 +31,11 @@ type Store struct {
 	Client *kubernetes.Client
 	// Prefix is the root of all keys.
 	Prefix string
-	// Embedded says that no other server shares this datastore.
-	Embedded bool
-
-	ready func(context.Context) error
-	size  func(context.Context) (int64, error)
-	close func() error
+	// member is the embedded one, nil for an existing cluster.
+	member *member
+	ready  func(context.Context) error
+	size   func(context.Context) (int64, error)
+	close  func() error
 }
 
 // Open starts the embedded member or connects to the endpoints. An embedded
@@ -46,7 +48,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if len(c.Endpoints) > 0 {
 		s, err = connect(ctx, c)
 	} else {
-		s, err = embedded(c)
+		s, err = embedded(ctx, c)
 	}
 	if err != nil {
 		return nil, err
@@ -63,6 +65,9 @@ func (s *Store) WaitReady(ctx context.Context) error { return s.ready(ctx) }
 
 // Check asks the datastore for a key, as health checks do.
 func (s *Store) Check(ctx context.Context) error {
+	if _, err := s.Quorum(); err != nil {
+		return err
+	}
 	if _, err := s.Client.KV.Get(ctx, s.Prefix+"/health", clientv3.WithCountOnly()); err != nil {
 		return fmt.Errorf("etcd does not answer: %w", err)
 	}

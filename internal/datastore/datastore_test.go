@@ -133,8 +133,8 @@ func TestExternalEndpoint(t *testing.T) {
 	defer e.Close()
 	<-e.Server.ReadyNotify()
 	s := open(t, Config{Endpoints: []string{client.String()}})
-	if s.Embedded {
-		t.Error("says it is embedded")
+	if s.Alone() {
+		t.Error("says that nobody else can use it")
 	}
 	if _, err := s.Client.Put(t.Context(), "/registry/a", "1"); err != nil {
 		t.Fatal(err)

@@ -2,7 +2,9 @@ package datastore
 
 import (
 	"context"
+	"errors"
 
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
@@ -29,8 +31,18 @@ func (k gatedKV) Get(ctx context.Context, key string, opts ...clientv3.OpOption)
 	if err := k.gate.wait(ctx); err != nil {
 		return nil, err
 	}
-	return k.KV.Get(ctx, key, opts...)
+	for {
+		got, err := k.KV.Get(ctx, key, opts...)
+		if !leaderChanged(err) || ctx.Err() != nil {
+			return got, err
+		}
+	}
 }
+
+// leaderChanged says that members have elected another leader while a read was
+// under way: asked again it waits for that one. Clients over the network do so by
+// themselves. A write does not end like this.
+func leaderChanged(err error) bool { return errors.Is(err, rpctypes.ErrLeaderChanged) }
 
 func (k gatedKV) Put(ctx context.Context, key, value string, opts ...clientv3.OpOption) (*clientv3.PutResponse, error) {
 	if err := k.gate.wait(ctx); err != nil {

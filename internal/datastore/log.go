@@ -39,8 +39,9 @@ type quietCore struct{ zapcore.Core }
 func (c quietCore) With(fields []zapcore.Field) zapcore.Core { return quietCore{c.Core.With(fields)} }
 
 func (c quietCore) Check(e zapcore.Entry, ce *zapcore.CheckedEntry) *zapcore.CheckedEntry {
-	// Said once by each new member, which then succeeds.
-	if e.Message == "failed to update storage version" {
+	switch e.Message {
+	case "failed to update storage version", // said once by each new member, which then succeeds
+		"Validation on configuration change failed", "rejecting promote learner: learner is not ready": // who asked is told
 		return ce
 	}
 	if c.Enabled(e.Level) {

@@ -27,6 +27,9 @@ const (
 	snapshotter = "overlayfs"
 	// managed is the label by which CRI knows an image as its own.
 	managed = "io.cri-containerd.image"
+	// pinned is the label by which CRI keeps an image that nothing uses: what
+	// came from an archive cannot be pulled again.
+	pinned = "io.cri-containerd.pinned"
 	// archiveLabel records the archive an image came from: its size and change
 	// time, so that an unchanged archive is not imported again at each start.
 	archiveLabel = "berth.dev/archive"
@@ -106,6 +109,7 @@ func (s *Store) importFile(ctx context.Context, file string, labels map[string]s
 	}
 	defer stream.Close()
 	labels = withManaged(labels)
+	labels[pinned] = "pinned"
 	found, err := s.client.Import(ctx, stream,
 		containerd.WithImageLabels(labels),
 		containerd.WithImportPlatform(platforms.Default()),

@@ -32,6 +32,7 @@ type Identity struct {
 	client, serving certificate.Manager
 	has             chan struct{} // closed when there is a client certificate
 	transport       func() (http.RoundTripper, error)
+	leave           func() bool // another server is to be tried
 }
 
 // Options say whose identity it is.
@@ -52,6 +53,7 @@ func NewIdentity(o Options) (*Identity, error) {
 	i := &Identity{config: o.Servers.Config(o.CAFile), has: make(chan struct{})}
 	current := filepath.Join(o.Dir, clientPair+"-current.pem")
 	i.config.CertFile, i.config.KeyFile = current, current
+	i.leave = o.Servers.Leave
 	i.dialer = connrotation.NewDialer(o.Servers.Dial)
 	i.config.Dial = i.dialer.DialContext
 	// All clients share connections. There is no transport without a certificate.
@@ -119,21 +121,24 @@ func servingRequest(subject pkix.Name, name string, node *corev1.Node) *x509.Cer
 
 // Config is a client with the node's identity; use it once Has is closed.
 func (i *Identity) Config() *rest.Config {
-	return &rest.Config{Host: i.config.Host, QPS: -1, Transport: late{i.transport}}
+	return &rest.Config{Host: i.config.Host, QPS: -1, Transport: late{i}}
 }
 
-// late is a transport that is made when it is first used.
-type late struct {
-	transport func() (http.RoundTripper, error)
-}
+// late is a transport that is made when it is first used. It turns away from a
+// server that has lost the others.
+type late struct{ of *Identity }
 
 // RoundTrip implements http.RoundTripper.
 func (l late) RoundTrip(r *http.Request) (*http.Response, error) {
-	t, err := l.transport()
+	t, err := l.of.transport()
 	if err != nil {
 		return nil, err
 	}
-	return t.RoundTrip(r)
+	answer, err := t.RoundTrip(r)
+	if err == nil && answer.Header.Get(NoQuorumHeader) != "" && l.of.leave() {
+		l.of.dialer.CloseAll()
+	}
+	return answer, err
 }
 
 // Has is closed when there is a client certificate.

@@ -138,3 +138,17 @@ func TestServers(t *testing.T) {
 		t.Errorf("all down: %v", err)
 	}
 }
+
+func TestLeave(t *testing.T) {
+	s := NewServers("a:1")
+	if s.Leave() {
+		t.Error("there is no other")
+	}
+	s.Know([]string{"a:1", "b:1", "c:1"})
+	if !s.Leave() || s.Leave() {
+		t.Error("each answer of a lost server is a reason to leave the next one")
+	}
+	if got := s.Addresses(); !slices.Equal(got, []string{"b:1", "c:1", "a:1"}) {
+		t.Errorf("got %v", got)
+	}
+}

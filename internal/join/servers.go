@@ -9,13 +9,29 @@ import (
 	"net/url"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
 	"k8s.io/client-go/rest"
 )
 
 // dialTimeout is how long one server may take to answer while there are others.
 const dialTimeout = 2 * time.Second
+
+// NoQuorumHeader is on the answers of a server that can do nothing for now, though
+// others may.
+const NoQuorumHeader = "Berth-No-Quorum"
+
+const (
+	// Connections are given up after so long without any sign from the other end,
+	// which may have lost its power: a node that waits longer is taken for dead itself.
+	silentFor  = 10 * time.Second
+	probeAfter = 5 * time.Second
+	probeEach  = 2 * time.Second
+	// leaveEach spaces out how often another server is tried.
+	leaveEach = time.Second
+)
 
 // Servers are the addresses of all API servers, the one that answered last
 // first.
@@ -27,6 +43,7 @@ type Servers struct {
 
 	mu        sync.Mutex
 	addresses []string
+	left      time.Time
 }
 
 // NewServers starts with what the user has given: host:port each.
@@ -67,7 +84,10 @@ func (s *Servers) Know(addresses []string) bool {
 func (s *Servers) Dial(ctx context.Context, network, _ string) (net.Conn, error) {
 	dial := s.Dialer
 	if dial == nil {
-		dial = (&net.Dialer{KeepAlive: 15 * time.Second}).DialContext
+		dial = (&net.Dialer{
+			KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: probeAfter, Interval: probeEach, Count: 3},
+			Control:         giveUpSilent,
+		}).DialContext
 	}
 	var problems []error
 	for _, address := range s.Addresses() {
@@ -86,6 +106,30 @@ func (s *Servers) Dial(ctx context.Context, network, _ string) (net.Conn, error)
 		}
 	}
 	return nil, fmt.Errorf("no server answers: %w", errors.Join(problems...))
+}
+
+// giveUpSilent bounds how long what was sent may stay unanswered.
+func giveUpSilent(_, _ string, c syscall.RawConn) error {
+	var err error
+	if failed := c.Control(func(fd uintptr) {
+		err = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(silentFor.Milliseconds()))
+	}); failed != nil {
+		return failed
+	}
+	return err
+}
+
+// Leave says that the server that answered last can do nothing: the next one is
+// tried first from now on. It is false when that was just said or there is no other.
+func (s *Servers) Leave() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.addresses) < 2 || time.Since(s.left) < leaveEach {
+		return false
+	}
+	s.left = time.Now()
+	s.addresses = append(s.addresses[1:len(s.addresses):len(s.addresses)], s.addresses[0])
+	return true
 }
 
 func (s *Servers) answered(address string) {

@@ -63,6 +63,28 @@ func (c Config) Sync(ctx context.Context) error {
 	}
 }
 
+// Sealed is what the datastore holds, nil when that is nothing yet.
+func (c Config) Sealed(ctx context.Context) ([]byte, error) {
+	got, err := c.KV.Get(ctx, c.key())
+	if err != nil || len(got.Kvs) == 0 {
+		return nil, err
+	}
+	return got.Kvs[0].Value, nil
+}
+
+// Adopt takes keys over that another server of the cluster has handed out as they
+// are in the datastore, before this server reaches that. A later Sync does the rest.
+func (c Config) Adopt(ctx context.Context, sealed []byte) error {
+	if c.Clock == nil {
+		c.Clock = clock.RealClock{}
+	}
+	mine, err := c.mine()
+	if err != nil {
+		return err
+	}
+	return c.adopt(ctx, mine, sealed, 0)
+}
+
 func (c Config) key() string { return path.Join("/berth", c.Prefix, "keys") }
 
 func (c Config) once(ctx context.Context) error {
@@ -193,6 +215,9 @@ func (c Config) adopt(ctx context.Context, mine contents, stored []byte, revisio
 	if err := c.names(whole); err != nil {
 		return err
 	}
+	if c.KV == nil {
+		return c.keep(secret, hashOf(stored), theirs)
+	}
 	sealed := hashOf(stored)
 	if !maps.Equal(whole.hashes(), theirs.hashes()) {
 		if sealed, err = c.write(ctx, secret, whole, revision); err != nil {
@@ -236,7 +261,7 @@ func (c Config) explain(foreign []string, mine, theirs, merged contents, before 
 	case len(files) > 0 && before:
 		return fmt.Errorf("%s was changed here and by another server; delete it here to take the other server's", filepath.Join(c.Dir, files[0]))
 	case len(files) > 0:
-		return fmt.Errorf("%s is of another cluster than the one in the datastore; use that cluster's --datastore-endpoint, or choose another --data-dir", filepath.Join(c.Dir, files[0]))
+		return fmt.Errorf("%s is of another cluster than the one in the datastore; use that cluster's --server or --datastore-endpoint, or choose another --data-dir", filepath.Join(c.Dir, files[0]))
 	case hashOf(merged[clusterName]) == hashOf(mine[clusterName]):
 		return nil
 	}

@@ -2,7 +2,9 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -40,6 +42,10 @@ func (w *worker) environment(pod *corev1.Pod, c *corev1.Container, sandbox podsy
 			}
 			return s, err
 		},
+		File: func(volume, path string) (string, bool, error) {
+			text, err := w.fileIn(volume, path)
+			return text, errors.Is(err, fs.ErrNotExist), err
+		},
 	}
 	if pod.Spec.HostNetwork {
 		from.PodIPs = from.HostIPs
@@ -64,13 +70,13 @@ func (a *Agent) ownDirectory(uid string) string {
 
 // mountsOf are the container's mounts: its volumes, /etc/hosts and the
 // termination log.
-func (w *worker) mountsOf(pod *corev1.Pod, c *corev1.Container, attempt int32, env []podspec.Variable, sandbox podsync.Sandbox) ([]*runtimeapi.Mount, error) {
+func (w *worker) mountsOf(pod *corev1.Pod, c *corev1.Container, attempt int32, env []podspec.Variable, sandbox podsync.Sandbox, images map[string]*runtimeapi.ImageSpec) ([]*runtimeapi.Mount, error) {
 	var out []*runtimeapi.Mount
 	hosts := true
 	for i := range c.VolumeMounts {
 		m := &c.VolumeMounts[i]
 		hosts = hosts && filepath.Clean(m.MountPath) != "/etc/hosts"
-		mount, err := w.volumeMount(pod, c, i, env)
+		mount, err := w.volumeMount(pod, c, i, env, images)
 		if err != nil {
 			return nil, err
 		}
@@ -115,40 +121,54 @@ func (w *worker) writeHosts(pod *corev1.Pod, path string, ips []string) error {
 }
 
 // volumeMount is one entry of volumeMounts.
-func (w *worker) volumeMount(pod *corev1.Pod, c *corev1.Container, index int, env []podspec.Variable) (*runtimeapi.Mount, error) {
+func (w *worker) volumeMount(pod *corev1.Pod, c *corev1.Container, index int, env []podspec.Variable, images map[string]*runtimeapi.ImageSpec) (*runtimeapi.Mount, error) {
 	m := &c.VolumeMounts[index]
+	sub := m.SubPath
+	if m.SubPathExpr != "" {
+		var err error
+		if sub, err = podspec.ExpandWhole(m.SubPathExpr, env); err != nil {
+			return nil, err
+		}
+	}
+	if spec := images[m.Name]; spec != nil {
+		return imageMount(m, spec, sub), nil
+	}
 	w.mu.Lock()
 	path, ok := w.paths[m.Name]
 	w.mu.Unlock()
 	if !ok {
 		return nil, fmt.Errorf("cannot find volume %q to mount into container %q", m.Name, c.Name)
 	}
-	sub := m.SubPath
-	if m.SubPathExpr != "" {
-		sub = podspec.ExpandAll([]string{m.SubPathExpr}, env)[0]
+	recursive, err := w.agent.recursiveReadOnly(m)
+	if err != nil {
+		return nil, err
 	}
 	if sub != "" {
-		var err error
 		if path, err = w.subPath(pod, c, index, path, sub); err != nil {
 			return nil, err
 		}
 	}
-	target := m.MountPath
-	if !strings.HasPrefix(target, "/") {
-		target = "/" + target
-	}
 	return &runtimeapi.Mount{
-		ContainerPath: target, HostPath: path, Readonly: m.ReadOnly || onlyRead(pod, m.Name), Propagation: cri.Propagation(m),
+		ContainerPath: absolute(m.MountPath), HostPath: path, Readonly: m.ReadOnly || onlyRead(pod, m.Name), Propagation: cri.Propagation(m),
+		RecursiveReadOnly: recursive,
 	}, nil
 }
 
+func absolute(path string) string {
+	if strings.HasPrefix(path, "/") {
+		return path
+	}
+	return "/" + path
+}
+
 // onlyRead says whether no container may write to a volume, whatever its mount
-// says: files that the API's objects are written to, and claims taken for reading.
+// says: files that the API's objects are written to, and what is taken for reading.
 func onlyRead(pod *corev1.Pod, volume string) bool {
 	for i := range pod.Spec.Volumes {
 		if v := &pod.Spec.Volumes[i]; v.Name == volume {
 			claim := v.PersistentVolumeClaim
-			return v.ConfigMap != nil || v.Secret != nil || v.DownwardAPI != nil || v.Projected != nil || claim != nil && claim.ReadOnly
+			return v.ConfigMap != nil || v.Secret != nil || v.DownwardAPI != nil || v.Projected != nil || claim != nil && claim.ReadOnly ||
+				v.NFS != nil && v.NFS.ReadOnly
 		}
 	}
 	return false
@@ -168,6 +188,7 @@ func (w *worker) subPath(pod *corev1.Pod, c *corev1.Container, index int, root, 
 
 // removeFiles removes what a removed container leaves.
 func (a *Agent) removeFiles(r cri.Record) {
+	a.unlinkLog(r.ID)
 	for _, pattern := range []string{r.LogPath, r.LogPath + ".*"} {
 		if r.LogPath == "" {
 			continue

@@ -31,3 +31,17 @@ func TestVolumesThatAreOnlyRead(t *testing.T) {
 		})
 	}
 }
+
+func TestLasting(t *testing.T) {
+	id := "c83ea1bc6b803e4bda9b666b1e28ce2da01814836ea7311d7f52b07d1ae0270c"
+	for in, want := range map[string]string{
+		`unable to get OCI runtime for sandbox "` + id + `": no runtime`: `unable to get OCI runtime for sandbox: no runtime`,
+		`failed to start ` + id + ` again`:                               `failed to start again`,
+		`image "demo@sha256:` + id + `" is broken`:                       `image "demo@sha256:` + id + `" is broken`,
+		`secret "nope" not found`:                                        `secret "nope" not found`,
+	} {
+		if got := lasting(in); got != want {
+			t.Errorf("%q became %q, want %q", in, got, want)
+		}
+	}
+}

@@ -2,19 +2,26 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 
 	"berth.dev/berth/internal/node/cri"
 	"berth.dev/berth/internal/plan/podspec"
 	"berth.dev/berth/internal/plan/podsync"
-	corev1 "k8s.io/api/core/v1"
-	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
 
 // sandboxTimeout is twice the usual: a sandbox waits for its address.
 const sandboxTimeout = 2 * callTimeout
+
+// sandboxesAtOnce is more than a machine can make progress with, and few enough
+// that pods which are deleted meanwhile need not be made first.
+const sandboxesAtOnce = 32
 
 func (w *worker) createSandbox(pod *corev1.Pod, action podsync.Action) {
 	err := w.runSandbox(pod, uint32(action.Attempt))
@@ -29,11 +36,11 @@ func (w *worker) createSandbox(pod *corev1.Pod, action podsync.Action) {
 		case err == nil:
 			w.sandboxRec.Failure = nil
 		case !stopped:
-			w.sandboxRec.Failure = podsync.FailedCreatingSandbox(w.sandboxRec.Failure, err.Error(), w.agent.cfg.Clock.Now())
+			w.sandboxRec.Failure = podsync.FailedCreatingSandbox(w.sandboxRec.Failure, lasting(err.Error()), w.agent.cfg.Clock.Now())
 		}
 	})
 	if err != nil && !stopped {
-		w.agent.event(pod, "", corev1.EventTypeWarning, podsync.FailedSandbox, fmt.Sprintf("Failed to create pod sandbox: %v", err))
+		w.agent.event(pod, "", corev1.EventTypeWarning, podsync.FailedSandbox, "Failed to create pod sandbox: "+lasting(err.Error()))
 	}
 }
 
@@ -48,9 +55,21 @@ func (w *worker) runSandbox(pod *corev1.Pod, attempt uint32) error {
 	if err := makeCgroup(config.Linux.CgroupParent, podspec.PodResources(pod)); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(w.going, sandboxTimeout)
+	handler, err := w.runtimeHandler(pod)
+	if err != nil {
+		return err
+	}
+	select {
+	case w.agent.making <- struct{}{}:
+		defer func() { <-w.agent.making }()
+	case <-w.going.Done():
+		return w.going.Err()
+	}
+	// Not broken off when the pod is to end: the runtime makes it all the same,
+	// and what it made has to be known to be taken down.
+	ctx, cancel := context.WithTimeout(w.ctx, sandboxTimeout)
 	defer cancel()
-	res, err := w.agent.cri.RunPodSandbox(ctx, &runtimeapi.RunPodSandboxRequest{Config: config, RuntimeHandler: runtimeHandler(pod)})
+	res, err := w.agent.cri.RunPodSandbox(ctx, &runtimeapi.RunPodSandboxRequest{Config: config, RuntimeHandler: handler})
 	if err != nil {
 		return err // upstream's event shows it as it is
 	}
@@ -69,6 +88,10 @@ func (w *worker) sandboxConfig(pod *corev1.Pod, attempt uint32) (*runtimeapi.Pod
 	for _, ip := range a.cfg.ClusterDNS {
 		servers = append(servers, ip.String())
 	}
+	if pod.Spec.HostUsers != nil && !*pod.Spec.HostUsers {
+		// Running it as the host's users would be less than what was asked for.
+		return nil, errors.New("can't set spec.hostUsers: false: user namespaces are not supported on this node")
+	}
 	resolver, left := podspec.PodResolver(pod, servers, a.cfg.ClusterDomain, a.resolver)
 	if left != "" {
 		a.event(pod, "", corev1.EventTypeWarning, "DNSConfigForming", left)
@@ -83,9 +106,22 @@ func (w *worker) sandboxConfig(pod *corev1.Pod, attempt uint32) (*runtimeapi.Pod
 }
 
 func (a *Agent) logDirectory(pod *corev1.Pod) string {
-	return filepath.Join(a.cfg.Dir.PodLogs(), fmt.Sprintf("%s_%s_%s", pod.Namespace, pod.Name, pod.UID))
+	return a.cfg.Dir.LogsOf(pod.Namespace, pod.Name, string(pod.UID))
 }
 
-// runtimeHandler is the handler of the pod's runtime class; only the default
-// one is known yet.
-func runtimeHandler(*corev1.Pod) string { return "" }
+// runtimeHandler is the handler of the pod's runtime class. Few pods name one,
+// so the API is asked each time.
+func (w *worker) runtimeHandler(pod *corev1.Pod) (string, error) {
+	name := pod.Spec.RuntimeClassName
+	if name == nil || *name == "" {
+		return "", nil
+	}
+	class, err := w.agent.cfg.Client.NodeV1().RuntimeClasses().Get(w.going, *name, metav1.GetOptions{})
+	switch {
+	case apierrors.IsNotFound(err):
+		return "", fmt.Errorf("runtimeclass.node.k8s.io %q not found", *name) // as the kubelet's cache names it
+	case err != nil:
+		return "", fmt.Errorf("failed to lookup RuntimeClass %s: %w", *name, err)
+	}
+	return class.Handler, nil
+}

@@ -141,12 +141,14 @@ func (b *bed) withDeletes() {
 	})
 }
 
-func (b *bed) start() {
-	b.begin(node.Config{
+func (b *bed) start() { b.begin(b.config()) }
+
+func (b *bed) config() node.Config {
+	return node.Config{
 		NodeName: "n1", Client: b.client, Runtime: b.runtime.Dial(), Dir: b.dir, Volumes: b.volumes, Events: b.events,
 		ClusterDomain: "cluster.local", ClusterDNS: []netip.Addr{netip.MustParseAddr("10.43.0.10")},
 		NodeIPs: []netip.Addr{netip.MustParseAddr("192.0.2.1")}, CgroupParent: "/berth-test-" + b.dir.ID(), Relist: b.relist,
-	})
+	}
 }
 
 func (b *bed) begin(cfg node.Config) {

@@ -13,7 +13,7 @@ import (
 const hookTimeout = 24 * time.Hour
 
 // hook runs a lifecycle hook.
-func (w *worker) hook(ctx context.Context, h *corev1.LifecycleHandler, c *corev1.Container, id string, timeout time.Duration) error {
+func (w *worker) hook(ctx context.Context, pod *corev1.Pod, h *corev1.LifecycleHandler, c *corev1.Container, id string, timeout time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	switch {
@@ -34,7 +34,12 @@ func (w *worker) hook(ctx context.Context, h *corev1.LifecycleHandler, c *corev1
 		if len(ips) > 0 {
 			ip = ips[0]
 		}
-		if err := probe.Get(ctx, h.HTTPGet, c, ip); err != nil {
+		plain, err := probe.Get(ctx, h.HTTPGet, c, ip)
+		if plain != "" {
+			w.agent.event(pod, "", corev1.EventTypeWarning, "LifecycleHTTPFallback",
+				fmt.Sprintf("request to HTTPS lifecycle hook %s got HTTP response, retry with HTTP succeeded", plain))
+		}
+		if err != nil {
 			return fmt.Errorf("HTTP lifecycle hook (%s) for Container %q failed - error: %w", h.HTTPGet.Path, c.Name, err)
 		}
 		return nil

@@ -35,6 +35,8 @@ func (w *worker) launch(pod *corev1.Pod, action podsync.Action) {
 		do = func() { w.removeSandbox(action) }
 	case podsync.RemoveContainer:
 		do = func() { w.removeContainer(action) }
+	case podsync.ResizeContainer:
+		do = func() { w.resizeContainer(pod, action) }
 	case podsync.DeletePod:
 		do = func() { w.deletePod(pod) }
 	default:
@@ -68,6 +70,7 @@ func (w *worker) mount(pod *corev1.Pod) {
 		switch {
 		case err == nil:
 			w.volumes.Ready, w.volumes.Failure, w.paths = true, nil, paths
+			w.retryConfig()
 		case !w.volumes.Ready && !stopped:
 			w.volumes.Failure = podsync.FailedMounting(w.volumes.Failure, err.Error(), w.agent.cfg.Clock.Now())
 		}
@@ -77,6 +80,17 @@ func (w *worker) mount(pod *corev1.Pod) {
 	}
 	for _, one := range each(err) {
 		w.agent.event(pod, "", corev1.EventTypeWarning, podsync.FailedMount, one.Error())
+	}
+}
+
+// retryConfig lets containers be tried again whose configuration was wrong: they
+// may have lacked a volume. The lock is held.
+func (w *worker) retryConfig() {
+	for name, r := range w.records {
+		if r.Failure != nil && r.Failure.Reason == podsync.CreateContainerConfigError {
+			r.Failure = nil
+			w.records[name] = r
+		}
 	}
 }
 

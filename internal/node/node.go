@@ -56,10 +56,22 @@ type Config struct {
 	NodeIPs       []netip.Addr
 	// Node returns the node's object as last seen, nil before it is known.
 	Node func() *corev1.Node
+	// Registered is closed once Node knows it; nil is known from the start.
+	Registered <-chan struct{}
+	// Pressure are the conditions that the node is under; nil is none, ever.
+	Pressure func() []corev1.NodeConditionType
+	// UnsafeSysctls are what pods may set beside the safe ones; patterns may end in *.
+	UnsafeSysctls []string
 
 	Volumes Volumes
+	// HostPorts may be nil: then no port of the node leads to a pod.
+	HostPorts HostPorts
+
 	// SubPath makes a part of a volume mountable and returns its host path.
 	SubPath func(ctx context.Context, s SubPath) (string, error)
+
+	// LogLinks are for those who ship logs.
+	LogLinks LogLinks
 
 	// Events records events; nil makes a recorder that writes through Client.
 	Events record.EventRecorder
@@ -67,6 +79,12 @@ type Config struct {
 	CgroupParent string
 	// ResolvConf is the node's own resolver file, "/etc/resolv.conf" unless set.
 	ResolvConf string
+	// LogSize is how long the log of a container grows before a new one is
+	// begun, and LogFiles how many are kept; 0 lets logs grow.
+	LogSize  int64
+	LogFiles int
+	// Pulled, when set, is told that an image has come.
+	Pulled func()
 	// Relist is how often the whole runtime is listed to repair what events
 	// missed; 60 s unless set.
 	Relist time.Duration
@@ -87,6 +105,9 @@ type Agent struct {
 	runtime  string
 
 	ops sync.WaitGroup
+
+	admitting sync.Mutex    // one pod after the other
+	making    chan struct{} // holds one for each sandbox that is being made
 
 	mu      sync.Mutex
 	life    context.Context // Run's
@@ -113,6 +134,9 @@ func New(cfg Config) (*Agent, error) {
 	if cfg.Node == nil {
 		cfg.Node = func() *corev1.Node { return nil }
 	}
+	if cfg.Pressure == nil {
+		cfg.Pressure = func() []corev1.NodeConditionType { return nil }
+	}
 	if cfg.CgroupParent == "" {
 		cfg.CgroupParent = "/berth-" + cfg.Dir.ID()
 	}
@@ -129,8 +153,8 @@ func New(cfg Config) (*Agent, error) {
 		}
 		cfg.Runtime = client
 	}
-	a := &Agent{cfg: cfg, cri: cfg.Runtime, workers: map[types.UID]*worker{}}
-	a.images = image.New(cfg.Runtime.Images, cfg.Client, cfg.Clock)
+	a := &Agent{cfg: cfg, cri: cfg.Runtime, workers: map[types.UID]*worker{}, making: make(chan struct{}, sandboxesAtOnce)}
+	a.images = image.New(cfg.Runtime.Images, cfg.Client, cfg.Clock, cfg.Pulled)
 	a.memory, a.oomFloor = machineMemory(), oomFloor()
 	if text, err := os.ReadFile(cfg.ResolvConf); err == nil {
 		a.resolver = podspec.ParseResolver(string(text))
@@ -148,7 +172,7 @@ func (a *Agent) Run(ctx context.Context, ready func()) error {
 
 	name, err := a.cri.Name(ctx)
 	if err != nil {
-		return a.ended(ctx, err)
+		return a.failure(ctx, err)
 	}
 	a.mu.Lock()
 	a.runtime, a.life = name, ctx
@@ -160,28 +184,37 @@ func (a *Agent) Run(ctx context.Context, ready func()) error {
 	if err := a.relist(ctx); err != nil {
 		cancel()
 		parts.Wait()
-		return a.ended(ctx, err)
+		return a.failure(ctx, err)
 	}
 	pods, services := a.informers()
 	parts.Go(func() { pods.RunWithContext(ctx) })
 	parts.Go(func() { services.RunWithContext(ctx) })
-	select {
-	case <-pods.HasSyncedChecker().Done():
+	parts.Go(func() { a.rotateLogs(ctx) })
+	if await(ctx, pods.HasSyncedChecker().Done()) && (a.cfg.Registered == nil || await(ctx, a.cfg.Registered)) {
 		a.adopt()
 		if ready != nil {
 			ready()
 		}
 		a.ops.Go(a.sweep)
 		a.repair(ctx, resubscribed)
-	case <-ctx.Done():
 	}
 	parts.Wait()
 	a.drain()
 	return nil
 }
 
-// ended turns an error that only says that ctx ended into nil.
-func (a *Agent) ended(ctx context.Context, err error) error {
+// await is true when done was closed before ctx ended.
+func await(ctx context.Context, done <-chan struct{}) bool {
+	select {
+	case <-done:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// failure turns an error that only says that ctx ended into nil.
+func (a *Agent) failure(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return nil
 	}

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"regexp"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/kubernetes/scheme"
@@ -44,6 +45,14 @@ func reference(pod *corev1.Pod, container string) *corev1.ObjectReference {
 	ref.FieldPath = field + "{" + container + "}"
 	return ref
 }
+
+// attempt is the name that the runtime gave to what it could not make, with
+// the space before it.
+var attempt = regexp.MustCompile(` "?\b[0-9a-f]{64}\b"?`)
+
+// lasting is a runtime's message without the names that each try makes up
+// anew: the same failure is one event with a count, and a status that stays.
+func lasting(message string) string { return attempt.ReplaceAllString(message, "") }
 
 // event records an event about a pod, or about one of its containers.
 func (a *Agent) event(pod *corev1.Pod, container, kind, reason, message string) {

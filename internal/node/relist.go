@@ -92,6 +92,18 @@ func (a *Agent) refresh(ctx context.Context, w *worker, sandboxID, id string) {
 	w.merge(nil, []cri.Record{cri.DecodeContainer(sandboxID, st.Status)})
 }
 
+// stray is the worker for something of a pod that nobody knows, nil while the
+// API's pods are not known.
+func (a *Agent) stray(labels map[string]string) *worker {
+	a.mu.Lock()
+	synced := a.synced
+	a.mu.Unlock()
+	if !synced {
+		return nil
+	}
+	return a.recorded(labels)
+}
+
 // recorded is the worker of the pod that a record's labels name.
 func (a *Agent) recorded(labels map[string]string) *worker {
 	uid := types.UID(labels[cri.LabelPodUID])

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"path/filepath"
 	"time"
 
 	"berth.dev/berth/internal/node/cri"
@@ -16,6 +17,7 @@ import (
 // failed is why a container could not be started.
 type failed struct {
 	reason, message string
+	image           string // that could not be had, when it is not the container's
 }
 
 func (f *failed) Error() string { return f.message }
@@ -33,6 +35,9 @@ func (w *worker) startContainer(pod *corev1.Pod, action podsync.Action) {
 			return // the next sync sees that, and starts the container in a new one
 		}
 		record := w.records[action.Container]
+		if c := containerNamed(pod, action.Container); c != nil {
+			record = record.Of(c)
+		}
 		record.Crash = action.Crash
 		var why *failed
 		switch {
@@ -41,6 +46,7 @@ func (w *worker) startContainer(pod *corev1.Pod, action podsync.Action) {
 		case stopped:
 		case errors.As(err, &why):
 			record = record.Failed(why.reason, why.message, w.agent.cfg.Clock.Now())
+			record.Failure.Image = why.image
 		default:
 			record = record.Failed(podsync.CreateContainerError, err.Error(), w.agent.cfg.Clock.Now())
 		}
@@ -59,7 +65,7 @@ var errSandboxEnded = errors.New("the pod's sandbox has ended")
 func (w *worker) start(pod *corev1.Pod, action podsync.Action) error {
 	c := containerNamed(pod, action.Container)
 	if c == nil {
-		return &failed{podsync.CreateContainerError, "the pod has no container " + action.Container}
+		return &failed{reason: podsync.CreateContainerError, message: "the pod has no container " + action.Container}
 	}
 	w.mu.Lock()
 	sandbox := podsync.Sandbox{}
@@ -80,15 +86,26 @@ func (w *worker) start(pod *corev1.Pod, action podsync.Action) error {
 		if s, ok := grpcstatus.FromError(err); ok {
 			message = s.Message()
 		}
+		message = lasting(message)
 		if w.going.Err() == nil {
 			tell(corev1.EventTypeWarning, "Failed", "Error: "+message)
 		}
-		return &failed{reason, message}
+		return &failed{reason: reason, message: message}
 	}
 
 	sandboxConfig, err := w.sandboxConfig(pod, sandbox.Attempt)
 	if err != nil {
 		return fail(podsync.CreateContainerConfigError, err)
+	}
+	volumes, err := w.imageVolumes(pod, c, sandboxConfig)
+	if why := (*failed)(nil); errors.As(err, &why) {
+		if w.going.Err() == nil {
+			tell(corev1.EventTypeWarning, "Failed", "Error: "+why.reason)
+		}
+		return why
+	}
+	if err != nil {
+		return fail(podsync.ErrImagePull, err)
 	}
 	img, err := w.agent.images.Ensure(w.going, pod, c, sandboxConfig, tell)
 	if err != nil {
@@ -97,11 +114,11 @@ func (w *worker) start(pod *corev1.Pod, action podsync.Action) error {
 			if w.going.Err() == nil {
 				tell(corev1.EventTypeWarning, "Failed", "Error: "+why.Reason)
 			}
-			return &failed{why.Reason, why.Message}
+			return &failed{reason: why.Reason, message: why.Message}
 		}
 		return fail(podsync.ErrImagePull, err)
 	}
-	config, err := w.containerConfig(pod, c, action.Attempt, img, sandbox)
+	config, err := w.containerConfig(pod, c, action.Attempt, img, sandbox, volumes)
 	if err != nil {
 		return fail(podsync.CreateContainerConfigError, err)
 	}
@@ -118,6 +135,10 @@ func (w *worker) start(pod *corev1.Pod, action podsync.Action) error {
 	if err != nil {
 		return fail(podsync.CreateContainerError, err)
 	}
+	w.agent.linkLog(pod, c.Name, created.ContainerId, filepath.Join(sandboxConfig.LogDirectory, config.LogPath))
+	w.mu.Lock()
+	w.actual[created.ContainerId] = c.Resources
+	w.mu.Unlock()
 	tell(corev1.EventTypeNormal, "Created", "Container created")
 	if _, err := w.agent.cri.StartContainer(ctx, &runtimeapi.StartContainerRequest{ContainerId: created.ContainerId}); err != nil {
 		return fail(podsync.RunContainerError, err)
@@ -146,7 +167,7 @@ func (w *worker) postStart(pod *corev1.Pod, c *corev1.Container, id string) erro
 	if c.Lifecycle == nil || c.Lifecycle.PostStart == nil {
 		return nil
 	}
-	err := w.hook(w.going, c.Lifecycle.PostStart, c, id, hookTimeout)
+	err := w.hook(w.going, pod, c.Lifecycle.PostStart, c, id, hookTimeout)
 	if err == nil {
 		return nil
 	}
@@ -160,22 +181,26 @@ func (w *worker) postStart(pod *corev1.Pod, c *corev1.Container, id string) erro
 		grace = max(*pod.Spec.TerminationGracePeriodSeconds, 2)
 	}
 	_ = w.halt(w.ctx, id, time.Duration(grace)*time.Second) // the next sync sees whether it runs on
-	return &failed{podsync.PostStartHookError, err.Error()}
+	return &failed{reason: podsync.PostStartHookError, message: err.Error()}
 }
 
 // containerConfig is the request for one container.
-func (w *worker) containerConfig(pod *corev1.Pod, c *corev1.Container, attempt int32, img image.Image, sandbox podsync.Sandbox) (*runtimeapi.ContainerConfig, error) {
+func (w *worker) containerConfig(pod *corev1.Pod, c *corev1.Container, attempt int32, img image.Image, sandbox podsync.Sandbox, images map[string]*runtimeapi.ImageSpec) (*runtimeapi.ContainerConfig, error) {
 	env, err := w.environment(pod, c, sandbox)
 	if err != nil {
 		return nil, err
 	}
-	mounts, err := w.mountsOf(pod, c, attempt, env, sandbox)
+	mounts, err := w.mountsOf(pod, c, attempt, env, sandbox, images)
+	if err != nil {
+		return nil, err
+	}
+	devices, err := w.devices(pod, c)
 	if err != nil {
 		return nil, err
 	}
 	return cri.ContainerConfig(pod, c, cri.ContainerOptions{
-		Attempt: attempt, ImageRef: img.Ref, Image: img.User, Env: env, Mounts: mounts,
-		OOMScore: w.agent.oomScore(pod, c), Target: w.target(pod, c.Name),
+		Attempt: attempt, ImageRef: img.Ref, Image: img.User, Env: env, Mounts: mounts, Devices: devices,
+		OOMScore: w.agent.oomScore(pod, c), SeccompDir: filepath.Join(w.agent.cfg.Dir.Kubelet(), "seccomp"), Target: w.target(pod, c.Name),
 	})
 }
 

@@ -28,7 +28,7 @@ func (w *worker) stopContainer(pod *corev1.Pod, action podsync.Action) {
 	grace := time.Duration(action.Grace) * time.Second
 	began := w.agent.cfg.Clock.Now()
 	if c := containerNamed(pod, action.Container); overtaken == nil && c != nil && c.Lifecycle != nil && c.Lifecycle.PreStop != nil {
-		err := w.hook(ctx, c.Lifecycle.PreStop, c, action.ID, grace)
+		err := w.hook(ctx, pod, c.Lifecycle.PreStop, c, action.ID, grace)
 		if err != nil && ctx.Err() == nil {
 			w.agent.event(pod, action.Container, corev1.EventTypeWarning, "FailedPreStopHook", "PreStopHook failed")
 		}

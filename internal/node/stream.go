@@ -55,7 +55,13 @@ func (a *Agent) observe(ev *runtimeapi.ContainerEventResponse) {
 	}
 	w := a.find(types.UID(sb.GetMetadata().GetUid()))
 	if w == nil {
-		return // not ours, or over; listing finds what should not be there
+		// Not ours, or over. What begins and belongs to nobody has to end.
+		if ev.ContainerEventType != runtimeapi.ContainerEventType_CONTAINER_STARTED_EVENT || sb.State != runtimeapi.PodSandboxState_SANDBOX_READY {
+			return
+		}
+		if w = a.stray(sb.Labels); w == nil {
+			return
+		}
 	}
 	var records []cri.Record
 	for _, c := range ev.ContainersStatuses {

@@ -36,6 +36,7 @@ func (a *Agent) removeTraces(pod *corev1.Pod, logs ...string) {
 		other.Status.QOSClass = qos // an orphan's class is not known
 		removeCgroup(a.cgroup(other))
 	}
+	a.unlinkLogs(logs...)
 	for _, dir := range append(logs, a.ownDirectory(string(pod.UID))) {
 		_ = os.RemoveAll(dir)
 	}

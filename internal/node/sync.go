@@ -1,12 +1,15 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
 
+	"berth.dev/berth/internal/plan/podspec"
 	"berth.dev/berth/internal/plan/podsync"
 	planprobe "berth.dev/berth/internal/plan/probe"
+	"berth.dev/berth/internal/plan/resize"
 	corev1 "k8s.io/api/core/v1"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
@@ -27,6 +30,7 @@ func (w *worker) run() {
 		if w.sync() {
 			w.clean()
 			w.agent.drop(w)
+			w.agent.room()
 			return
 		}
 	}
@@ -35,22 +39,31 @@ func (w *worker) run() {
 // sync decides once; true means that the pod is over.
 func (w *worker) sync() bool {
 	w.lookForImages()
+	later := w.allocate()
 	w.mu.Lock()
-	if !w.known && !w.absent {
+	if !w.absent && !w.admitted {
 		w.mu.Unlock()
-		return false // the API has not spoken yet
+		return false // the API has not spoken yet, or the node has not looked
 	}
 	w.rebuild()
 	w.followProbes()
 	state := w.state()
 	plan := podsync.Decide(state)
 	w.last = &plan.Status
+	completed := w.completed(plan.Resized)
 	pod, announce := w.pod, w.known && !w.absent
 	for _, action := range plan.Actions {
 		w.begin(action)
 	}
-	remount := w.remount()
+	remount, ports := w.remount(), w.wantedPorts()
 	w.mu.Unlock()
+	retry := earlier(w.mapPorts(pod, ports), later)
+	if completed {
+		if err := limitCgroup(w.agent.cgroup(pod), podspec.PodResources(pod), true); err != nil {
+			w.agent.cfg.Log.Warn("limiting a pod's cgroup failed", "pod", pod.Namespace+"/"+pod.Name, "error", err)
+		}
+		w.agent.event(pod, "", corev1.EventTypeNormal, "ResizeCompleted", resize.Message("completed", pod, ""))
+	}
 
 	if plan.Ending {
 		w.end()
@@ -66,9 +79,19 @@ func (w *worker) sync() bool {
 	if remount {
 		w.launch(pod, podsync.Action{Kind: podsync.MountVolumes})
 	}
+	w.settled(&plan.Status, plan.Over)
 	w.tell(pod, plan.Holds)
+	plan.Again = earlier(plan.Again, retry)
 	w.again(w.soonest(plan))
 	return plan.Over
+}
+
+// earlier is the earlier of two times, of which zero is never.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // imagePace is how often a missing image is looked for: it may be imported by
@@ -99,17 +122,17 @@ func (w *worker) lookForImages() {
 		return
 	}
 	w.mu.Lock()
-	pod, missing := w.pod, map[string]bool{}
+	pod, missing, images := w.pod, map[string]bool{}, map[string]string{}
 	for name, r := range w.records {
 		if c := containerNamed(pod, name); c != nil && r.Failure != nil && lacksImage(r.Failure.Reason) && c.ImagePullPolicy != corev1.PullAlways {
-			missing[name] = false
+			missing[name], images[name] = false, cmp.Or(r.Failure.Image, c.Image)
 		}
 	}
 	w.mu.Unlock()
 	ctx, cancel := context.WithTimeout(w.ctx, time.Second)
 	defer cancel()
 	for name := range missing {
-		missing[name] = w.agent.images.Present(ctx, containerNamed(pod, name).Image)
+		missing[name] = w.agent.images.Present(ctx, images[name])
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -135,15 +158,18 @@ func (w *worker) again(at time.Time) {
 func (w *worker) state() podsync.State {
 	s := podsync.State{
 		Pod: w.pod, Last: w.last, Now: w.agent.cfg.Clock.Now(),
-		Node:    podsync.Node{IPs: w.agent.hostIPs(), Runtime: w.agent.runtime},
+		Node:    podsync.Node{IPs: w.agent.hostIPs(), Runtime: w.agent.runtime, RecursiveReadOnly: w.agent.canRecursiveReadOnly()},
 		Volumes: w.volumes, Records: w.records, SandboxRecord: w.sandboxRec,
 		Probes: w.probes, Busy: w.busy, Absent: w.absent, Deleted: w.deleted,
-		Stopped: w.stopped, Waits: w.waits,
+		Stopped: w.stopped, Waits: w.waits, Kill: w.kill, Resize: w.resize,
 	}
 	for _, sb := range w.sandboxes {
 		s.Sandboxes = append(s.Sandboxes, sb)
 	}
-	for _, c := range w.containers {
+	for id, c := range w.containers {
+		if with, known := w.actual[id]; known {
+			c.Resources = &with
+		}
 		s.Containers = append(s.Containers, c.Container)
 	}
 	return s
@@ -170,8 +196,15 @@ func (w *worker) begin(a podsync.Action) {
 		w.busy.Start = a.Container
 	case podsync.StopContainer:
 		w.busy.Stops[a.ID] = a.Grace
+		if a.Why.Replaces() {
+			r := w.records[a.Container]
+			r.Condemned = podsync.Condemned{ID: a.ID, Why: a.Why}
+			w.records[a.Container] = r
+		}
 	case podsync.StopSandbox, podsync.RemoveSandbox, podsync.RemoveContainer:
 		w.busy.Removes[a.ID] = true
+	case podsync.ResizeContainer:
+		w.busy.Resizes[a.ID] = true
 	case podsync.DeletePod:
 		w.busy.Delete = true
 	}
@@ -190,10 +223,8 @@ func (w *worker) tell(pod *corev1.Pod, holds []podsync.Hold) {
 			w.agent.event(pod, h.Container, corev1.EventTypeWarning, "BackOff",
 				fmt.Sprintf("Back-off restarting failed container %s in pod %s", h.Container, podsync.PodName(pod)))
 		case podsync.ImagePullBackOff:
-			if c := containerNamed(pod, h.Container); c != nil {
-				w.agent.event(pod, h.Container, corev1.EventTypeNormal, "BackOff", fmt.Sprintf("Back-off pulling image %q", c.Image))
-				w.agent.event(pod, h.Container, corev1.EventTypeWarning, "Failed", "Error: "+podsync.ImagePullBackOff)
-			}
+			w.agent.event(pod, h.Container, corev1.EventTypeNormal, "BackOff", fmt.Sprintf("Back-off pulling image %q", h.Image))
+			w.agent.event(pod, h.Container, corev1.EventTypeWarning, "Failed", "Error: "+podsync.ImagePullBackOff)
 		}
 	}
 }

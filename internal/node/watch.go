@@ -84,7 +84,14 @@ func (a *Agent) podChanged(pod *corev1.Pod) {
 	if pod.Spec.NodeName != a.cfg.NodeName {
 		return
 	}
-	a.worker(pod.UID, pod).setPod(pod)
+	w := a.worker(pod.UID, pod)
+	w.setPod(pod)
+	a.mu.Lock()
+	synced := a.synced
+	a.mu.Unlock()
+	if synced && !w.looked() {
+		a.admit(w, pod)
+	}
 }
 
 func (a *Agent) podGone(pod *corev1.Pod) {
@@ -133,6 +140,8 @@ func (a *Agent) adopt() {
 	a.mu.Lock()
 	a.synced = true
 	a.mu.Unlock()
+	a.adoptPorts()
+	a.admitAll()
 	for _, w := range a.all() {
 		w.orphaned()
 	}

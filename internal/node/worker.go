@@ -10,8 +10,10 @@ import (
 	"berth.dev/berth/internal/node/cri"
 	"berth.dev/berth/internal/node/probe"
 	"berth.dev/berth/internal/node/status"
+	"berth.dev/berth/internal/plan/podspec"
 	"berth.dev/berth/internal/plan/podsync"
 	planprobe "berth.dev/berth/internal/plan/probe"
+	"berth.dev/berth/internal/plan/resize"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
@@ -31,15 +33,20 @@ type worker struct {
 	end   context.CancelFunc
 
 	// Only run uses these.
-	said  map[string]time.Time // holds that an event told of
-	look  time.Time            // when to look again for images that could not be had
-	sets  map[string]*probe.Set
-	timer clock.Timer
+	said   map[string]time.Time  // holds that an event told of
+	mapped []podspec.PortMapping // the node's ports that lead here
+	look   time.Time             // when to look again for images that could not be had
+	sets   map[string]*probe.Set
+	timer  clock.Timer
 
 	mu         sync.Mutex
 	pod        *corev1.Pod // as the API last showed it, or as labels tell
 	known      bool        // the API has shown the pod
 	absent     bool        // the API has no such pod
+	admitted   bool        // the node has looked at the pod
+	kill       *podsync.Kill
+	quiet      chan struct{} // closed once nothing runs of a pod that the node ends
+	hushed     bool          // quiet is closed
 	sandboxes  map[string]podsync.Sandbox
 	containers map[string]cri.Record
 	forgotten  map[string]bool // IDs that were removed: late news must not bring them back
@@ -55,19 +62,27 @@ type worker struct {
 	waits      map[string]time.Time
 	deleted    bool
 	last       *corev1.PodStatus
+
+	// asked is the pod as the API shows it; pod asks for what it was given.
+	asked  *corev1.Pod
+	given  *resize.Allocation
+	resize podsync.Resize
+	// actual is what containers run with, by ID.
+	actual map[string]corev1.ResourceRequirements
 }
 
 func newWorker(a *Agent, uid types.UID, about *corev1.Pod) *worker {
 	w := &worker{
-		agent: a, uid: uid, pod: about, wake: make(chan struct{}, 1),
+		agent: a, uid: uid, pod: about, wake: make(chan struct{}, 1), quiet: make(chan struct{}),
 		writer: status.New(a.cfg.Client, a.cfg.Clock, a.cfg.Log),
 		said:   map[string]time.Time{}, sets: map[string]*probe.Set{},
 		sandboxes: map[string]podsync.Sandbox{}, containers: map[string]cri.Record{},
 		forgotten: map[string]bool{}, records: map[string]podsync.Record{},
 		probes: map[string]planprobe.Verdicts{}, stops: map[string]context.CancelFunc{},
 		stopped: map[string]bool{}, waits: map[string]time.Time{},
-		busy: podsync.Busy{Stops: map[string]int64{}, Removes: map[string]bool{}},
-		ctx:  a.life,
+		busy:   podsync.Busy{Stops: map[string]int64{}, Removes: map[string]bool{}, Resizes: map[string]bool{}},
+		actual: map[string]corev1.ResourceRequirements{},
+		ctx:    a.life,
 	}
 	w.going, w.end = context.WithCancel(w.ctx)
 	return w
@@ -81,6 +96,13 @@ func (w *worker) poke() {
 	}
 }
 
+// looked is true once the node has taken or refused the pod.
+func (w *worker) looked() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.admitted
+}
+
 // change runs f under the lock and wakes the worker.
 func (w *worker) change(f func()) {
 	w.mu.Lock()
@@ -91,10 +113,14 @@ func (w *worker) change(f func()) {
 
 func (w *worker) setPod(pod *corev1.Pod) {
 	w.change(func() {
-		if w.known && w.volumes.Ready && (!maps.Equal(w.pod.Labels, pod.Labels) || !maps.Equal(w.pod.Annotations, pod.Annotations)) {
-			w.mounts++ // the downward API shows them
+		if w.known && w.volumes.Ready && (!maps.Equal(w.pod.Labels, pod.Labels) || !maps.Equal(w.pod.Annotations, pod.Annotations) ||
+			len(w.pod.Spec.EphemeralContainers) != len(pod.Spec.EphemeralContainers)) {
+			w.mounts++ // the downward API shows them; a container added later may be the first to mount a volume
 		}
-		w.pod, w.known, w.absent = pod, true, false
+		w.pod, w.asked, w.known, w.absent = pod, pod, true, false
+		if w.given != nil {
+			w.pod = w.given.Apply(pod)
+		}
 	})
 }
 
@@ -193,6 +219,7 @@ func (w *worker) forget(id string) {
 		w.forgotten[id] = true
 		delete(w.sandboxes, id)
 		delete(w.containers, id)
+		delete(w.actual, id)
 		for other, r := range w.containers {
 			if r.SandboxID == id {
 				w.forgotten[other] = true

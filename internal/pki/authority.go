@@ -40,12 +40,22 @@ type Subject struct {
 	Organization []string
 	DNSNames     []string
 	IPs          []net.IP
+	// Peer is for both ends of a connection between servers.
+	Peer bool
 	// Chain shows the authority's certificate after this one, so that who knows
 	// its hash can find it.
 	Chain bool
 }
 
-func (s Subject) serving() bool { return len(s.DNSNames)+len(s.IPs) > 0 }
+func (s Subject) usages() []x509.ExtKeyUsage {
+	switch {
+	case s.Peer:
+		return []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
+	case len(s.DNSNames)+len(s.IPs) > 0:
+		return []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+	}
+	return []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
+}
 
 // Issue makes a key and a certificate for it.
 func (a *Authority) Issue(s Subject) (Pair, error) {
@@ -88,12 +98,9 @@ func (a *Authority) issueFor(key *ecdsa.PrivateKey, s Subject) (Pair, error) {
 		NotBefore:    now.Add(-backdate).UTC(),
 		NotAfter:     earlier(now.Add(leafLife), a.Cert.NotAfter).UTC(),
 		KeyUsage:     x509.KeyUsageDigitalSignature,
-		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+		ExtKeyUsage:  s.usages(),
 		DNSNames:     s.DNSNames,
 		IPAddresses:  s.IPs,
-	}
-	if s.serving() {
-		template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, a.Cert, &key.PublicKey, a.key)
 	if err != nil {
@@ -132,6 +139,10 @@ var (
 	frontProxyAuthority = authorityFiles{
 		name: "front-proxy-ca",
 		loss: "aggregated API servers learn of it by themselves",
+	}
+	peerAuthority = authorityFiles{
+		name: "peer-ca",
+		loss: "the other servers of this cluster know this one no more",
 	}
 )
 

@@ -24,7 +24,8 @@ func TestCrashBetweenWrites(t *testing.T) {
 	for _, l := range leaves {
 		order = append(order, l+".key", l+".crt")
 	}
-	order = append(order, "sa.key", "join.token", "front-proxy-ca.key", "front-proxy-ca.crt", "front-proxy-client.key", "front-proxy-client.crt")
+	order = append(order, "sa.key", "join.token", "front-proxy-ca.key", "front-proxy-ca.crt", "front-proxy-client.key", "front-proxy-client.crt",
+		"peer-ca.key", "peer-ca.crt", "peer.key", "peer.crt")
 	for n := range order {
 		dir := t.TempDir()
 		for _, name := range order[:n] {

@@ -47,6 +47,8 @@ type Set struct {
 	// FrontProxy is what the API server shows to aggregated API servers. Its
 	// common name is FrontProxyName.
 	FrontProxy Pair
+	// Peer is what this server shows to other servers of the cluster.
+	Peer Peer
 	// ServiceAccountKey signs service account tokens.
 	ServiceAccountKey *ecdsa.PrivateKey
 	// JoinToken lets machines join, in the form of a bootstrap token: id.secret.
@@ -84,7 +86,7 @@ func Ensure(dir string, opts Options) (*Set, error) {
 	set := &Set{CA: ca, CAFile: filepath.Join(dir, "ca.crt")}
 	var wait sync.WaitGroup
 	leaves := opts.leaves(set)
-	errs := make([]error, len(leaves)+3)
+	errs := make([]error, len(leaves)+4)
 	// Together, because what takes time is waiting for the disk.
 	for i, leaf := range leaves {
 		wait.Go(func() { *leaf.into, errs[i] = ca.ensurePair(dir, leaf.name, leaf.subject) })
@@ -95,6 +97,7 @@ func Ensure(dir string, opts Options) (*Set, error) {
 	})
 	wait.Go(func() { errs[len(leaves)+1] = set.ensureFrontProxy(dir, opts.Clock) })
 	wait.Go(func() { set.JoinToken, errs[len(leaves)+2] = ensureToken(dir) })
+	wait.Go(func() { set.Peer, errs[len(leaves)+3] = EnsurePeer(dir, opts.NodeName, opts.Clock) })
 	wait.Wait()
 	if err := errors.Join(errs...); err != nil {
 		return nil, err

@@ -57,17 +57,14 @@ func (a *Authority) ensurePair(dir, name string, s Subject) (Pair, error) {
 }
 
 func (a *Authority) stillGood(cert *x509.Certificate, s Subject) bool {
-	usage := x509.ExtKeyUsageClientAuth
-	if s.serving() {
-		usage = x509.ExtKeyUsageServerAuth
-	}
+	usages := s.usages()
 	now := a.clock.Now()
-	_, err := cert.Verify(x509.VerifyOptions{Roots: a.Pool(), CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{usage}})
+	_, err := cert.Verify(x509.VerifyOptions{Roots: a.Pool(), CurrentTime: now, KeyUsages: usages[:1]})
 	return err == nil &&
 		// A certificate cut short by its authority's end cannot be made longer.
 		(cert.NotAfter.Sub(now) >= renewBefore || cert.NotAfter.Equal(a.Cert.NotAfter)) &&
 		cert.Subject.CommonName == s.CommonName &&
 		slices.Equal(slices.Sorted(slices.Values(cert.Subject.Organization)), slices.Sorted(slices.Values(s.Organization))) &&
-		slices.Equal(cert.ExtKeyUsage, []x509.ExtKeyUsage{usage}) &&
+		slices.Equal(cert.ExtKeyUsage, usages) &&
 		sameNames(cert, s)
 }

@@ -179,14 +179,14 @@ func TestEnsureAgain(t *testing.T) {
 	expect("fewer names", "apiserver.crt")
 	clock.SetTime(begin.Add(276 * 24 * time.Hour))
 	mustEnsure(t, dir, o)
-	expect("less than ninety days left", "admin.crt", "apiserver-kubelet-client.crt", "front-proxy-client.crt", "node-client.crt", "node-serving.crt")
+	expect("less than ninety days left", "admin.crt", "apiserver-kubelet-client.crt", "front-proxy-client.crt", "node-client.crt", "node-serving.crt", "peer.crt")
 	// The names stay the same when the service addresses come in another form.
 	o.ServiceIPs[0] = net.ParseIP("10.43.0.1")
 	mustEnsure(t, dir, o)
 	expect("same address in sixteen bytes")
 	clock.SetTime(begin.AddDate(9, 11, 0))
 	mustEnsure(t, dir, o)
-	expect("near the authority's end", "", "", "", "", "", "")
+	expect("near the authority's end", "", "", "", "", "", "", "")
 	mustEnsure(t, dir, o)
 	expect("cut short by the authority")
 	clock.SetTime(begin.AddDate(10, 0, 1))
@@ -236,7 +236,7 @@ func TestDamage(t *testing.T) {
 				t.Fatal(err)
 			}
 			set, err := Ensure(dir, o)
-			if strings.HasPrefix(name, "ca.") || strings.HasPrefix(name, "front-proxy-ca.") {
+			if strings.HasPrefix(name, "ca.") || strings.Contains(name, "-ca.") {
 				if err == nil || !strings.Contains(err.Error(), "does not belong") {
 					t.Errorf("got %v", err)
 				}
@@ -263,7 +263,7 @@ func TestDamage(t *testing.T) {
 				t.Fatal(err)
 			}
 			_, err := Ensure(dir, o)
-			if strings.HasPrefix(name, "ca.") || name == "front-proxy-ca.key" {
+			if strings.HasPrefix(name, "ca.") || strings.HasSuffix(name, "-ca.key") {
 				if err == nil || !strings.Contains(err.Error(), filepath.Join(dir, name)+" is missing") {
 					t.Errorf("got %v", err)
 				}

@@ -24,8 +24,11 @@ const EncryptionFile = "encryption.yaml"
 // SharedFiles are the names of Files in the order in which they are written: a
 // key before its certificate.
 var SharedFiles = []string{
-	"ca.key", "ca.crt", "front-proxy-ca.key", "front-proxy-ca.crt", "sa.key", "join.token", EncryptionFile,
+	"ca.key", "ca.crt", "front-proxy-ca.key", "front-proxy-ca.crt", "peer-ca.key", "peer-ca.crt", "sa.key", "join.token", EncryptionFile,
 }
+
+// authorities are those among SharedFiles.
+var authorities = []string{clusterAuthority.name, frontProxyAuthority.name, peerAuthority.name}
 
 // ReadShared returns those that are in dir.
 func ReadShared(dir string) (Files, error) {
@@ -67,7 +70,7 @@ func (f Files) Complete(encrypt bool, c clock.PassiveClock) (Files, error) {
 	for name, data := range f {
 		out[name] = data
 	}
-	for _, name := range []string{clusterAuthority.name, frontProxyAuthority.name} {
+	for _, name := range authorities {
 		if out[name+".key"] == nil && out[name+".crt"] == nil {
 			if err := out.addAuthority(name, c); err != nil {
 				return nil, err
@@ -127,7 +130,7 @@ func (f Files) check() error {
 	if len(all) > 0 {
 		return errors.Join(all...)
 	}
-	for _, name := range []string{clusterAuthority.name, frontProxyAuthority.name} {
+	for _, name := range authorities {
 		cert, err := decodeCert(f[name+".crt"])
 		if err != nil {
 			bad(name+".crt", err)

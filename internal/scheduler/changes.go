@@ -11,6 +11,8 @@ import (
 	policyv1 "k8s.io/api/policy/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/component-helpers/storage/volume"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
@@ -219,7 +221,7 @@ func (s *scheduler) wake(old, changed any) []*corev1.Pod {
 		self = gone
 	}
 	var helped []*waiting
-	for uid, w := range s.queue.all {
+	for uid, w := range s.queue.concerned(old, changed) {
 		failed := w.failed
 		switch w.state {
 		case deciding: // what it is decided by was read before
@@ -228,7 +230,7 @@ func (s *scheduler) wake(old, changed any) []*corev1.Pod {
 		case ready, backing:
 			continue
 		}
-		if (self == nil || self.UID != uid) && s.cluster.Helps(w.pod, failed, old, changed) {
+		if (self == nil || self.UID != uid) && !s.stillBeingMade(w, changed) && s.cluster.Helps(w.pod, failed, old, changed) {
 			helped = append(helped, w)
 		}
 	}
@@ -240,4 +242,20 @@ func (s *scheduler) wake(old, changed any) []*corev1.Pod {
 		}
 	}
 	return woken
+}
+
+// stillBeingMade says that a pod has its node for the time being, and that one of
+// its claims has changed without being there yet: there will be another change.
+func (s *scheduler) stillBeingMade(w *waiting, changed any) bool {
+	a := s.assumed[w.pod.UID]
+	if a == nil || a.binding {
+		return false
+	}
+	switch o := changed.(type) {
+	case *corev1.PersistentVolumeClaim:
+		return !schedule.Bound(o) && o.DeletionTimestamp == nil && o.Annotations[volume.AnnSelectedNode] == a.pod.Spec.NodeName
+	case *corev1.PersistentVolume:
+		return o.DeletionTimestamp == nil && o.Spec.ClaimRef != nil && slices.Contains(claimsOf(w.pod), types.NamespacedName{Namespace: o.Spec.ClaimRef.Namespace, Name: o.Spec.ClaimRef.Name})
+	}
+	return false
 }

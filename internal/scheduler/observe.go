@@ -16,6 +16,7 @@ import (
 
 	"berth.dev/berth/internal/controller/loop"
 	"berth.dev/berth/internal/controller/podindex"
+	"berth.dev/berth/internal/controller/volumeindex"
 	"berth.dev/berth/internal/plan/schedule"
 )
 
@@ -29,14 +30,16 @@ func (s *scheduler) observe(ctx context.Context, pod *corev1.Pod) (schedule.Ask,
 	if len(ask.Claims) > 0 {
 		ask.Storage = &storage{ctx: ctx, read: s.env.Cache}
 	}
+	var unbound []*corev1.PersistentVolumeClaim
 	for _, c := range ask.Claims {
-		if c.Claim == nil || schedule.Bound(c.Claim) {
-			continue
+		if c.Claim != nil && !schedule.Bound(c.Claim) {
+			unbound = append(unbound, c.Claim)
 		}
-		if ask.Volumes, err = loop.List[*corev1.PersistentVolume](ctx, s.env.Cache, &corev1.PersistentVolumeList{}); err != nil {
+	}
+	if len(unbound) > 0 {
+		if ask.Volumes, err = volumeindex.Offered(ctx, s.env.Cache, unbound...); err != nil {
 			return ask, err
 		}
-		break
 	}
 	if len(pod.Spec.TopologySpreadConstraints) == 0 {
 		if ask.Kin, err = s.kin(ctx, pod); err != nil {

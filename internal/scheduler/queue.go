@@ -2,6 +2,8 @@ package scheduler
 
 import (
 	"container/heap"
+	"maps"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -38,7 +40,10 @@ const (
 // queue are the pods that wait: the ready ones by priority, the ones that back
 // off by time.
 type queue struct {
-	all    map[types.UID]*waiting
+	all map[types.UID]*waiting
+	// idle are those that are not in the queue, by whose claims they wait for too.
+	idle   map[types.UID]*waiting
+	claims map[types.NamespacedName]map[types.UID]*waiting
 	ready  pile
 	later  pile
 	serial uint64
@@ -46,7 +51,7 @@ type queue struct {
 
 func newQueue() *queue {
 	return &queue{
-		all:   map[types.UID]*waiting{},
+		all: map[types.UID]*waiting{}, idle: map[types.UID]*waiting{}, claims: map[types.NamespacedName]map[types.UID]*waiting{},
 		ready: pile{before: moreUrgent},
 		later: pile{before: func(a, b *waiting) bool { return a.until.Before(b.until) }},
 	}
@@ -67,6 +72,12 @@ func (q *queue) add(pod *corev1.Pod) {
 		q.serial++
 		w = &waiting{pod: pod, order: q.serial, state: resting}
 		q.all[pod.UID] = w
+		for _, claim := range claimsOf(pod) {
+			if q.claims[claim] == nil {
+				q.claims[claim] = map[types.UID]*waiting{}
+			}
+			q.claims[claim][pod.UID] = w
+		}
 	}
 	w.pod = pod
 	q.now(w)
@@ -85,6 +96,7 @@ func (q *queue) now(w *waiting) {
 		heap.Remove(&q.later, w.at)
 	}
 	w.state = ready
+	delete(q.idle, w.pod.UID)
 	heap.Push(&q.ready, w)
 }
 
@@ -119,6 +131,7 @@ func backoff(first time.Duration, times int) time.Duration {
 
 func (q *queue) restUntil(w *waiting, at time.Time) {
 	w.state, w.until = backing, at
+	delete(q.idle, w.pod.UID)
 	heap.Push(&q.later, w)
 }
 
@@ -146,6 +159,7 @@ func (q *queue) pop(now time.Time) *waiting {
 	}
 	w := heap.Pop(&q.ready).(*waiting)
 	w.state, w.again = deciding, false
+	q.idle[w.pod.UID] = w
 	return w
 }
 
@@ -167,12 +181,62 @@ func (q *queue) forget(uid types.UID) {
 		return
 	}
 	delete(q.all, uid)
+	delete(q.idle, uid)
+	for _, claim := range claimsOf(w.pod) {
+		if delete(q.claims[claim], uid); len(q.claims[claim]) == 0 {
+			delete(q.claims, claim)
+		}
+	}
 	switch w.state {
 	case ready:
 		heap.Remove(&q.ready, w.at)
 	case backing:
 		heap.Remove(&q.later, w.at)
 	}
+}
+
+// concerned are the pods outside of the queue that a change may help: those with
+// that claim when it is about one, and all when it may be about any.
+func (q *queue) concerned(old, changed any) map[types.UID]*waiting {
+	claims, one := claimsOfChange(old, changed)
+	if !one {
+		return q.idle
+	}
+	if len(claims) == 1 {
+		return q.claims[claims[0]]
+	}
+	all := map[types.UID]*waiting{}
+	for _, claim := range claims {
+		maps.Copy(all, q.claims[claim])
+	}
+	return all
+}
+
+// claimsOfChange are the claims that alone a change of a claim or a volume is about.
+func claimsOfChange(old, changed any) (claims []types.NamespacedName, one bool) {
+	for _, o := range []any{old, changed} {
+		switch o := o.(type) {
+		case *corev1.PersistentVolumeClaim:
+			return []types.NamespacedName{{Namespace: o.Namespace, Name: o.Name}}, true
+		case *corev1.PersistentVolume:
+			ref := o.Spec.ClaimRef
+			if ref == nil {
+				return nil, false
+			}
+			if key := (types.NamespacedName{Namespace: ref.Namespace, Name: ref.Name}); !slices.Contains(claims, key) {
+				claims = append(claims, key)
+			}
+		}
+	}
+	return claims, len(claims) > 0
+}
+
+func claimsOf(pod *corev1.Pod) []types.NamespacedName {
+	var all []types.NamespacedName
+	for _, name := range schedule.ClaimNames(pod) {
+		all = append(all, types.NamespacedName{Namespace: pod.Namespace, Name: name})
+	}
+	return all
 }
 
 // pile is a heap of pods.

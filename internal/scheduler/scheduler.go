@@ -19,6 +19,7 @@ import (
 
 	"berth.dev/berth/internal/controller/loop"
 	"berth.dev/berth/internal/controller/podindex"
+	"berth.dev/berth/internal/controller/volumeindex"
 	"berth.dev/berth/internal/plan/schedule"
 )
 
@@ -45,7 +46,7 @@ func Loop(profiles Profiles) loop.Loop {
 		User:    "system:kube-scheduler",
 		Workers: workers,
 		Watches: p.watches(),
-		Indexes: []loop.Index{podindex.ByNode(), podindex.ByClaim(), attachedTo()},
+		Indexes: []loop.Index{podindex.ByNode(), podindex.ByClaim(), volumeindex.ByHolder(), attachedTo()},
 		New: func(env loop.Env) reconcile.Reconciler {
 			s := &scheduler{
 				env: env, profiles: all, cluster: schedule.Empty(), queue: newQueue(),

@@ -25,6 +25,10 @@ func attachedTo() loop.Index {
 type storage struct {
 	ctx  context.Context //nolint:containedctx // it lives as long as the decision
 	read client.Reader
+
+	// What a decision asks for each node is read once.
+	limits  map[string]*storagev1.CSINode
+	drivers map[string]*storagev1.CSIDriver
 }
 
 func (s *storage) Claim(namespace, name string) (*corev1.PersistentVolumeClaim, *corev1.PersistentVolume, *storagev1.StorageClass) {
@@ -40,19 +44,30 @@ func (s *storage) Claim(namespace, name string) (*corev1.PersistentVolumeClaim, 
 }
 
 func (s *storage) Limits(node string) *storagev1.CSINode {
-	n := &storagev1.CSINode{}
-	if ok, err := find(s.ctx, s.read, types.NamespacedName{Name: node}, n); err != nil || !ok {
-		return nil
+	if s.limits == nil {
+		s.limits = byName[*storagev1.CSINode](s, &storagev1.CSINodeList{})
 	}
-	return n
+	return s.limits[node]
 }
 
 func (s *storage) Driver(name string) *storagev1.CSIDriver {
-	d := &storagev1.CSIDriver{}
-	if ok, err := find(s.ctx, s.read, types.NamespacedName{Name: name}, d); err != nil || !ok {
-		return nil
+	if s.drivers == nil {
+		s.drivers = byName[*storagev1.CSIDriver](s, &storagev1.CSIDriverList{})
 	}
-	return d
+	return s.drivers[name]
+}
+
+// byName are all objects of a kind that has no namespace.
+func byName[T client.Object](s *storage, list client.ObjectList) map[string]T {
+	all, err := loop.List[T](s.ctx, s.read, list)
+	out := make(map[string]T, len(all))
+	if err != nil {
+		return out
+	}
+	for _, o := range all {
+		out[o.GetName()] = o
+	}
+	return out
 }
 
 func (s *storage) Capacities() []*storagev1.CSIStorageCapacity {

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"berth.dev/berth/internal/base/datadir"
+	"berth.dev/berth/internal/node/hostpaths"
 	"berth.dev/berth/internal/node/runtime"
 )
 
@@ -44,6 +45,7 @@ func (i Instance) Down(ctx context.Context) error {
 	return errors.Join(
 		runtime.Stop(i.Runtime),
 		i.Network(),
+		hostpaths.Of(i.Dir).Remove(),
 		unmountBelow(i.Dir.Path()),
 		unmountBelow(i.Dir.Run()),
 		removeCgroups("berth-"+i.Dir.ID()),

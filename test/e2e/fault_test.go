@@ -18,7 +18,9 @@ import (
 // Whatever process of a pod or of the runtime is killed, what comes back is
 // the same pod with its address and its disk, soon.
 func TestProcessesKilledUnderBerth(t *testing.T) {
-	c := cluster.New(t, "fault").Start()
+	c := cluster.New(t, "fault")
+	stuckMount(t, c)
+	c.Start()
 	c.Kubectl("apply", "-f", repo(t)+"/examples/demo/web.yaml")
 	c.Kubectl("rollout", "status", "statefulset/web", "--timeout=60s")
 	w := watch(t, c)
@@ -129,6 +131,14 @@ func TestProcessesKilledUnderBerth(t *testing.T) {
 		c.Start()
 		restarted(t, main, mainSandbox, true)
 		restarted(t, pause, pauseSandbox, false)
+	})
+	t.Run("a server that does not answer", func(t *testing.T) { serverThatDoesNotAnswer(t, c, client) })
+	t.Run("100 pods deleted by force", func(t *testing.T) {
+		before := c.Containers()
+		createdAndDeletedByForce(t, c, client)
+		if after := c.Containers(); after != before {
+			t.Errorf("containers changed:\n%s\nnow:\n%s", before, after)
+		}
 	})
 	for _, p := range w.problems {
 		t.Error(p)

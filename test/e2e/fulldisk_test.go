@@ -28,7 +28,52 @@ func TestDiskPressure(t *testing.T) {
 	c.Signal("TERM")
 
 	c = cluster.On(t, c.Host, cluster.Bin(t)).Start()
-	c.Kubectl("wait", "--for=jsonpath={.spec.nodeName}=tight", "pod/s-0", "--timeout=60s")
+	c.Kubectl("wait", "--for=condition=Ready", "pod/s-0", "--timeout=60s")
+	before := c.Kubectl("get", "pod", "s-0", "-o", "jsonpath={.metadata.uid}")
+
+	c.Signal("TERM")
+
+	// Now it is memory that is short: what runs is evicted, what replaces it waits.
+	c = cluster.On(t, c.Host, cluster.Bin(t), "--eviction-hard", "memory.available=9Ti")
+	c.Launch()
+	c.Eventually(60*time.Second, "Pending", func() string {
+		out, err := c.Try("get", "pod", "s-0", "-o", "jsonpath={.metadata.uid} {.status.phase}")
+		if uid, phase, _ := strings.Cut(out, " "); err == nil && uid != before {
+			return phase
+		}
+		return "still " + out
+	})
+	c.Eventually(10*time.Second, "true", func() string {
+		out, _ := c.Try("get", "events", "-o", "jsonpath={range .items[*]}{.type} {.reason} {.message}{\"\\n\"}{end}")
+		return fmt.Sprint(matched(`(?s).*Warning Evicted The node was low on resource: memory. Threshold quantity: 9Ti, available: [0-9]+Ki. Container c was using [0-9]+(Ki)?, request is 0, has larger consumption of memory. .*`, out) &&
+			strings.Contains(out, "Warning EvictionThresholdMet Attempting to reclaim memory"))
+	})
+}
+
+// readOnly makes the disk read-only while nothing writes to it: berth says so
+// and leaves it at that, the pods run on, and all is well when it is mended.
+func readOnly(t *testing.T, c *cluster.Cluster) {
+	t.Helper()
+	before := c.Containers()
+	c.Kill()
+	runtime := c.Host.Find(func(command string) bool { return strings.Contains(command, "/containerd --config") })
+	c.Host.MustRun(t.Context(), "kill", append([]string{"-9"}, runtime...)...)
+	c.Eventually(15*time.Second, "", func() string { // what it had open goes with it
+		out, _ := c.Host.Run(t.Context(), "mount", "-o", "remount,bind,ro", c.Data)
+		return out
+	})
+	out, err := c.Host.Run(t.Context(), c.Berth(), "server", "--data-dir", c.Data, "--node-name", c.Host.Name)
+	if err == nil || exitCode(err) != 1 || !strings.Contains(lastLine(out), "read-only file system") || !strings.HasPrefix(lastLine(out), "berth: ") {
+		t.Errorf("started on a read-only disk: %v: %s", err, out)
+	}
+	if n := len(c.Host.Find(func(command string) bool { return strings.HasPrefix(command, "/demo") })); n != 3 {
+		t.Errorf("%d containers run on a read-only disk", n)
+	}
+	c.Host.MustRun(t.Context(), "mount", "-o", "remount,bind,rw", c.Data)
+	c.Start()
+	if after := c.Containers(); after != before {
+		t.Errorf("containers changed:\n%s\nnow:\n%s", before, after)
+	}
 }
 
 // The disk of the data directory runs full, berth is killed meanwhile and
@@ -78,5 +123,6 @@ func TestFullDisk(t *testing.T) {
 	}
 	c.Kubectl("delete", "pod", "web-1")
 	c.Kubectl("wait", "--for=jsonpath={.status.readyReplicas}=3", "statefulset/web", "--timeout=60s")
+	readOnly(t, c)
 	c.Kubectl("delete", "-f", filepath.Join(repo(t), "examples/demo/web.yaml"))
 }

@@ -130,14 +130,21 @@ func (r registryServer) serves(t *testing.T, c *cluster.Cluster, domain string) 
 // push puts an image archive into a registry.
 func push(t *testing.T, to http.Handler, archive, repository, tag string) {
 	t.Helper()
+	image, err := tarball.ImageFromPath(archive, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pushImage(t, to, image, repository, tag)
+}
+
+func pushImage(t *testing.T, to http.Handler, image v1.Image, repository, tag string) {
+	t.Helper()
 	must := func(err error) {
 		t.Helper()
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
-	image, err := tarball.ImageFromPath(archive, nil)
-	must(err)
 	put := func(method, path string, body []byte, kind string) {
 		t.Helper()
 		request := httptest.NewRequestWithContext(t.Context(), method, "/v2/"+repository+"/"+path, bytes.NewReader(body))

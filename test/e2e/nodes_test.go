@@ -104,6 +104,8 @@ func TestSecondNode(t *testing.T) {
 		t.Errorf("after the agent was killed:\n%s\nbefore:\n%s", after, before)
 	}
 
+	t.Run("the API is away", func(t *testing.T) { apiAway(t, c, a, there[0]) })
+
 	c.Kubectl("drain", "two", "--ignore-daemonsets", "--timeout=60s")
 	c.Eventually(60*time.Second, "one one one one", func() string { return strings.Join(on(), " ") })
 	c.Kubectl("rollout", "status", "sts/web", "--timeout=60s")

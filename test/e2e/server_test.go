@@ -84,11 +84,17 @@ func TestASecondServerOnTheSameDirectory(t *testing.T) {
 // SIGTERM stops berth within 5 s and leaves containers running; the next start
 // takes them over. berth down leaves nothing; what it kept comes back.
 func TestStopStartAndDown(t *testing.T) {
-	c := cluster.New(t, "stop").Start()
+	c := cluster.New(t, "stop", "--kubelet-paths=on")
+	foldersOfItsOwn(t, c)
+	c.Start()
 	demo := filepath.Join(repo(t), "examples/demo/web.yaml")
 	c.Kubectl("apply", "-f", demo)
 	c.Kubectl("rollout", "status", "statefulset/web", "--timeout=60s")
 	before := c.Containers()
+	const logs = "cat /var/log/containers/web-?_default_*-*.log && ls /var/log/containers | wc -l && ls /var/lib/kubelet/pods | wc -l"
+	if got := c.Host.MustRun(t.Context(), "sh", "-c", logs); !strings.HasSuffix(got, "3\n3\n") {
+		t.Errorf("logs and pods where a kubelet has them: %q", got)
+	}
 
 	if took := c.Signal("TERM"); took > 5*time.Second {
 		t.Errorf("SIGTERM took %s", took)
@@ -109,6 +115,7 @@ func TestStopStartAndDown(t *testing.T) {
 		"mounts":     "grep " + c.Data + " /proc/mounts || true",
 		"interfaces": "tail -n +3 /proc/net/dev | cut -d: -f1 | tr -d ' ' | grep -vE '^(lo|eth0|world)$' || true",
 		"routes":     "grep -E '^[^ ]*[[:space:]]' /proc/net/route | grep -vE '^(Iface|eth0)' || true",
+		"folders":    "ls -d /var/lib/kubelet /var/log/pods /var/log/containers 2>/dev/null || true",
 		"sockets":    "ls " + c.Data + "/run 2>/dev/null || true",
 	} {
 		if left := c.Host.MustRun(t.Context(), "sh", "-c", command); strings.TrimSpace(left) != "" {

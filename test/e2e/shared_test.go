@@ -21,17 +21,23 @@ func TestOneCluster(t *testing.T) {
 	if f := flag.Lookup("test.parallel"); f != nil && f.Value.String() == f.DefValue {
 		_ = f.Value.Set("6")
 	}
-	c := cluster.New(t, "shared").Start()
+	c := cluster.New(t, "shared", "--kubelet-paths=on", logSize)
+	t.Setenv("PATH", helpers(c)+":"+os.Getenv("PATH"))
+	foldersOfItsOwn(t, c)
+	c.Start()
 	c.Import(nginxImage(t))
 	// A node of one story must not be emptied by another: only names of their own.
 	for name, story := range map[string]func(*testing.T, *cluster.Cluster){
 		"bad-input":    badInput,
 		"images":       imagesNotThere,
 		"registry":     pullFromRegistry,
+		"pulls":        pulls,
+		"debugging":    debugging,
 		"columns":      columnsOfUpstream,
 		"describe":     describeAndExplain,
 		"server":       whatTheServerSays,
 		"logs":         logsOfContainers,
+		"long-logs":    longLogs,
 		"exec":         execAndAttach,
 		"copy":         copyFiles,
 		"changes":      changesByKubectl,
@@ -52,9 +58,22 @@ func TestOneCluster(t *testing.T) {
 		"old-kubectl":  olderKubectl,
 		"liveness":     livenessAndCrashes,
 		"readiness":    readinessAndEndpoints,
+		"variables":    variables,
 		"volumes":      volumesOfPods,
+		"storage":      storageOfPods,
+		"pod-names":    namesAndNamespacesOfPods,
+		"pod-order":    orderOfContainers,
+		"pod-ends":     restartsAndEnds,
+		"pod-security": securityOfContainers,
+		"pod-ports":    portsOfTheNode,
+		"pod-resize":   resizedInPlace,
+		"pod-probes":   probesAndHooks,
 		"command-line": commandLine,
 		"tutorial":     tutorials,
+		"bound":        boundDirectly,
+		"shipper":      logShipper,
+		"evicted":      overTheLimit,
+		"neighbours":   badNeighbours,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

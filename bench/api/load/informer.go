@@ -10,7 +10,7 @@ import (
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/tools/cache"
 
-	"berth.dev/berth/bench/api/figure"
+	"berth.dev/berth/bench/figure"
 )
 
 // informer times writes until the handler of a shared informer is called, one

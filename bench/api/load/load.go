@@ -14,7 +14,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
-	"berth.dev/berth/bench/api/figure"
+	"berth.dev/berth/bench/figure"
 )
 
 // Size is how much is asked of a server in one repeat.

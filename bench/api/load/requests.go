@@ -8,7 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"berth.dev/berth/bench/api/figure"
+	"berth.dev/berth/bench/figure"
 )
 
 func podName(i int) string { return fmt.Sprintf("orders-%d", i) }

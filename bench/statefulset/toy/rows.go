@@ -15,7 +15,7 @@ import (
 
 	"k8s.io/klog/v2"
 
-	"berth.dev/berth/bench/api/figure"
+	"berth.dev/berth/bench/figure"
 )
 
 var (

@@ -40,8 +40,10 @@ type Options struct {
 	RolesAtTheLatest time.Duration
 	// TaintNewNodes: see admission.Options.
 	TaintNewNodes bool
-	Logger        *slog.Logger // nil: silence
-	Clock         clock.Clock  // nil: real time
+	// ServerToken reads the token of the cluster's servers; nil knows none.
+	ServerToken func() (string, error)
+	Logger      *slog.Logger // nil: silence
+	Clock       clock.Clock  // nil: real time
 }
 
 // Apply sets everything in c that identity and rights need. It leaves alone
@@ -149,7 +151,7 @@ func (p *parts) authenticator(s apiserver.Parts) (authenticator.Request, error) 
 		return nil, err
 	}
 	joining := &authn.BootstrapTokens{Secrets: live, Join: p.o.PKI.JoinToken, Clock: p.o.Clock}
-	p.accepted = union.New(accounts, authenticator.WrapAudienceAgnosticToken(p.audiences, joining), identity)
+	p.accepted = union.New(accounts, authenticator.WrapAudienceAgnosticToken(p.audiences, union.New(joining, authn.ServerToken{Read: p.o.ServerToken})), identity)
 	return authn.New(authn.Options{
 		ClientCA:   p.o.PKI.CA.Pool(),
 		FrontProxy: authn.FrontProxy{CA: p.o.PKI.FrontProxyCA.Pool(), Names: []string{pki.FrontProxyName}},

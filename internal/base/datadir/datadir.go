@@ -58,6 +58,9 @@ func (d Dir) ServerToken() string { return d.join("server-token") }
 // Etcd holds the embedded datastore.
 func (d Dir) Etcd() string { return d.join("etcd") }
 
+// Member says how far this server is with being one of several.
+func (d Dir) Member() string { return d.join("member.json") }
+
 // Containerd holds the runtime's root, state, configuration and log.
 func (d Dir) Containerd() string { return d.join("containerd") }
 
@@ -78,6 +81,11 @@ func (d Dir) Kubelet() string { return d.join("kubelet") }
 
 // PodLogs holds <namespace>_<pod>_<uid>/<container>/<n>.log.
 func (d Dir) PodLogs() string { return d.join("log", "pods") }
+
+// LogsOf holds the logs of one pod.
+func (d Dir) LogsOf(namespace, name, uid string) string {
+	return filepath.Join(d.PodLogs(), namespace+"_"+name+"_"+uid)
+}
 
 // Run holds sockets. When DIR is too long for socket addresses it is
 // /run/berth/<ID>, and DIR/run is a link to it.

@@ -27,8 +27,9 @@ func releaseProgram() error {
 	return nil
 }
 
-// part is where a part of the program's file is mapped, read only. A writable
-// part holds variables and is nobody's to drop.
+// part is where a part of the program's file is mapped, as it lies on disk. One
+// that was ever written to holds variables, or addresses that the dynamic linker
+// filled in before it took the right to write away: that is nobody's to drop.
 type part struct{ start, end uintptr }
 
 func programParts() ([]part, error) {
@@ -36,21 +37,28 @@ func programParts() ([]part, error) {
 	if err != nil {
 		return nil, err
 	}
-	maps, err := os.Open("/proc/self/maps")
+	maps, err := os.Open("/proc/self/smaps")
 	if err != nil {
 		return nil, err
 	}
 	defer maps.Close()
 	var parts []part
+	var current part // zero while the lines are about something else
 	lines := bufio.NewScanner(maps)
 	for lines.Scan() {
-		var p part
-		var rights string
-		if _, err := fmt.Sscanf(lines.Text(), "%x-%x %s", &p.start, &p.end, &rights); err != nil {
-			return nil, fmt.Errorf("/proc/self/maps: %w", err)
-		}
-		if strings.HasSuffix(lines.Text(), " "+program) && rights[1] == '-' && rights[3] == 'p' {
-			parts = append(parts, p)
+		line := lines.Text()
+		// The first word of a mapping's head has no colon, those of its properties have.
+		if head, rest, _ := strings.Cut(line, " "); !strings.HasSuffix(head, ":") {
+			var p part
+			if _, err := fmt.Sscanf(head, "%x-%x", &p.start, &p.end); err != nil || len(rest) < 4 {
+				return nil, fmt.Errorf("/proc/self/smaps: line %q", line)
+			}
+			current = part{}
+			if strings.HasSuffix(rest, " "+program) && rest[1] == '-' && rest[3] == 'p' {
+				current = p
+			}
+		} else if fields := strings.Fields(line); head == "Anonymous:" && len(fields) > 1 && fields[1] == "0" && current != (part{}) {
+			parts = append(parts, current)
 		}
 	}
 	return parts, lines.Err()

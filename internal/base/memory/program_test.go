@@ -4,6 +4,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // resident is how much of files is in our memory, in kB.
@@ -50,4 +52,29 @@ func TestReleaseProgram(t *testing.T) {
 		t.Errorf("%d kB of files were in memory, %d kB are", before, after)
 	}
 	touch()
+}
+
+// What was written into the program's file as we have it mapped is kept, also
+// when nobody may write there any more: the dynamic linker leaves such parts.
+func TestWrittenPartsAreKept(t *testing.T) {
+	file, err := os.Open("/proc/self/exe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	page, err := unix.Mmap(int(file.Fd()), 0, os.Getpagesize(), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Munmap(page)
+	page[0] = 42
+	if err := unix.Mprotect(page, unix.PROT_READ); err != nil {
+		t.Fatal(err)
+	}
+	if err := releaseProgram(); err != nil {
+		t.Fatal(err)
+	}
+	if page[0] != 42 {
+		t.Error("what was written is gone")
+	}
 }

@@ -8,7 +8,6 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
@@ -95,12 +94,16 @@ func (p *pass) act(ctx context.Context, decided plan.Plan) time.Duration {
 		p.env.Events.Event(p.set, e.Type, e.Reason, e.Message)
 	}
 	made := loop.SlowStart(len(decided.Create), p.env.Parallel, func(i int) error { return p.create(ctx, decided.Create[i]) })
-	if made != nil {
+	if made != nil && !loop.NamespaceEnds(made) {
 		p.doubts.Failed(p.key)
 	}
 	gone := loop.Each(len(decided.Delete), p.env.Parallel, func(i int) error { return p.delete(ctx, decided.Delete[i]) })
 	if made != nil || gone != nil {
-		return p.patience.Failed(p.key, p.set.Generation)
+		wait := p.patience.Failed(p.key, p.set.Generation)
+		if loop.NamespaceEnds(made) {
+			return 0
+		}
+		return wait
 	}
 	p.patience.Forget(p.key)
 	return 0
@@ -112,8 +115,7 @@ func (p *pass) create(ctx context.Context, node string) error {
 	switch {
 	case err == nil:
 		p.env.Events.Event(p.set, corev1.EventTypeNormal, "SuccessfulCreate", "Created pod: "+pod.Name)
-	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
-		return nil // whatever is made there is deleted again
+	case loop.NamespaceEnds(err): // not worth a word
 	default:
 		p.env.Events.Event(p.set, corev1.EventTypeWarning, "FailedCreate", "Error creating: "+err.Error())
 	}

@@ -97,13 +97,16 @@ func (p *pass) create(ctx context.Context, pods []plan.Pod) (int, time.Duration)
 		case err == nil:
 			made.Add(1)
 			p.env.Events.Event(p.job, corev1.EventTypeNormal, "SuccessfulCreate", "Created pod: "+pod.Name)
-		case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
-			return nil // whatever is made there is deleted again
+		case loop.NamespaceEnds(err): // not worth a word
 		default:
 			p.env.Events.Event(p.job, corev1.EventTypeWarning, "FailedCreate", "Error creating: "+err.Error())
 		}
 		return err
 	})
+	if loop.NamespaceEnds(err) {
+		p.patience.Failed(p.key, p.job.Generation)
+		return int(made.Load()), 0
+	}
 	if err != nil {
 		p.doubts.Failed(p.key)
 		return int(made.Load()), p.patience.Failed(p.key, p.job.Generation)

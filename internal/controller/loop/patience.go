@@ -4,6 +4,8 @@ import (
 	"sync"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
 )
@@ -13,6 +15,13 @@ const (
 	firstWait   = 10 * time.Millisecond
 	longestWait = 30 * time.Second
 )
+
+// NamespaceEnds says that nothing can be made because the namespace is being
+// deleted. It is not worth a word, and the next thing that happens there is no
+// reason to ask again at once: patience, as with every refusal.
+func NamespaceEnds(err error) bool {
+	return apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause)
+}
 
 // Patience keeps a loop from repeating a write that the API refuses whenever an
 // event wakes it: after each failure of a key the next attempt has to wait

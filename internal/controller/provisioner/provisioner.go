@@ -29,7 +29,7 @@ func Loop() loop.Loop {
 		Name:    "local-provisioner",
 		Source:  volume.LocalProvisioner,
 		User:    "system:serviceaccount:kube-system:persistent-volume-binder",
-		Workers: 2,
+		Workers: 8,
 		Watches: []loop.Watch{
 			{Kind: &corev1.PersistentVolumeClaim{}, Map: onClaim},
 			{Kind: &corev1.PersistentVolume{}, Map: onVolume},
@@ -111,14 +111,15 @@ func (p *provisioner) observe(ctx context.Context, claim *corev1.PersistentVolum
 		return state, err
 	}
 	state.Exists = err == nil
-	nodes := &corev1.NodeList{}
-	if err := p.env.Cache.List(ctx, nodes); err != nil {
-		return state, err
+	if selected := claim.Annotations[volumehelper.AnnSelectedNode]; selected != "" {
+		node := &corev1.Node{}
+		if err = p.env.Cache.Get(ctx, types.NamespacedName{Name: selected}, node); err == nil {
+			state.Nodes = append(state.Nodes, node)
+		}
+		return state, client.IgnoreNotFound(err)
 	}
-	for i := range nodes.Items {
-		state.Nodes = append(state.Nodes, &nodes.Items[i])
-	}
-	return state, nil
+	state.Nodes, err = loop.List[*corev1.Node](ctx, p.env.Cache, &corev1.NodeList{})
+	return state, err
 }
 
 // release drops our finalizer from a deleted volume whose node no longer

@@ -6,7 +6,6 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
@@ -69,7 +68,11 @@ func (p *pass) act(ctx context.Context, decided plan.Plan) (plan.Outcome, time.D
 		err = loop.Each(len(decided.Delete), p.env.Parallel, func(i int) error { return p.delete(ctx, decided.Delete[i]) })
 	}
 	if err != nil {
-		return plan.Outcome{Failure: err.Error()}, p.patience.Failed(p.key, p.set.Generation)
+		wait := p.patience.Failed(p.key, p.set.Generation)
+		if loop.NamespaceEnds(err) {
+			return plan.Outcome{Waiting: true}, 0
+		}
+		return plan.Outcome{Failure: err.Error()}, wait
 	}
 	p.patience.Forget(p.key)
 	return plan.Outcome{}, 0
@@ -81,8 +84,7 @@ func (p *pass) create(ctx context.Context) error {
 	switch {
 	case err == nil:
 		p.env.Events.Event(p.obj, corev1.EventTypeNormal, "SuccessfulCreate", "Created pod: "+pod.Name)
-	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
-		return nil // whatever is made there is deleted again
+	case loop.NamespaceEnds(err): // not worth a word
 	default:
 		p.env.Events.Event(p.obj, corev1.EventTypeWarning, plan.FailedCreate, "Error creating: "+err.Error())
 	}

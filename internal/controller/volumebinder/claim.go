@@ -13,6 +13,7 @@ import (
 
 	"berth.dev/berth/internal/controller/loop"
 	"berth.dev/berth/internal/controller/podindex"
+	"berth.dev/berth/internal/controller/volumeindex"
 	"berth.dev/berth/internal/plan/volume"
 )
 
@@ -27,6 +28,14 @@ func (b *binder) claim(ctx context.Context, write loop.Writer, key types.Namespa
 		return fmt.Errorf("observe claim %s: %w", key, err)
 	}
 	plan := volume.Claim(state)
+	if plan.Volume != nil {
+		b.choosing.Lock()
+		defer b.choosing.Unlock()
+		if state, err = b.observeClaim(ctx, claim); err != nil {
+			return fmt.Errorf("observe claim %s: %w", key, err)
+		}
+		plan = volume.Claim(state)
+	}
 	if plan.Volume != nil {
 		if err := write.Update(ctx, plan.Volume); err != nil {
 			return fmt.Errorf("reserve volume %s for claim %s: %w", plan.Volume.Name, key, err)
@@ -48,7 +57,7 @@ func (b *binder) claim(ctx context.Context, write loop.Writer, key types.Namespa
 	}
 	b.say(claim, plan.Events)
 	if len(plan.Events) == 0 {
-		delete(b.said, claim.UID)
+		b.forget(claim.UID)
 	}
 	return nil
 }
@@ -68,33 +77,28 @@ func (b *binder) observeClaim(ctx context.Context, claim *corev1.PersistentVolum
 		}
 		return state, client.IgnoreNotFound(err)
 	}
-	volumes := &corev1.PersistentVolumeList{}
-	if err := b.env.Cache.List(ctx, volumes); err != nil {
+	var err error
+	if state.Volumes, err = volumeindex.Offered(ctx, b.env.Cache, claim); err != nil {
 		return state, err
 	}
-	for i := range volumes.Items {
-		state.Volumes = append(state.Volumes, &volumes.Items[i])
-	}
-	classes := &storagev1.StorageClassList{}
-	if err := b.env.Cache.List(ctx, classes); err != nil {
+	classes, err := loop.List[*storagev1.StorageClass](ctx, b.env.Cache, &storagev1.StorageClassList{})
+	if err != nil {
 		return state, err
 	}
-	var all []*storagev1.StorageClass
 	wanted := volumehelper.GetPersistentVolumeClaimClass(claim)
-	for i := range classes.Items {
-		all = append(all, &classes.Items[i])
-		if classes.Items[i].Name == wanted {
-			state.Class = &classes.Items[i]
+	for _, class := range classes {
+		if class.Name == wanted {
+			state.Class = class
 		}
 	}
-	state.Default = volume.DefaultClass(all)
-	pods := &corev1.PodList{}
-	if err := b.env.Cache.List(ctx, pods, client.InNamespace(claim.Namespace), client.MatchingFields{podindex.Claim: claim.Name}); err != nil {
+	state.Default = volume.DefaultClass(classes)
+	pods, err := loop.List[*corev1.Pod](ctx, b.env.Cache, &corev1.PodList{}, client.InNamespace(claim.Namespace), client.MatchingFields{podindex.Claim: claim.Name})
+	if err != nil {
 		return state, err
 	}
-	for i := range pods.Items {
-		if pods.Items[i].Spec.NodeName == "" {
-			state.Pod = pods.Items[i].Name
+	for _, pod := range pods {
+		if pod.Spec.NodeName == "" {
+			state.Pod = pod.Name
 			break
 		}
 	}

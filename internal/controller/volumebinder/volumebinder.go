@@ -5,6 +5,7 @@ package volumebinder
 
 import (
 	"context"
+	"sync"
 
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
@@ -14,25 +15,28 @@ import (
 
 	"berth.dev/berth/internal/controller/loop"
 	"berth.dev/berth/internal/controller/podindex"
+	"berth.dev/berth/internal/controller/volumeindex"
 	"berth.dev/berth/internal/plan/volume"
 )
 
 const unboundIndex = "volumebinder.unbound"
 
-// Loop returns the binder. It has one worker, so that it does not race itself
-// for a volume.
+const workers = 8
+
+// Loop returns the binder.
 func Loop() loop.Loop {
 	return loop.Loop{
-		Name:   "persistentvolume-binder",
-		Source: "persistentvolume-controller",
-		User:   "system:serviceaccount:kube-system:persistent-volume-binder",
+		Name:    "persistentvolume-binder",
+		Source:  "persistentvolume-controller",
+		User:    "system:serviceaccount:kube-system:persistent-volume-binder",
+		Workers: workers,
 		Watches: []loop.Watch{
 			{Kind: &corev1.PersistentVolumeClaim{}, Map: onClaim},
 			{Kind: &corev1.PersistentVolume{}, Map: onVolume},
 			{Kind: &storagev1.StorageClass{}, Map: onClass},
 			{Kind: &corev1.Pod{}},
 		},
-		Indexes: []loop.Index{podindex.ByClaim(), {Kind: &corev1.PersistentVolumeClaim{}, Field: unboundIndex, Keys: unboundKeys}},
+		Indexes: []loop.Index{podindex.ByClaim(), volumeindex.ByHolder(), {Kind: &corev1.PersistentVolumeClaim{}, Field: unboundIndex, Keys: unboundKeys}},
 		New: func(env loop.Env) reconcile.Reconciler {
 			return &binder{env: env, own: loop.NewOwnWrites(env), said: map[types.UID]string{}}
 		},
@@ -42,6 +46,11 @@ func Loop() loop.Loop {
 type binder struct {
 	env loop.Env
 	own *loop.OwnWrites
+	// choosing is held by who takes a free volume for a claim, so that the
+	// binder does not race itself for one.
+	choosing sync.Mutex
+
+	mu sync.Mutex
 	// said is the last event about a claim or volume: the same is not said twice.
 	said map[types.UID]string
 }
@@ -59,6 +68,8 @@ func (b *binder) Reconcile(ctx context.Context, req reconcile.Request) (reconcil
 }
 
 func (b *binder) say(about client.Object, events []volume.Event) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	for _, e := range events {
 		key := e.Reason + "\x00" + e.Message
 		if b.said[about.GetUID()] == key {
@@ -67,6 +78,13 @@ func (b *binder) say(about client.Object, events []volume.Event) {
 		b.said[about.GetUID()] = key
 		b.env.Events.Event(about, e.Type, e.Reason, e.Message)
 	}
+}
+
+// forget lets everything be said about an object again.
+func (b *binder) forget(uid types.UID) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.said, uid)
 }
 
 func unboundKeys(o client.Object) []string {

@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"os/exec"
 	"runtime"
 	"syscall"
 	"testing"
@@ -24,29 +23,11 @@ import (
 	"k8s.io/client-go/kubernetes/fake"
 	"k8s.io/utils/ptr"
 
+	"berth.dev/berth/internal/network/nettest"
 	"berth.dev/berth/internal/network/proxy"
 )
 
-const inside = "BERTH_TEST_IN_NAMESPACE"
-
-// TestMain runs the tests in a network namespace of their own.
-func TestMain(m *testing.M) {
-	if os.Getenv(inside) != "" || os.Getuid() != 0 {
-		os.Exit(m.Run())
-	}
-	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
-	cmd.Env = append(os.Environ(), inside+"=1")
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
-	if err := cmd.Run(); err != nil {
-		var exit *exec.ExitError
-		if errors.As(err, &exit) {
-			os.Exit(exit.ExitCode())
-		}
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-}
+func TestMain(m *testing.M) { nettest.Main(m) }
 
 const (
 	hostIP    = "172.31.0.1"
@@ -57,7 +38,7 @@ const (
 // forwarding, and service addresses routed to loopback.
 func host(t *testing.T) {
 	t.Helper()
-	if os.Getenv(inside) == "" {
+	if !nettest.Inside() {
 		t.Skip("needs root")
 	}
 	lo := link(t, "lo")

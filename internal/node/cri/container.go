@@ -17,7 +17,10 @@ type ContainerOptions struct {
 	Image    ImageUser
 	Env      []podspec.Variable
 	Mounts   []*runtimeapi.Mount
+	Devices  []*runtimeapi.Device
 	OOMScore int64
+	// SeccompDir holds the profiles that a pod may name.
+	SeccompDir string
 	// Target is the container whose processes an ephemeral container shares.
 	Target string
 }
@@ -27,7 +30,7 @@ func ContainerConfig(pod *corev1.Pod, c *corev1.Container, o ContainerOptions) (
 	if err := VerifyNonRoot(pod, c, o.Image); err != nil {
 		return nil, err
 	}
-	context, err := security(pod, c)
+	context, err := security(pod, c, o.SeccompDir)
 	if err != nil {
 		return nil, err
 	}
@@ -51,6 +54,7 @@ func ContainerConfig(pod *corev1.Pod, c *corev1.Container, o ContainerOptions) (
 		Labels:      containerLabels(pod, c),
 		Annotations: containerAnnotations(pod, c, o.Attempt),
 		Mounts:      o.Mounts,
+		Devices:     o.Devices,
 		LogPath:     filepath.Join(c.Name, strconv.Itoa(int(o.Attempt))+".log"),
 		Stdin:       c.Stdin,
 		StdinOnce:   c.StdinOnce,

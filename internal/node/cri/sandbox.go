@@ -77,6 +77,9 @@ func protocol(p corev1.Protocol) runtimeapi.Protocol {
 	}
 }
 
+// Resources are a container's limits as the runtime takes them.
+func Resources(r podspec.Resources) *runtimeapi.LinuxContainerResources { return linuxResources(r) }
+
 func linuxResources(r podspec.Resources) *runtimeapi.LinuxContainerResources {
 	return &runtimeapi.LinuxContainerResources{
 		CpuShares: r.CPUShares, CpuQuota: r.CPUQuota, CpuPeriod: r.CPUPeriod, MemoryLimitInBytes: r.Memory,

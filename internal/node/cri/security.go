@@ -2,6 +2,7 @@ package cri
 
 import (
 	"fmt"
+	"path/filepath"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -26,16 +27,16 @@ type ImageUser struct {
 
 // security is the effective security context of one container: the container's
 // own settings over the pod's.
-func security(pod *corev1.Pod, c *corev1.Container) (*runtimeapi.LinuxContainerSecurityContext, error) {
+func security(pod *corev1.Pod, c *corev1.Container, profiles string) (*runtimeapi.LinuxContainerSecurityContext, error) {
 	s := &runtimeapi.LinuxContainerSecurityContext{
 		NamespaceOptions: namespaces(pod),
 		MaskedPaths:      maskedPaths,
 		ReadonlyPaths:    readonlyPaths,
 		Capabilities:     &runtimeapi.Capability{},
 	}
-	profile := (*corev1.SeccompProfile)(nil)
+	profile, armor := (*corev1.SeccompProfile)(nil), (*corev1.AppArmorProfile)(nil)
 	if sc := pod.Spec.SecurityContext; sc != nil {
-		profile = sc.SeccompProfile
+		profile, armor = sc.SeccompProfile, sc.AppArmorProfile
 		s.RunAsUser, s.RunAsGroup = int64Value(sc.RunAsUser), int64Value(sc.RunAsGroup)
 		s.SupplementalGroups = supplementalGroups(pod)
 		s.SupplementalGroupsPolicy = groupsPolicy(sc)
@@ -43,6 +44,9 @@ func security(pod *corev1.Pod, c *corev1.Container) (*runtimeapi.LinuxContainerS
 	if sc := c.SecurityContext; sc != nil {
 		if sc.SeccompProfile != nil {
 			profile = sc.SeccompProfile
+		}
+		if sc.AppArmorProfile != nil {
+			armor = sc.AppArmorProfile
 		}
 		if sc.RunAsUser != nil {
 			s.RunAsUser = int64Value(sc.RunAsUser)
@@ -61,12 +65,13 @@ func security(pod *corev1.Pod, c *corev1.Container) (*runtimeapi.LinuxContainerS
 			s.MaskedPaths, s.ReadonlyPaths = nil, nil
 		}
 	}
+	s.Apparmor = appArmor(armor)
 	var err error
-	s.Seccomp, err = seccomp(profile)
+	s.Seccomp, err = seccomp(profile, profiles)
 	return s, err
 }
 
-func seccomp(p *corev1.SeccompProfile) (*runtimeapi.SecurityProfile, error) {
+func seccomp(p *corev1.SeccompProfile, dir string) (*runtimeapi.SecurityProfile, error) {
 	if p == nil {
 		return &runtimeapi.SecurityProfile{ProfileType: runtimeapi.SecurityProfile_Unconfined}, nil
 	}
@@ -77,9 +82,23 @@ func seccomp(p *corev1.SeccompProfile) (*runtimeapi.SecurityProfile, error) {
 		if p.LocalhostProfile == nil || *p.LocalhostProfile == "" {
 			return nil, fmt.Errorf("localhostProfile must be set if seccompProfile type is Localhost")
 		}
-		return &runtimeapi.SecurityProfile{ProfileType: runtimeapi.SecurityProfile_Localhost, LocalhostRef: *p.LocalhostProfile}, nil
+		return &runtimeapi.SecurityProfile{ProfileType: runtimeapi.SecurityProfile_Localhost, LocalhostRef: filepath.Join(dir, *p.LocalhostProfile)}, nil
 	default:
 		return &runtimeapi.SecurityProfile{ProfileType: runtimeapi.SecurityProfile_Unconfined}, nil
+	}
+}
+
+// appArmor is nil where the runtime decides, as upstream.
+func appArmor(p *corev1.AppArmorProfile) *runtimeapi.SecurityProfile {
+	switch {
+	case p == nil:
+		return nil
+	case p.Type == corev1.AppArmorProfileTypeRuntimeDefault:
+		return &runtimeapi.SecurityProfile{ProfileType: runtimeapi.SecurityProfile_RuntimeDefault}
+	case p.Type == corev1.AppArmorProfileTypeLocalhost && p.LocalhostProfile != nil:
+		return &runtimeapi.SecurityProfile{ProfileType: runtimeapi.SecurityProfile_Localhost, LocalhostRef: *p.LocalhostProfile}
+	default:
+		return &runtimeapi.SecurityProfile{ProfileType: runtimeapi.SecurityProfile_Unconfined}
 	}
 }
 

@@ -19,11 +19,15 @@ type Puller struct {
 	images runtimeapi.ImageServiceClient
 	client kubernetes.Interface
 	clock  clock.PassiveClock
+	pulled func()
 }
 
-// New makes a puller.
-func New(images runtimeapi.ImageServiceClient, client kubernetes.Interface, clock clock.PassiveClock) *Puller {
-	return &Puller{images: images, client: client, clock: clock}
+// New makes a puller; pulled, unless nil, is told of each image that comes.
+func New(images runtimeapi.ImageServiceClient, client kubernetes.Interface, clock clock.PassiveClock, pulled func()) *Puller {
+	if pulled == nil {
+		pulled = func() {}
+	}
+	return &Puller{images: images, client: client, clock: clock, pulled: pulled}
 }
 
 // Error says why a container's image is not there: the reason of its waiting
@@ -85,6 +89,7 @@ func (p *Puller) pull(ctx context.Context, pod *corev1.Pod, c *corev1.Container,
 		tell(corev1.EventTypeWarning, "Failed", fmt.Sprintf("Failed to pull image %q: %v", c.Image, failure))
 		return Image{}, &Error{podsync.ErrImagePull, failure.Error()}
 	}
+	p.pulled()
 	took := p.clock.Since(began).Truncate(time.Millisecond)
 	status, err := p.images.ImageStatus(ctx, &runtimeapi.ImageStatusRequest{Image: spec})
 	if err != nil || status.Image == nil {
@@ -120,6 +125,16 @@ func describe(i *runtimeapi.Image) Image {
 		out.User.UID = &i.Uid.Value
 	}
 	return out
+}
+
+// FullName is a reference as the runtime names the image: with its registry and
+// its tag, or its digest alone.
+func FullName(name string) string {
+	named, err := reference.ParseDockerRef(name)
+	if err != nil {
+		return name
+	}
+	return named.String()
 }
 
 // withTag adds ":latest" to a name without tag or digest.

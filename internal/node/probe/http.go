@@ -95,20 +95,33 @@ func askHTTP(ctx context.Context, t Target, a *corev1.HTTPGetAction) (bool, stri
 	return false, fmt.Sprintf("HTTP probe failed with statuscode: %d", res.StatusCode), nil
 }
 
-// Get does an httpGet action once and says whether it was answered well.
-func Get(ctx context.Context, a *corev1.HTTPGetAction, c *corev1.Container, ip string) error {
+// Get does the httpGet action of a hook. As upstream, any answer will do, and
+// one in plain HTTP to a request over TLS is asked for again in plain HTTP:
+// then plain is the host that was asked.
+func Get(ctx context.Context, a *corev1.HTTPGetAction, c *corev1.Container, ip string) (plain string, err error) {
 	r, err := Request(ctx, a, c, ip)
 	if err != nil {
-		return err
+		return "", err
 	}
+	err = answered(r)
+	if err == nil || !strings.Contains(err.Error(), "server gave HTTP response to HTTPS client") {
+		return "", err
+	}
+	again := r.Clone(ctx)
+	again.URL.Scheme = "http"
+	again.Header.Del("Authorization")
+	if answered(again) != nil {
+		return "", err
+	}
+	return r.URL.Host, nil
+}
+
+func answered(r *http.Request) error {
 	res, err := client.Do(r)
 	if err != nil {
 		return err
 	}
 	defer res.Body.Close()
 	_, _ = io.Copy(io.Discard, io.LimitReader(res.Body, longestOutput))
-	if res.StatusCode >= http.StatusBadRequest {
-		return fmt.Errorf("HTTP hook answered with status %d", res.StatusCode)
-	}
 	return nil
 }

@@ -12,6 +12,8 @@ import (
 
 	"golang.org/x/sys/unix"
 	corev1 "k8s.io/api/core/v1"
+
+	"berth.dev/berth/internal/plan/evict"
 )
 
 // probe looks at the machine.
@@ -25,6 +27,8 @@ type usage struct {
 	cpus, memory, disk             int64
 	memoryAvailable, diskAvailable int64
 	inodeShare, pidShare           float64
+	inodes, inodesFree             int64
+	pids, pidsFree                 int64
 	hugePages                      map[string]int64 // "2Mi" -> bytes
 }
 
@@ -92,13 +96,27 @@ func (m machine) usage() usage {
 		u.disk = int64(fs.Blocks) * fs.Bsize
 		u.diskAvailable = int64(fs.Bavail) * fs.Bsize
 		if fs.Files > 0 {
+			u.inodes, u.inodesFree = int64(fs.Files), int64(fs.Ffree)
 			u.inodeShare = float64(fs.Ffree) / float64(fs.Files)
 		}
 	}
 	if most, used := pids(); most > 0 {
+		u.pids, u.pidsFree = most, most-used
 		u.pidShare = float64(most-used) / float64(most)
 	}
 	return u
+}
+
+// Observe is how much there is and how much is free on the machine whose disk
+// holds a directory.
+func Observe(dir string) map[evict.Signal]evict.Observation {
+	u := machine{dir}.usage()
+	return map[evict.Signal]evict.Observation{
+		evict.MemoryAvailable: {Available: u.memoryAvailable, Capacity: u.memory},
+		evict.DiskAvailable:   {Available: u.diskAvailable, Capacity: u.disk},
+		evict.InodesFree:      {Available: u.inodesFree, Capacity: u.inodes},
+		evict.PIDAvailable:    {Available: u.pidsFree, Capacity: u.pids},
+	}
 }
 
 // memInfo is /proc/meminfo in bytes.

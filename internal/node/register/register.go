@@ -72,9 +72,15 @@ type Config struct {
 	// Eviction holds the hard thresholds; DefaultEviction unless set.
 	Eviction *Eviction
 
+	// Pressure are conditions that hold on though there is enough again, or that
+	// soft thresholds lead to; nil is none.
+	Pressure func() []corev1.NodeConditionType
+
 	// Ready tells whether pods can run; when not, message says why
 	// ("container runtime network not ready: …").
 	Ready func() (ready bool, reason, message string)
+	// Images, when set, lists the images on the node.
+	Images func() []corev1.ContainerImage
 	// Runtime tells about the container runtime, once it is known.
 	Runtime func() Runtime
 	// Event, when set, records an event about the node.
@@ -97,6 +103,9 @@ type Runtime struct {
 type Registration struct {
 	cfg     Config
 	trigger chan struct{}
+	// registered is closed when node is first known.
+	registered chan struct{}
+	known      sync.Once
 
 	mu   sync.Mutex
 	node *corev1.Node // as the API server last had it
@@ -113,11 +122,17 @@ func New(cfg Config) *Registration {
 	if cfg.Eviction == nil {
 		cfg.Eviction = DefaultEviction()
 	}
+	if cfg.Pressure == nil {
+		cfg.Pressure = func() []corev1.NodeConditionType { return nil }
+	}
 	if cfg.Ready == nil {
 		cfg.Ready = func() (bool, string, string) { return true, "", "" }
 	}
 	if cfg.Runtime == nil {
 		cfg.Runtime = func() Runtime { return Runtime{} }
+	}
+	if cfg.Images == nil {
+		cfg.Images = func() []corev1.ContainerImage { return nil }
 	}
 	if cfg.Event == nil {
 		cfg.Event = func(string, string, string) {}
@@ -131,7 +146,7 @@ func New(cfg Config) *Registration {
 	if cfg.probe == nil {
 		cfg.probe = machine{cfg.DataDir}
 	}
-	return &Registration{cfg: cfg, trigger: make(chan struct{}, 1)}
+	return &Registration{cfg: cfg, trigger: make(chan struct{}, 1), registered: make(chan struct{})}
 }
 
 // Trigger looks at the node at once, for example when the runtime became ready.
@@ -149,6 +164,9 @@ func (r *Registration) Node() *corev1.Node {
 	defer r.mu.Unlock()
 	return r.node
 }
+
+// Registered is closed once the node is in the API.
+func (r *Registration) Registered() <-chan struct{} { return r.registered }
 
 // Run registers the node and keeps it up to date until ctx ends.
 func (r *Registration) Run(ctx context.Context) error {
@@ -310,6 +328,9 @@ func (r *Registration) set(node *corev1.Node) {
 	r.mu.Lock()
 	r.node = node
 	r.mu.Unlock()
+	if node != nil {
+		r.known.Do(func() { close(r.registered) })
+	}
 }
 
 // identify sets labels and annotations; labels given by others stay.

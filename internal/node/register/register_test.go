@@ -18,6 +18,8 @@ import (
 	"k8s.io/client-go/kubernetes/fake"
 	clienttesting "k8s.io/client-go/testing"
 	clocktesting "k8s.io/utils/clock/testing"
+
+	"berth.dev/berth/internal/plan/evict"
 )
 
 // still is a machine that does as it is told.
@@ -257,20 +259,20 @@ func TestDiskPressure(t *testing.T) {
 	const gi = 1 << 30
 	for name, c := range map[string]struct {
 		whole, free int64
-		threshold   Threshold
+		threshold   evict.Amount
 		want        bool
 	}{
 		"small disk, above a tenth":  {8 * gi, 1 * gi, DefaultEviction().DiskAvailable, false},
 		"small disk, below a tenth":  {8 * gi, gi / 2, DefaultEviction().DiskAvailable, true},
 		"large disk, below a tenth":  {252 * gi, 20 * gi, DefaultEviction().DiskAvailable, false},
 		"large disk, nearly full":    {252 * gi, 4 * gi, DefaultEviction().DiskAvailable, true},
-		"a part":                     {252 * gi, 20 * gi, Threshold{Share: 0.10}, true},
-		"an amount":                  {252 * gi, 20 * gi, Threshold{Bytes: 30 * gi}, true},
-		"more than there is of disk": {8 * gi, 8 * gi, Threshold{Bytes: 30 * gi}, true},
-		"switched off":               {252 * gi, 0, Threshold{}, false},
+		"a part":                     {252 * gi, 20 * gi, evict.Amount{Share: 0.10}, true},
+		"an amount":                  {252 * gi, 20 * gi, evict.Amount{Count: 30 * gi}, true},
+		"more than there is of disk": {8 * gi, 8 * gi, evict.Amount{Count: 30 * gi}, true},
+		"switched off":               {252 * gi, 0, evict.Amount{}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := &Registration{cfg: Config{Clock: clocktesting.NewFakeClock(time.Now()), Eviction: &Eviction{DiskAvailable: c.threshold}, Ready: func() (bool, string, string) { return true, "", "" }}}
+			r := &Registration{cfg: Config{Pressure: func() []corev1.NodeConditionType { return nil }, Clock: clocktesting.NewFakeClock(time.Now()), Eviction: &Eviction{DiskAvailable: c.threshold}, Ready: func() (bool, string, string) { return true, "", "" }}}
 			node := &corev1.Node{}
 			r.conditions(node, usage{disk: c.whole, diskAvailable: c.free, inodeShare: 1, pidShare: 1})
 			for _, condition := range node.Status.Conditions {

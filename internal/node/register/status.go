@@ -3,47 +3,41 @@ package register
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"berth.dev/berth/internal/plan/evict"
 )
 
 // Eviction holds the hard thresholds: below them the node is under pressure,
 // and what they keep free is not allocatable.
 type Eviction struct {
 	MemoryAvailable resource.Quantity
-	DiskAvailable   Threshold
+	DiskAvailable   evict.Amount
 	// InodesFree is a part of the whole, 0.1 is ten percent.
 	InodesFree float64
 	// PIDAvailable is the same for process ids; zero means not watched.
 	PIDAvailable float64
 }
 
-// Threshold is a part of the whole, 0.1 is ten percent, or a number of bytes;
-// where both are set, the smaller of the two.
-type Threshold struct {
-	Share float64
-	Bytes int64
-}
-
-// Of is the threshold in bytes.
-func (t Threshold) Of(whole int64) int64 {
-	part := int64(t.Share * float64(whole))
-	switch {
-	case t.Bytes == 0:
-		return part
-	case t.Share == 0:
-		return t.Bytes
-	}
-	return min(part, t.Bytes)
-}
-
 // DefaultEviction has upstream's defaults, but for large disks: a tenth of one
 // may be more than all that people run on it (docs/decisions/0027).
 func DefaultEviction() *Eviction {
-	return &Eviction{MemoryAvailable: resource.MustParse("100Mi"), DiskAvailable: Threshold{Share: 0.10, Bytes: 5 << 30}, InodesFree: 0.05}
+	return &Eviction{MemoryAvailable: resource.MustParse("100Mi"), DiskAvailable: evict.Amount{Share: 0.10, Count: 5 << 30}, InodesFree: 0.05}
+}
+
+// Thresholds are the hard thresholds one by one.
+func (e *Eviction) Thresholds() []evict.Threshold {
+	return []evict.Threshold{
+		{Signal: evict.MemoryAvailable, Least: evict.Amount{Count: e.MemoryAvailable.Value()}},
+		{Signal: evict.DiskAvailable, Least: e.DiskAvailable},
+		{Signal: evict.InodesFree, Least: evict.Amount{Share: e.InodesFree}},
+		{Signal: evict.PIDAvailable, Least: evict.Amount{Share: e.PIDAvailable}},
+	}
 }
 
 // describe writes the node's status as it is now.
@@ -66,6 +60,9 @@ func (r *Registration) describe(node *corev1.Node) {
 	}
 	if runtime.Features != nil {
 		status.Features = runtime.Features
+	}
+	if images := r.cfg.Images(); images != nil {
+		status.Images = images
 	}
 	r.conditions(node, usage)
 }
@@ -127,9 +124,10 @@ func addTo(list corev1.ResourceList, name corev1.ResourceName, q resource.Quanti
 // conditions writes the four conditions that a kubelet reports.
 func (r *Registration) conditions(node *corev1.Node, usage usage) {
 	now := metav1.NewTime(r.cfg.Clock.Now())
+	held := r.cfg.Pressure()
 	set := func(kind corev1.NodeConditionType, yes bool, reasons, messages [2]string) {
 		condition := corev1.NodeCondition{Type: kind, Status: corev1.ConditionFalse, Reason: reasons[0], Message: messages[0]}
-		if yes {
+		if yes || slices.Contains(held, kind) {
 			condition.Status, condition.Reason, condition.Message = corev1.ConditionTrue, reasons[1], messages[1]
 		}
 		put(node, condition, now)

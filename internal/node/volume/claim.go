@@ -57,9 +57,11 @@ func (v *Volumes) claim(ctx context.Context, pod *corev1.Pod, vol corev1.Volume)
 	var path string
 	switch {
 	case pv.Spec.Local != nil:
-		path, err = v.local(pod, pv)
-	case pv.Spec.HostPath != nil:
+		path, err = v.local(ctx, pod, pv)
+	case pv.Spec.HostPath != nil && !isBlock(pv):
 		path, err = hostPath(pv.Spec.HostPath)
+	case pv.Spec.NFS != nil && !isBlock(pv):
+		path, err = v.nfs(ctx, pod, pv.Name, pv.Spec.NFS, pv.Spec.MountOptions)
 	default:
 		err = errNoPlugin
 	}
@@ -91,7 +93,7 @@ func (v *Volumes) boundVolume(ctx context.Context, pod *corev1.Pod, vol corev1.V
 
 // checkVolumeMode wants file systems mounted and block devices used as such.
 func checkVolumeMode(pod *corev1.Pod, vol corev1.Volume, pv *corev1.PersistentVolume) error {
-	block := pv.Spec.VolumeMode != nil && *pv.Spec.VolumeMode == corev1.PersistentVolumeBlock
+	block := isBlock(pv)
 	check := func(mounts []corev1.VolumeMount, devices []corev1.VolumeDevice) error {
 		for _, m := range mounts {
 			if block && m.Name == vol.Name {
@@ -189,12 +191,12 @@ func usable(pod *corev1.Pod, vol corev1.Volume, pvc *corev1.PersistentVolumeClai
 
 // local returns the path of a local volume. One of our own provisioner is made
 // here, on the node that it belongs to; every other one must exist.
-func (v *Volumes) local(pod *corev1.Pod, pv *corev1.PersistentVolume) (string, error) {
+func (v *Volumes) local(ctx context.Context, pod *corev1.Pod, pv *corev1.PersistentVolume) (string, error) {
 	path := pv.Spec.Local.Path
 	if err := noBacksteps(path); err != nil {
 		return "", fmt.Errorf("invalid path: %s %w", path, err)
 	}
-	if v.isOurs(path) {
+	if v.isOurs(path) && !isBlock(pv) {
 		if err := makeVolumeDir(path); err != nil {
 			return "", err
 		}
@@ -206,8 +208,15 @@ func (v *Volumes) local(pod *corev1.Pod, pv *corev1.PersistentVolume) (string, e
 	if err != nil {
 		return "", err
 	}
-	if !info.IsDir() {
-		return path, nil // a block device
+	switch {
+	case isBlock(pv):
+		return device(pv, info)
+	case isBlockDevice(info):
+		if path, err = v.fileSystemOn(ctx, pod, pv); err != nil {
+			return "", err
+		}
+	case !info.IsDir():
+		return "", fmt.Errorf("only directory and block device are supported")
 	}
 	marker := v.marker(pod.UID, localPlugin, pv.Name)
 	if fsGroup(pod) == nil || isMarked(marker) {

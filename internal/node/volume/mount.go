@@ -44,10 +44,11 @@ func mountHugePages(path string, pageSize int64) error {
 }
 
 // isMountPoint tells whether path is the root of a mount. A bind mount within
-// one file system has its parent's device number, so the kernel is asked.
+// one file system has its parent's device number, so the kernel is asked, but
+// no server of a file system: it may be away.
 func isMountPoint(path string) bool {
 	var st unix.Statx_t
-	if err := unix.Statx(unix.AT_FDCWD, path, unix.AT_SYMLINK_NOFOLLOW|unix.AT_NO_AUTOMOUNT, 0, &st); err != nil {
+	if err := unix.Statx(unix.AT_FDCWD, path, unix.AT_SYMLINK_NOFOLLOW|unix.AT_NO_AUTOMOUNT|unix.AT_STATX_DONT_SYNC, 0, &st); err != nil {
 		return false
 	}
 	if st.Attributes_mask&unix.STATX_ATTR_MOUNT_ROOT != 0 {

@@ -48,6 +48,8 @@ func (v *Volumes) setupOne(ctx context.Context, pod *corev1.Pod, vol corev1.Volu
 		path, err = v.content(ctx, pod, vol)
 	case vol.PersistentVolumeClaim != nil, vol.Ephemeral != nil:
 		path, err = v.claim(ctx, pod, vol)
+	case vol.NFS != nil:
+		path, err = v.nfs(ctx, pod, vol.Name, vol.NFS, nil)
 	case vol.Image != nil:
 	default:
 		err = errNoPlugin
@@ -69,13 +71,22 @@ func isContent(vol corev1.Volume) bool {
 }
 
 // PodDir is where everything of one pod is kept.
-func (v *Volumes) PodDir(uid types.UID) string {
-	return filepath.Join(v.cfg.Root, "pods", string(uid))
-}
+func (v *Volumes) PodDir(uid types.UID) string { return podDir(v.cfg.Root, uid) }
+
+func podDir(root string, uid types.UID) string { return filepath.Join(root, "pods", string(uid)) }
 
 // path is the volume's directory, as the kubelet names it.
 func (v *Volumes) path(uid types.UID, plugin, name string) string {
-	return filepath.Join(v.PodDir(uid), "volumes", "kubernetes.io~"+plugin, name)
+	return volumeDir(v.cfg.Root, uid, plugin, name)
+}
+
+func volumeDir(root string, uid types.UID, plugin, name string) string {
+	return filepath.Join(podDir(root, uid), "volumes", "kubernetes.io~"+plugin, name)
+}
+
+// EmptyDir is the directory of a pod's emptyDir below the kubelet's root.
+func EmptyDir(root string, uid types.UID, name string) string {
+	return volumeDir(root, uid, emptyDirPlugin, name)
 }
 
 // marker is a file that says a step on this volume has been finished.

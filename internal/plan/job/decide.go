@@ -179,10 +179,10 @@ func (d *decision) look() {
 		if !Tracked(pod) || !counts(d.Job, pod) {
 			continue
 		}
-		if pod.Status.Phase == corev1.PodSucceeded && d.known[pod.UID] != "succeeded" {
+		if pod.Status.Phase == corev1.PodSucceeded && d.known[pod.UID] == "" {
 			succeeded = append(succeeded, pod)
 		}
-		if failed(d.Job, pod) && d.known[pod.UID] != "failed" {
+		if failed(d.Job, pod) && d.known[pod.UID] == "" {
 			lost = append(lost, pod)
 			if judge(d.Job.Spec.PodFailurePolicy, pod).ignored() {
 				ignored++
@@ -221,7 +221,7 @@ func (d *decision) lookAtIndexes() {
 		if !Tracked(pod) || !counts(d.Job, pod) {
 			continue
 		}
-		if pod.Status.Phase == corev1.PodSucceeded {
+		if pod.Status.Phase == corev1.PodSucceeded && d.known[pod.UID] == "" {
 			fresh = append(fresh, indexOf(pod))
 		}
 		if d.endsIndex(pod) {

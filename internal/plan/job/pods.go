@@ -23,12 +23,17 @@ func Tracked(pod *corev1.Pod) bool {
 }
 
 // Discard is the annotation of a pod that is being taken away because it is not
-// wanted. What it says once it is being deleted does not count.
+// wanted. What it comes to once it is being deleted does not count.
 const Discard = "berth.dev/job-discard"
 
 func marked(pod *corev1.Pod) bool { return pod.Annotations[Discard] != "" }
 
-func discarded(pod *corev1.Pod) bool { return marked(pod) && pod.DeletionTimestamp != nil }
+// discarded leaves out who had succeeded before somebody deleted it: only that
+// needs no grace.
+func discarded(pod *corev1.Pod) bool {
+	done := pod.Status.Phase == corev1.PodSucceeded && pod.DeletionGracePeriodSeconds != nil && *pod.DeletionGracePeriodSeconds == 0
+	return marked(pod) && pod.DeletionTimestamp != nil && !done
+}
 
 func indexed(job *batchv1.Job) bool {
 	return ptr.Deref(job.Spec.CompletionMode, batchv1.NonIndexedCompletion) == batchv1.IndexedCompletion

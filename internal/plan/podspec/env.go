@@ -12,11 +12,13 @@ import (
 type Variable struct{ Name, Value string }
 
 // Sources is what the values of variables may come from. ConfigMap and Secret
-// return nil without an error when the object does not exist.
+// return nil without an error when the object does not exist; File says in
+// its error, and by missing, that there is no such file in a volume.
 type Sources struct {
 	Services    []*corev1.Service
 	ConfigMap   func(name string) (*corev1.ConfigMap, error)
 	Secret      func(name string) (*corev1.Secret, error)
+	File        func(volume, path string) (text string, missing bool, err error)
 	PodIPs      []string
 	HostIPs     []string
 	Allocatable corev1.ResourceList

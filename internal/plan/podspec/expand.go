@@ -1,6 +1,10 @@
 package podspec
 
-import "strings"
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
 
 // Expand replaces $(NAME) by the variable's value. $$ is a dollar sign, and a
 // reference to a variable that is not there stays as it is written.
@@ -55,4 +59,24 @@ func ExpandAll(texts []string, env []Variable) []string {
 		}))
 	}
 	return out
+}
+
+// ExpandWhole expands a text in which every variable must have a value.
+func ExpandWhole(text string, env []Variable) (string, error) {
+	values := make(map[string]string, len(env))
+	for _, v := range env {
+		values[v.Name] = v.Value
+	}
+	var missing []string
+	out := Expand(text, func(name string) (string, bool) {
+		if values[name] == "" && !slices.Contains(missing, name) {
+			missing = append(missing, name)
+		}
+		return values[name], true
+	})
+	if len(missing) > 0 {
+		slices.Sort(missing)
+		return "", fmt.Errorf("missing value for %s", strings.Join(missing, ", "))
+	}
+	return out, nil
 }

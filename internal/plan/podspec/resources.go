@@ -49,6 +49,11 @@ func PodResources(pod *corev1.Pod) Resources {
 		_, m := amount(pod.Spec.InitContainers[i].Resources.Limits, corev1.ResourceMemory)
 		cpuLimited, memoryLimited = cpuLimited && c, memoryLimited && m
 	}
+	if pod.Spec.Resources != nil {
+		_, c := amount(pod.Spec.Resources.Limits, corev1.ResourceCPU)
+		_, m := amount(pod.Spec.Resources.Limits, corev1.ResourceMemory)
+		cpuLimited, memoryLimited = cpuLimited || c, memoryLimited || m
+	}
 	if cpuLimited {
 		r.CPUQuota = quota(limits.Cpu().MilliValue())
 	}

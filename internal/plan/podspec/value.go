@@ -56,10 +56,31 @@ func valueOf(pod *corev1.Pod, c *corev1.Container, e *corev1.EnvVar, from Source
 			return "", false, fmt.Errorf("couldn't find key %v in Secret %v/%v", ref.Key, pod.Namespace, ref.Name)
 		}
 		return string(value), !ok, nil
+	case src.FileKeyRef != nil:
+		return fileValue(src.FileKeyRef, from)
 	default:
 		err = fmt.Errorf("environment variable %s has a source that is not supported", e.Name)
 	}
 	return value, false, err
+}
+
+// fileValue reads a variable from a file that another container has written.
+func fileValue(ref *corev1.FileKeySelector, from Sources) (value string, skip bool, err error) {
+	text, missing, err := from.File(ref.VolumeName, ref.Path)
+	if missing && optional(ref.Optional) {
+		return "", true, nil
+	}
+	if err != nil {
+		return "", false, err
+	}
+	value, _, err = FileVariable(text, ref.Key)
+	if err != nil {
+		return "", false, fmt.Errorf("couldn't parse env file: %w", err)
+	}
+	if value == "" && !optional(ref.Optional) {
+		return "", false, fmt.Errorf("environment variable key %q not found in file", ref.Key)
+	}
+	return value, value == "", nil
 }
 
 // Field is the text of a downward API field.

@@ -1,6 +1,10 @@
 package podsync
 
-import "time"
+import (
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+)
 
 // How restarts and pulls back off, and for how long a failure of another kind
 // is left alone.
@@ -56,7 +60,15 @@ func (r Record) Failed(reason, message string, now time.Time) Record {
 
 // Started is the record after a container was started.
 func (r Record) Started() Record {
-	return Record{Crash: r.Crash}
+	return Record{Hash: r.Hash, Crash: r.Crash}
+}
+
+// Of is the record as far as it is about the container's present definition.
+func (r Record) Of(c *corev1.Container) Record {
+	if hash := Hash(c); r.Hash != hash {
+		return Record{Hash: hash, Condemned: r.Condemned}
+	}
+	return r
 }
 
 // longestMountDelay is upstream's longest pause between tries of a volume.

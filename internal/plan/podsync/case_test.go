@@ -10,6 +10,7 @@ import (
 	"berth.dev/berth/internal/golden"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"berth.dev/berth/internal/plan/podsync"
@@ -95,6 +96,8 @@ func addContainer(pod *corev1.Pod, words []string) {
 			c.ReadinessProbe = &corev1.Probe{}
 		case "liveness":
 			c.LivenessProbe = &corev1.Probe{}
+		default:
+			setRestart(&c, w)
 		}
 	}
 	switch words[0] {
@@ -106,6 +109,26 @@ func addContainer(pod *corev1.Pod, words []string) {
 		fallthrough
 	default:
 		pod.Spec.InitContainers = append(pod.Spec.InitContainers, c)
+	}
+}
+
+// setRestart reads restart=POLICY and restarton=CODE.
+func setRestart(c *corev1.Container, word string) {
+	key, value, _ := strings.Cut(word, "=")
+	switch key {
+	case "resizerestart":
+		c.ResizePolicy = append(c.ResizePolicy, corev1.ContainerResizePolicy{ResourceName: corev1.ResourceName(value), RestartPolicy: corev1.RestartContainer})
+	case "restart":
+		policy := corev1.ContainerRestartPolicy(value)
+		c.RestartPolicy = &policy
+	case "restarton":
+		code, _ := strconv.ParseInt(value, 10, 32)
+		never := corev1.ContainerRestartPolicyNever
+		c.RestartPolicy = &never
+		c.RestartPolicyRules = []corev1.ContainerRestartRule{{
+			Action:    corev1.ContainerRestartRuleActionRestart,
+			ExitCodes: &corev1.ContainerRestartRuleOnExitCodes{Operator: corev1.ContainerRestartRuleOnExitCodesOpIn, Values: []int32{int32(code)}},
+		}}
 	}
 }
 
@@ -137,6 +160,13 @@ func step(t *testing.T, n *toy, words []string) bool {
 	case "image":
 		n.Pod = n.Pod.DeepCopy()
 		n.spec(words[1]).Image = words[2]
+	case "resize":
+		n.Pod = n.Pod.DeepCopy()
+		n.Pod.Generation++
+		n.spec(words[1]).Resources.Limits = corev1.ResourceList{corev1.ResourceName(words[2]): resource.MustParse(words[3])}
+		n.Resize = podsync.Resize{Progress: &podsync.ResizeState{Generation: n.Pod.Generation}}
+	case "pending":
+		n.Resize.Pending = &podsync.ResizeState{Reason: words[1], Message: "no room"}
 	case "fails":
 		n.failing[words[1]] = words[2]
 		return false

@@ -23,17 +23,32 @@ func (d *decision) conditions(s *corev1.PodStatus) []corev1.PodCondition {
 		corev1.PodScheduled:              {Status: corev1.ConditionTrue},
 	}
 	made[corev1.PodReady] = ready(d.Pod, made[corev1.ContainersReady])
+	kinds := ours
+	if d.Kill != nil && d.Kill.Condition.Type != "" {
+		made[d.Kill.Condition.Type] = d.Kill.Condition
+		kinds = append([]corev1.PodConditionType{d.Kill.Condition.Type}, ours...)
+	}
+
+	resize := d.resizeConditions()
+	for _, kind := range []corev1.PodConditionType{corev1.PodResizeInProgress, corev1.PodResizePending} {
+		if c, ok := resize[kind]; ok {
+			made[kind] = c
+			kinds = append([]corev1.PodConditionType{kind}, kinds...)
+		}
+	}
 
 	var out []corev1.PodCondition
 	for _, c := range d.Pod.Status.Conditions {
-		if _, mine := made[c.Type]; !mine {
+		if _, mine := made[c.Type]; !mine && c.Type != corev1.PodResizePending && c.Type != corev1.PodResizeInProgress {
 			out = append(out, c)
 		}
 	}
-	for _, kind := range ours {
+	for _, kind := range kinds {
 		c := made[kind]
 		c.Type = kind
-		c.ObservedGeneration = d.Pod.Generation
+		if c.ObservedGeneration == 0 {
+			c.ObservedGeneration = d.Pod.Generation
+		}
 		c.LastTransitionTime = metav1.NewTime(d.Now).Rfc3339Copy()
 		for _, before := range [][]corev1.PodCondition{d.known().Conditions, d.Pod.Status.Conditions} {
 			if old := condition(before, kind); old != nil {

@@ -5,13 +5,12 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/utils/ptr"
 )
 
 // containerStatus describes one container. before is its status so far.
 func (d *decision) containerStatus(c *corev1.Container, before *corev1.ContainerStatus) corev1.ContainerStatus {
 	st := corev1.ContainerStatus{Name: c.Name, Image: c.Image}
-	describeSpec(c, &st)
+	d.describeSpec(c, &st)
 	cur, previous := d.latest[c.Name], d.previous(c.Name)
 	if cur != nil && cur.Phase == Created {
 		// Created but not running yet: still waiting, as before it was made.
@@ -51,6 +50,9 @@ func (d *decision) seen(st *corev1.ContainerStatus, cur, previous *Container) {
 	if cur.Phase == Running {
 		st.State.Running = &corev1.ContainerStateRunning{StartedAt: stamp(cur.StartedAt)}
 		st.User = cur.User
+		if cur.Resources != nil {
+			st.Resources = cur.Resources.DeepCopy()
+		}
 	} else {
 		st.State.Terminated = d.terminated(cur)
 	}
@@ -112,7 +114,7 @@ func (d *decision) waiting(c *corev1.Container, st *corev1.ContainerStatus, cur 
 			reason, message = hold.Reason, hold.Message
 		}
 	}
-	if f := d.Records[c.Name].Failure; reason == "" && f != nil && d.Busy.Start == c.Name {
+	if f := d.Records[c.Name].Of(c).Failure; reason == "" && f != nil && d.Busy.Start == c.Name {
 		reason, message = f.Reason, f.Message // being tried again
 	}
 	if reason == "" {
@@ -142,13 +144,17 @@ func stamp(t time.Time) metav1.Time {
 }
 
 // describeSpec adds what follows from the spec alone.
-func describeSpec(c *corev1.Container, st *corev1.ContainerStatus) {
+func (d *decision) describeSpec(c *corev1.Container, st *corev1.ContainerStatus) {
 	st.Resources = c.Resources.DeepCopy()
 	st.AllocatedResources = c.Resources.Requests.DeepCopy()
 	for _, m := range c.VolumeMounts {
 		vm := corev1.VolumeMountStatus{Name: m.Name, MountPath: m.MountPath, ReadOnly: m.ReadOnly}
 		if m.ReadOnly {
-			vm.RecursiveReadOnly = ptr.To(corev1.RecursiveReadOnlyDisabled)
+			mode := corev1.RecursiveReadOnlyDisabled
+			if d.Node.RecursiveReadOnly && m.RecursiveReadOnly != nil && *m.RecursiveReadOnly != mode {
+				mode = corev1.RecursiveReadOnlyEnabled
+			}
+			vm.RecursiveReadOnly = &mode
 		}
 		st.VolumeMounts = append(st.VolumeMounts, vm)
 	}

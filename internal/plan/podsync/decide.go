@@ -28,15 +28,16 @@ func Decide(s State) Plan {
 	case d.Pod.DeletionTimestamp != nil || d.Absent || d.Kill != nil || d.pastDeadline():
 		d.plan.Ending = true
 		d.end()
-	case finished(d.known().Phase):
+	case Finished(d.known().Phase):
 		d.plan.Ending = true
 		d.retire()
 	default:
 		d.run()
 	}
 	d.collect()
+	d.plan.Resized = d.resized()
 	d.plan.Status = d.status()
-	if finished(d.plan.Status.Phase) && !d.plan.Ending {
+	if Finished(d.plan.Status.Phase) && !d.plan.Ending {
 		d.again(d.Now.Add(time.Millisecond)) // it has just run to its end: retire it
 	}
 	return d.plan
@@ -75,7 +76,8 @@ func (d *decision) known() *corev1.PodStatus {
 	return &d.Pod.Status
 }
 
-func finished(phase corev1.PodPhase) bool {
+// Finished is true for the phase of a pod whose containers will not run again.
+func Finished(phase corev1.PodPhase) bool {
 	return phase == corev1.PodSucceeded || phase == corev1.PodFailed
 }
 
@@ -103,7 +105,7 @@ func (d *decision) waits(key string) bool {
 // pastDeadline checks activeDeadlineSeconds and, when it is over, ends the pod.
 func (d *decision) pastDeadline() bool {
 	limit, start := d.Pod.Spec.ActiveDeadlineSeconds, d.known().StartTime
-	if limit == nil || start == nil || finished(d.known().Phase) {
+	if limit == nil || start == nil || Finished(d.known().Phase) {
 		return false
 	}
 	end := start.Add(time.Duration(*limit) * time.Second)

@@ -1,13 +1,16 @@
 package podsync
 
 import (
+	"strings"
+
 	corev1 "k8s.io/api/core/v1"
 )
 
 // phase sums up the container statuses as upstream's getPhase does. over means
 // that nothing will run again whatever the restart policy says.
-func phase(pod *corev1.Pod, initial, regular []corev1.ContainerStatus, over bool) corev1.PodPhase {
-	pendingInit, failedInit, begun := 0, 0, false
+func (d *decision) phase(initial, regular []corev1.ContainerStatus, over bool) corev1.PodPhase {
+	pod := d.Pod
+	pendingInit, failedInit, lostInit, begun := 0, 0, 0, false
 	for i := range pod.Spec.InitContainers {
 		c := &pod.Spec.InitContainers[i]
 		if IsSidecar(c) {
@@ -19,6 +22,9 @@ func phase(pod *corev1.Pod, initial, regular []corev1.ContainerStatus, over bool
 		case s.State.Terminated != nil:
 			if s.State.Terminated.ExitCode != 0 {
 				failedInit++
+				if !d.runsAgain(c, s.State.Terminated, true) {
+					lostInit++
+				}
 			}
 		case s.LastTerminationState.Terminated != nil && s.LastTerminationState.Terminated.ExitCode != 0:
 			failedInit++
@@ -65,7 +71,7 @@ func phase(pod *corev1.Pod, initial, regular []corev1.ContainerStatus, over bool
 	}
 
 	switch {
-	case failedInit > 0 && pod.Spec.RestartPolicy == corev1.RestartPolicyNever:
+	case lostInit > 0:
 		return corev1.PodFailed
 	case (pendingInit > 0 || failedInit > 0) && !begun && !over:
 		return corev1.PodPending
@@ -79,23 +85,22 @@ func phase(pod *corev1.Pod, initial, regular []corev1.ContainerStatus, over bool
 	case running > 0 && unknown == 0:
 		return corev1.PodRunning
 	case running == 0 && stopped > 0 && unknown == 0:
-		return stoppedPhase(pod, regular, stopped == succeeded)
+		return d.stoppedPhase(regular, stopped == succeeded)
 	default:
 		return corev1.PodPending
 	}
 }
 
 // stoppedPhase is the phase of a pod whose regular containers have all ended.
-func stoppedPhase(pod *corev1.Pod, regular []corev1.ContainerStatus, allSucceeded bool) corev1.PodPhase {
-	d := decision{State: State{Pod: pod}}
-	for i := range pod.Spec.Containers {
-		c := &pod.Spec.Containers[i]
+func (d *decision) stoppedPhase(regular []corev1.ContainerStatus, allSucceeded bool) corev1.PodPhase {
+	for i := range d.Pod.Spec.Containers {
+		c := &d.Pod.Spec.Containers[i]
 		s := find(regular, c.Name)
 		ended := s.State.Terminated
 		if ended == nil {
 			ended = s.LastTerminationState.Terminated
 		}
-		if ended == nil || d.restarts(c, &Container{ExitCode: ended.ExitCode}, false) {
+		if ended == nil || d.runsAgain(c, ended, false) {
 			return corev1.PodRunning
 		}
 	}
@@ -103,6 +108,12 @@ func stoppedPhase(pod *corev1.Pod, regular []corev1.ContainerStatus, allSucceede
 		return corev1.PodSucceeded
 	}
 	return corev1.PodFailed
+}
+
+// runsAgain is restarts for a container as its status shows it.
+func (d *decision) runsAgain(c *corev1.Container, ended *corev1.ContainerStateTerminated, initial bool) bool {
+	id := strings.TrimPrefix(ended.ContainerID, d.Node.Runtime+"://")
+	return d.restarts(c, &Container{ID: id, ExitCode: ended.ExitCode}, initial)
 }
 
 func find(list []corev1.ContainerStatus, name string) *corev1.ContainerStatus {

@@ -19,6 +19,7 @@ const (
 	StartContainer  Kind = "StartContainer"
 	StopContainer   Kind = "StopContainer"
 	RemoveContainer Kind = "RemoveContainer"
+	ResizeContainer Kind = "ResizeContainer"
 	DeletePod       Kind = "DeletePod"
 )
 
@@ -34,11 +35,17 @@ const (
 	LivenessFailed    Why = "LivenessFailed"
 	StartupFailed     Why = "StartupFailed"
 	DefinitionChanged Why = "DefinitionChanged"
+	Resized           Why = "Resized"
 	PodEnding         Why = "PodEnding"
 	PodFinished       Why = "PodFinished"
 	Surplus           Why = "Surplus"
 	NeverRan          Why = "NeverRan"
 )
+
+// Replaces is true for a stop that another run of the container follows.
+func (w Why) Replaces() bool {
+	return w == LivenessFailed || w == StartupFailed || w == DefinitionChanged || w == Resized
+}
 
 // Action is one thing to do now. Actions of one plan may run side by side.
 type Action struct {
@@ -63,7 +70,9 @@ type Hold struct {
 	// Reason and Message are what the container's waiting state shows.
 	Reason  string
 	Message string
-	Until   time.Time
+	// Image is what ImagePullBackOff is about.
+	Image string
+	Until time.Time
 }
 
 // Plan is what Decide wants.
@@ -75,6 +84,8 @@ type Plan struct {
 	Again time.Time
 	// Ending is true when the pod's containers are to go.
 	Ending bool
+	// Resized is true when every container runs with what the pod was given.
+	Resized bool
 	// Over is true when nothing of the pod is left on the node.
 	Over bool
 }

@@ -1,6 +1,7 @@
 package podsync
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -107,12 +108,13 @@ func (d *decision) keep(c *corev1.Container, initial bool) {
 	case cur.Phase == Running:
 		if why == Restart {
 			d.condemn(c, cur)
+			d.resize(c, cur)
 		}
 	case why == SandboxDied && initial && !IsSidecar(c):
 		// A new sandbox means that initialization begins again.
 		d.start(c, why, cur.Attempt+1, time.Time{})
 	case d.restarts(c, cur, initial):
-		d.start(c, why, cur.Attempt+1, cur.FinishedAt)
+		d.start(c, why, cur.Attempt+1, d.event(c.Name, cur))
 	}
 }
 
@@ -138,14 +140,16 @@ func (d *decision) start(c *corev1.Container, why Why, attempt int32, event time
 	if d.Busy.Start == c.Name {
 		return
 	}
-	record := d.Records[c.Name]
+	record := d.Records[c.Name].Of(c)
 	if f := record.Failure; f != nil && f.Retry.After(d.Now) {
 		d.holdFailure(c, f)
 		return
 	}
 	crash := record.Crash
 	if !event.IsZero() {
-		if until := record.Crash.Until(event); until.After(d.Now) {
+		// An exit in the future means that the clock went back: who knows how long
+		// it has been.
+		if until := record.Crash.Until(event); until.After(d.Now) && !event.After(d.Now) {
 			d.plan.Holds = append(d.plan.Holds, Hold{
 				Container: c.Name, Reason: CrashLoopBackOff, Until: until,
 				Message: fmt.Sprintf("back-off %s restarting failed container=%s pod=%s", record.Crash.Delay, c.Name, PodName(d.Pod)),
@@ -163,13 +167,13 @@ func (d *decision) start(c *corev1.Container, why Why, attempt int32, event time
 }
 
 func (d *decision) holdFailure(c *corev1.Container, f *Failure) {
-	hold := Hold{Container: c.Name, Reason: f.Reason, Message: f.Message, Until: f.Retry}
+	hold := Hold{Container: c.Name, Reason: f.Reason, Message: f.Message, Image: cmp.Or(f.Image, c.Image), Until: f.Retry}
 	if f.Reason == ErrImagePull {
 		if shown := f.At.Add(pullShown); d.Now.Before(shown) {
 			d.again(shown)
 		} else {
 			hold.Reason = ImagePullBackOff
-			hold.Message = fmt.Sprintf("Back-off pulling image %q: %s: %s", c.Image, ErrImagePull, f.Message)
+			hold.Message = fmt.Sprintf("Back-off pulling image %q: %s: %s", hold.Image, ErrImagePull, f.Message)
 		}
 	}
 	d.plan.Holds = append(d.plan.Holds, hold)

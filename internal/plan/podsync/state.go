@@ -29,6 +29,9 @@ type State struct {
 	Probes map[string]probe.Verdicts
 	Busy   Busy
 
+	// Resize says how far a change of the pod's resources is. The pod itself asks
+	// for no more than it was given.
+	Resize Resize
 	// Kill ends a pod that the API does not ask to end.
 	Kill *Kill
 	// Absent is true when the API has no such pod (any more).
@@ -47,6 +50,9 @@ type Node struct {
 	IPs []string
 	// Runtime prefixes container IDs: "containerd".
 	Runtime string
+	// RecursiveReadOnly says that the runtime can make mounts read-only with
+	// all that is mounted below them.
+	RecursiveReadOnly bool
 }
 
 // Sandbox is one pod sandbox the runtime knows.
@@ -87,6 +93,8 @@ type Container struct {
 	Image      string
 	ImageID    string
 	User       *corev1.ContainerUser
+	// Resources are what it runs with, nil when that is not known.
+	Resources *corev1.ResourceRequirements
 }
 
 // Volumes says how far the pod's volumes are.
@@ -99,16 +107,29 @@ type Volumes struct {
 
 // Record is what is remembered about a container between its runs.
 type Record struct {
+	// Hash is the definition that all of it is about (see Hash): another image
+	// does not wait for what the former one did.
+	Hash    string
 	Crash   Backoff
 	Pull    Backoff
 	Failure *Failure
+	// Condemned is the run that was stopped to be replaced by another.
+	Condemned Condemned
+}
+
+// Condemned is a run that the node itself ended.
+type Condemned struct {
+	ID  string
+	Why Why
 }
 
 // Failure is why the last attempt did not succeed.
 type Failure struct {
 	Reason  string
 	Message string
-	At      time.Time
+	// Image is the one that could not be had, if not the container's own.
+	Image string
+	At    time.Time
 	// Retry is when to try again.
 	Retry time.Time
 }
@@ -119,6 +140,8 @@ type Busy struct {
 	Volumes bool
 	// Start is the name of the container that is being started.
 	Start string
+	// Resizes are the containers whose resources are being changed, by ID.
+	Resizes map[string]bool
 	// Stops are the containers being stopped, by ID, with the grace they got.
 	Stops map[string]int64
 	// Removes are the containers and sandboxes being removed or stopped.
@@ -134,4 +157,8 @@ type Kill struct {
 	Message string
 	// Grace overrides the pod's grace period.
 	Grace *int64
+	// Condition goes into the pod's status at once; empty is none.
+	Condition corev1.PodCondition
+	// Refused is true for a pod that the node has never taken.
+	Refused bool
 }

@@ -1,6 +1,9 @@
 package podsync
 
 import (
+	"slices"
+	"strings"
+
 	"berth.dev/berth/internal/plan/podspec"
 	"berth.dev/berth/internal/plan/probe"
 	corev1 "k8s.io/api/core/v1"
@@ -18,9 +21,16 @@ func (d *decision) status() corev1.PodStatus {
 	if s.QOSClass == "" {
 		s.QOSClass = podspec.QOS(d.Pod)
 	}
+	if d.neverTaken() {
+		d.refused(&s)
+		return s
+	}
+	if given := d.Pod.Spec.Resources; given != nil {
+		s.Resources, s.AllocatedResources = given.DeepCopy(), given.Requests.DeepCopy()
+	}
 	d.addresses(&s)
 	s.InitContainerStatuses = d.statuses(d.Pod.Spec.InitContainers, d.known().InitContainerStatuses, true)
-	s.ContainerStatuses = d.statuses(d.Pod.Spec.Containers, d.known().ContainerStatuses, false)
+	s.ContainerStatuses = byName(d.statuses(d.Pod.Spec.Containers, d.known().ContainerStatuses, false))
 	s.EphemeralContainerStatuses = d.ephemeralStatuses()
 	d.setPhase(&s)
 	s.Conditions = d.conditions(&s)
@@ -28,14 +38,32 @@ func (d *decision) status() corev1.PodStatus {
 }
 
 func (d *decision) setPhase(s *corev1.PodStatus) {
-	over := (d.plan.Ending || finished(d.known().Phase)) && d.allQuiet()
-	s.Phase = phase(d.Pod, s.InitContainerStatuses, s.ContainerStatuses, over)
+	over := (d.plan.Ending || Finished(d.known().Phase)) && d.allQuiet()
+	s.Phase = d.phase(s.InitContainerStatuses, s.ContainerStatuses, over)
 	s.Reason, s.Message = d.known().Reason, d.known().Message
-	if known := d.known().Phase; finished(known) {
+	if known := d.known().Phase; Finished(known) {
 		s.Phase = known // a finished pod stays finished
 		return
 	}
-	if d.Kill != nil && d.Kill.Phase != "" {
+	// Who waits for the end of a pod may rely on it: its containers come first.
+	if d.Kill != nil && d.Kill.Phase != "" && d.allQuiet() {
+		s.Phase, s.Reason, s.Message = d.Kill.Phase, d.Kill.Reason, d.Kill.Message
+	}
+}
+
+// neverTaken is true for a pod that failed before anything of it was begun.
+func (d *decision) neverTaken() bool {
+	if d.Kill != nil {
+		return d.Kill.Refused
+	}
+	return Finished(d.known().Phase) && len(d.known().ContainerStatuses) == 0 && len(d.Containers) == 0
+}
+
+// refused is a status that says no more than why.
+func (d *decision) refused(s *corev1.PodStatus) {
+	known := d.known()
+	s.Phase, s.Reason, s.Message = known.Phase, known.Reason, known.Message
+	if d.Kill != nil {
 		s.Phase, s.Reason, s.Message = d.Kill.Phase, d.Kill.Reason, d.Kill.Message
 	}
 }
@@ -85,13 +113,19 @@ func (d *decision) statuses(specs []corev1.Container, before []corev1.ContainerS
 	return out
 }
 
+// byName is upstream's order of all statuses but those of init containers.
+func byName(list []corev1.ContainerStatus) []corev1.ContainerStatus {
+	slices.SortFunc(list, func(a, b corev1.ContainerStatus) int { return strings.Compare(a.Name, b.Name) })
+	return list
+}
+
 func (d *decision) ephemeralStatuses() []corev1.ContainerStatus {
 	var out []corev1.ContainerStatus
 	for i := range d.Pod.Spec.EphemeralContainers {
 		c := corev1.Container(d.Pod.Spec.EphemeralContainers[i].EphemeralContainerCommon)
 		out = append(out, d.containerStatus(&c, find(d.known().EphemeralContainerStatuses, c.Name)))
 	}
-	return out
+	return byName(out)
 }
 
 // judge sets started and ready.

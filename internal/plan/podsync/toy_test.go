@@ -30,7 +30,7 @@ func newToy(pod *corev1.Pod) *toy {
 	t.State = podsync.State{
 		Pod: pod, Now: epoch, Node: podsync.Node{IPs: []string{"192.0.2.1"}, Runtime: "toy"},
 		Records: map[string]podsync.Record{}, Probes: map[string]probe.Verdicts{},
-		Busy:    podsync.Busy{Stops: map[string]int64{}, Removes: map[string]bool{}},
+		Busy:    podsync.Busy{Stops: map[string]int64{}, Removes: map[string]bool{}, Resizes: map[string]bool{}},
 		Stopped: map[string]bool{}, Waits: map[string]time.Time{},
 	}
 	return t
@@ -40,6 +40,9 @@ func newToy(pod *corev1.Pod) *toy {
 func (t *toy) decide() podsync.Plan {
 	plan := podsync.Decide(t.State)
 	t.Last = &plan.Status
+	if plan.Resized {
+		t.Resize.Progress = nil
+	}
 	for _, a := range plan.Actions {
 		t.log = append(t.log, describe(a))
 		t.begin(a)
@@ -54,7 +57,7 @@ func describe(a podsync.Action) string {
 		parts = append(parts, fmt.Sprintf("%s attempt=%d", a.Container, a.Attempt))
 	case podsync.StopContainer:
 		parts = append(parts, fmt.Sprintf("%s grace=%d", a.Container, a.Grace))
-	case podsync.RemoveContainer:
+	case podsync.RemoveContainer, podsync.ResizeContainer:
 		parts = append(parts, a.Container)
 	case podsync.CreateSandbox:
 		parts = append(parts, fmt.Sprintf("attempt=%d", a.Attempt))
@@ -70,11 +73,18 @@ func (t *toy) begin(a podsync.Action) {
 		t.Busy.Sandbox = true
 	case podsync.StartContainer:
 		t.Busy.Start = a.Container
-		r := t.Records[a.Container]
+		r := t.Records[a.Container].Of(t.spec(a.Container))
 		r.Crash = a.Crash
 		t.Records[a.Container] = r
 	case podsync.StopContainer:
 		t.Busy.Stops[a.ID] = a.Grace
+		if a.Why.Replaces() {
+			r := t.Records[a.Container]
+			r.Condemned = podsync.Condemned{ID: a.ID, Why: a.Why}
+			t.Records[a.Container] = r
+		}
+	case podsync.ResizeContainer:
+		t.Busy.Resizes[a.ID] = true
 	case podsync.DeletePod:
 		t.Busy.Delete = true
 	default:
@@ -121,6 +131,18 @@ func (t *toy) finish(i int) {
 	case podsync.RemoveContainer:
 		delete(t.Busy.Removes, a.ID)
 		t.Containers = slices.DeleteFunc(t.Containers, func(c podsync.Container) bool { return c.ID == a.ID })
+	case podsync.ResizeContainer:
+		delete(t.Busy.Resizes, a.ID)
+		if reason := t.failing[a.Container]; reason != "" {
+			t.Waits[podsync.ResizeKey(a.ID)] = t.Now.Add(podsync.RetryDelay)
+			t.Resize.Progress = &podsync.ResizeState{Reason: corev1.PodReasonError, Message: reason, Generation: t.Pod.Generation}
+			return
+		}
+		for i := range t.Containers {
+			if c := &t.Containers[i]; c.ID == a.ID {
+				c.Resources = t.spec(c.Name).Resources.DeepCopy()
+			}
+		}
 	case podsync.DeletePod:
 		t.Busy.Delete = false
 		t.Deleted, t.Absent = true, true
@@ -142,7 +164,7 @@ func (t *toy) finishStart(a podsync.Action) {
 	c := podsync.Container{
 		ID: fmt.Sprintf("c%d", t.next), Name: a.Container, SandboxID: sandbox.ID, Attempt: a.Attempt,
 		Phase: podsync.Running, Hash: podsync.Hash(t.spec(a.Container)), CreatedAt: t.Now, StartedAt: t.Now,
-		Image: t.spec(a.Container).Image,
+		Image: t.spec(a.Container).Image, Resources: t.spec(a.Container).Resources.DeepCopy(),
 	}
 	t.Containers = append(t.Containers, c)
 	v := probe.Verdicts{}

@@ -7,6 +7,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/component-helpers/scheduling/corev1/nodeaffinity"
 	"k8s.io/component-helpers/storage/volume"
 )
 
@@ -59,15 +60,42 @@ func claimsRefusal(claims []Claim) string {
 	return ""
 }
 
-func waitingClaims(claims []Claim) []Claim {
-	var waiting []Claim
-	for _, c := range claims {
-		if c.Claim != nil && !Bound(c.Claim) {
-			waiting = append(waiting, c)
+// boundClaim is a claim that has its volume, and what that asks of a node.
+type boundClaim struct {
+	done  bool
+	where *nodeaffinity.LazyErrorNodeSelector
+}
+
+// boundClaims are as many as there are claims.
+func boundClaims(claims []Claim) []boundClaim {
+	all := make([]boundClaim, len(claims))
+	for i, c := range claims {
+		if c.Claim == nil || !Bound(c.Claim) {
+			continue
+		}
+		all[i].done = true
+		if c.Volume != nil {
+			all[i].where = whereOf(c.Volume)
 		}
 	}
-	slices.SortStableFunc(waiting, func(a, b Claim) int {
-		x, y := a.Claim.Spec.Resources.Requests[corev1.ResourceStorage], b.Claim.Spec.Resources.Requests[corev1.ResourceStorage]
+	return all
+}
+
+// waitingClaim is one with the volumes that it may get.
+type waitingClaim struct {
+	Claim
+	supply supply
+}
+
+func waitingClaims(a Ask) []waitingClaim {
+	var waiting []waitingClaim
+	for _, c := range a.Claims {
+		if c.Claim != nil && !Bound(c.Claim) {
+			waiting = append(waiting, waitingClaim{c, supplyFor(c.Claim, a.Volumes)})
+		}
+	}
+	slices.SortStableFunc(waiting, func(a, b waitingClaim) int {
+		x, y := a.Claim.Claim.Spec.Resources.Requests[corev1.ResourceStorage], b.Claim.Claim.Spec.Resources.Requests[corev1.ResourceStorage]
 		return x.Cmp(y)
 	})
 	return waiting
@@ -77,19 +105,19 @@ func waitingClaims(claims []Claim) []Claim {
 // claim that waits, and checks where the others already are.
 func (r *request) placeClaims(node *corev1.Node) (steps []ClaimStep, reasons []string) {
 	var gone, elsewhere bool
-	for _, c := range r.Claims {
+	for i, c := range r.Claims {
 		switch {
-		case !Bound(c.Claim):
+		case !r.bound[i].done:
 		case c.Volume == nil:
 			gone = true
-		case volume.CheckNodeAffinity(c.Volume, node.Labels) != nil:
+		case !reaches(r.bound[i].where, node):
 			elsewhere = true
 		}
 	}
 	missing := ""
 	chosen := map[string]*corev1.PersistentVolume{}
-	for _, c := range r.waiting {
-		step, reason := r.settle(&c, node, chosen)
+	for i := range r.waiting {
+		step, reason := r.settle(&r.waiting[i], node, chosen)
 		if reason != "" {
 			missing = reason
 			break
@@ -109,30 +137,30 @@ func (r *request) placeClaims(node *corev1.Node) (steps []ClaimStep, reasons []s
 }
 
 // settle is how a claim gets its volume on a node, or why it cannot.
-func (r *request) settle(c *Claim, node *corev1.Node, chosen map[string]*corev1.PersistentVolume) (step ClaimStep, reason string) {
-	selected, decided := c.Claim.Annotations[selectedNodeLabel]
+func (r *request) settle(c *waitingClaim, node *corev1.Node, chosen map[string]*corev1.PersistentVolume) (step ClaimStep, reason string) {
+	selected, decided := c.Claim.Claim.Annotations[selectedNodeLabel]
 	if decided {
 		// A provisioner is at work there; a second node must not be told.
 		if selected != node.Name {
 			return step, reasonNoVolume
 		}
-		return ClaimStep{Claim: c.Claim}, ""
+		return ClaimStep{Claim: c.Claim.Claim}, ""
 	}
-	pv, err := volume.FindMatchingVolume(c.Claim, r.Volumes, node, chosen, true, true)
+	pv, err := volume.FindMatchingVolume(c.Claim.Claim, c.supply.at(node), nil, chosen, false, true)
 	if err != nil {
 		return step, reasonNoVolume
 	}
 	if pv != nil {
 		chosen[pv.Name] = pv
-		return ClaimStep{Claim: c.Claim, Volume: pv}, ""
+		return ClaimStep{Claim: c.Claim.Claim, Volume: pv}, ""
 	}
 	if c.Class.Provisioner == "" || c.Class.Provisioner == unprovisionable || !allowed(c.Class, node) {
 		return step, reasonNoVolume
 	}
-	if !r.enough(c, node) {
+	if !r.enough(&c.Claim, node) {
 		return step, reasonNoSpace
 	}
-	return ClaimStep{Claim: c.Claim}, ""
+	return ClaimStep{Claim: c.Claim.Claim}, ""
 }
 
 // allowed says that the class may make volumes for this node.

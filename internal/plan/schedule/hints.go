@@ -29,6 +29,9 @@ func (c *Cluster) Helps(pod *corev1.Pod, failed Filters, old, changed any) bool 
 		return changed != nil && o.Namespace == pod.Namespace && slices.Contains(ClaimNames(pod), o.Name) &&
 			failed&(VolumeBinding|VolumeRestrictions|VolumeLimits|VolumeZone) != 0
 	case *corev1.PersistentVolume:
+		if ref := o.Spec.ClaimRef; ref != nil { // nobody else gets it
+			return failed&(VolumeBinding|VolumeZone) != 0 && ref.Namespace == pod.Namespace && slices.Contains(ClaimNames(pod), ref.Name)
+		}
 		return changed != nil && failed&(VolumeBinding|VolumeZone) != 0
 	case *storagev1.StorageClass:
 		was := as[storagev1.StorageClass](old)

@@ -1,6 +1,7 @@
 package schedule
 
 import (
+	"maps"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -12,18 +13,11 @@ import (
 
 // overLimit is why a node cannot attach the pod's volumes as well.
 func (r *request) overLimit(n *room) string {
-	if r.Storage == nil {
-		return ""
-	}
-	wanted := map[string]string{} // volume: driver
-	for _, c := range r.Claims {
-		attachable(wanted, c.Claim, c.Volume, c.Class)
-	}
-	if len(wanted) == 0 {
+	if len(r.attach) == 0 {
 		return ""
 	}
 	info := r.Storage.Limits(n.name)
-	for _, driver := range wanted {
+	for _, driver := range r.attach {
 		if r.missing(driver, info) {
 			return driver + " CSI driver is not installed on the node"
 		}
@@ -48,6 +42,7 @@ func (r *request) overLimit(n *room) string {
 	for volume, driver := range r.Storage.Attached(n.name) {
 		there[volume] = driver
 	}
+	wanted := maps.Clone(r.attach)
 	count := map[string]int{}
 	for volume, driver := range there {
 		count[driver]++

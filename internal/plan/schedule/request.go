@@ -19,9 +19,11 @@ type request struct {
 	selective bool            // affinity is not empty
 	only      map[string]bool // the nodes it names by metadata.name; nil is any
 	preferred *nodeaffinity.PreferredSchedulingTerms
-	waiting   []Claim // claims that wait for their first consumer, smallest first
-	zones     []zone  // where the pod's volumes can be reached
-	alone     int     // pods that hold a claim of its for themselves
+	bound     []boundClaim      // of each claim
+	waiting   []waitingClaim    // claims that wait for their first consumer, smallest first
+	attach    map[string]string // the volumes that a driver has to attach, each with it
+	zones     []zone            // where the pod's volumes can be reached
+	alone     int               // pods that hold a claim of its for themselves
 	disks     []*corev1.Volume
 	terms     terms
 	pairs     pairs
@@ -35,11 +37,18 @@ func (c *Cluster) request(a Ask) *request {
 		Ask:      a,
 		c:        c,
 		affinity: nodeaffinity.GetRequiredNodeAffinity(a.Pod),
-		waiting:  waitingClaims(a.Claims),
+		bound:    boundClaims(a.Claims),
+		waiting:  waitingClaims(a),
 		zones:    zonesOf(a.Claims),
 		alone:    c.heldAlone(a),
 		priority: Priority(a.Pod),
 		terms:    termsOf(a.Pod),
+	}
+	if a.Storage != nil {
+		r.attach = map[string]string{}
+		for _, c := range a.Claims {
+			attachable(r.attach, c.Claim, c.Volume, c.Class)
+		}
 	}
 	r.selective = len(a.Pod.Spec.NodeSelector) > 0
 	if f := a.Pod.Spec.Affinity; f != nil && f.NodeAffinity != nil {

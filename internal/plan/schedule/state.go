@@ -27,8 +27,8 @@ type Ask struct {
 	Pod *corev1.Pod
 	// Claims are the claims of the pod in the order of its volumes.
 	Claims []Claim
-	// Volumes are all PersistentVolumes of the cluster; they matter only when
-	// a claim waits for its first consumer.
+	// Volumes are PersistentVolumes; those matter that no claim has or that are
+	// reserved for one of these, when a claim waits for its first consumer.
 	Volumes []*corev1.PersistentVolume
 	// Storage answers about other pods' volumes; nil means that no node limits them.
 	Storage Storage

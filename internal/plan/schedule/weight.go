@@ -133,3 +133,10 @@ func ClaimNames(pod *corev1.Pod) []string {
 	}
 	return names
 }
+
+// PortsConflict says that the pod wants a port of the node that one of the
+// others has.
+func PortsConflict(pod *corev1.Pod, others []*corev1.Pod) bool {
+	wanted := hostPorts(pod)
+	return len(wanted) > 0 && slices.ContainsFunc(others, func(other *corev1.Pod) bool { return conflict(wanted, hostPorts(other)) })
+}

@@ -83,7 +83,8 @@ func lost(claim *corev1.PersistentVolumeClaim, reason, message string) ClaimPlan
 func match(claim *corev1.PersistentVolumeClaim, volumes []*corev1.PersistentVolume, delayed bool) *corev1.PersistentVolume {
 	fitting := make([]*corev1.PersistentVolume, 0, len(volumes))
 	for _, pv := range volumes {
-		if volume.CheckAccessModes(claim, pv) {
+		mayGet := pv.Spec.ClaimRef == nil && !delayed || pv.Spec.ClaimRef != nil && volume.IsVolumeBoundToClaim(pv, claim)
+		if mayGet && volume.CheckAccessModes(claim, pv) {
 			fitting = append(fitting, pv)
 		}
 	}

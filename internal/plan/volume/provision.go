@@ -14,7 +14,7 @@ import (
 type ProvisionState struct {
 	Claim *corev1.PersistentVolumeClaim
 	Class *storagev1.StorageClass
-	// Nodes are all nodes.
+	// Nodes are all nodes, or the one that the claim names.
 	Nodes []*corev1.Node
 	// Exists says that the claim's volume has been made.
 	Exists bool

@@ -29,7 +29,7 @@ const (
 // ClaimState is what a decision about a claim looks at.
 type ClaimState struct {
 	Claim *corev1.PersistentVolumeClaim
-	// Volumes are all volumes of the cluster.
+	// Volumes are those that no claim has, and those that name this one.
 	Volumes []*corev1.PersistentVolume
 	// Class is the claim's class, nil when it names none or there is none.
 	Class *storagev1.StorageClass

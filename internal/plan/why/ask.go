@@ -13,13 +13,17 @@ import (
 
 // Kinds are the kinds that can be asked about, with their short names.
 var Kinds = map[string][]string{
-	"statefulset":           {"sts", "statefulsets"},
-	"pod":                   {"po", "pods"},
-	"persistentvolumeclaim": {"pvc", "persistentvolumeclaims"},
-	"service":               {"svc", "services"},
-	"deployment":            {"deploy", "deployments"},
-	"job":                   {"jobs"},
-	"poddisruptionbudget":   {"pdb", "poddisruptionbudgets"},
+	"statefulset":             {"sts", "statefulsets"},
+	"pod":                     {"po", "pods"},
+	"persistentvolumeclaim":   {"pvc", "persistentvolumeclaims"},
+	"service":                 {"svc", "services"},
+	"deployment":              {"deploy", "deployments"},
+	"replicaset":              {"rs", "replicasets"},
+	"daemonset":               {"ds", "daemonsets"},
+	"job":                     {"jobs"},
+	"cronjob":                 {"cj", "cronjobs"},
+	"horizontalpodautoscaler": {"hpa", "horizontalpodautoscalers"},
+	"poddisruptionbudget":     {"pdb", "poddisruptionbudgets"},
 }
 
 // Kind is the full name of a kind as people write it, empty when it cannot be
@@ -59,6 +63,14 @@ func Ask(f *Facts, kind, name string) (Report, error) {
 		answers, summary, found = about(f.Services, name, f.service)
 	case "deployment":
 		answers, summary, found = about(f.Deployments, name, f.deployment)
+	case "replicaset":
+		answers, summary, found = about(f.ReplicaSets, name, f.replicaSet)
+	case "daemonset":
+		answers, summary, found = about(f.DaemonSets, name, f.daemonSet)
+	case "cronjob":
+		answers, summary, found = about(f.CronJobs, name, f.cronJob)
+	case "horizontalpodautoscaler":
+		answers, summary, found = about(f.Autoscalers, name, f.autoscaler)
 	case "job":
 		answers, summary, found = about(f.Jobs, name, f.job)
 	case "poddisruptionbudget":

@@ -23,7 +23,7 @@ type stuck struct {
 }
 
 func allCases() []stuck {
-	return slices.Concat(containerCases(), placeCases(), nodeCases(), claimCases(), setCases(), refusedCases(), otherCases())
+	return slices.Concat(containerCases(), placeCases(), nodeCases(), claimCases(), setCases(), refusedCases(), otherCases(), controllerCases())
 }
 
 func (c stuck) report(t *testing.T) Report {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
@@ -30,7 +31,10 @@ type Facts struct {
 	Revisions   []*appsv1.ControllerRevision
 	Deployments []*appsv1.Deployment
 	ReplicaSets []*appsv1.ReplicaSet
+	DaemonSets  []*appsv1.DaemonSet
 	Jobs        []*batchv1.Job
+	CronJobs    []*batchv1.CronJob
+	Autoscalers []*autoscalingv2.HorizontalPodAutoscaler
 	Pods        []*corev1.Pod
 	Claims      []*corev1.PersistentVolumeClaim
 	Services    []*corev1.Service

@@ -77,6 +77,9 @@ const (
 	ServiceMissing     Reason = "ServiceMissing"
 	ServiceSelectsNone Reason = "ServiceSelectsNone"
 	JobFailed          Reason = "JobFailed"
+	PreviousRuns       Reason = "PreviousRuns"
+	NotScaling         Reason = "NotScaling"
+	MostReplicas       Reason = "MostReplicas"
 )
 
 // About describes a reason to people.
@@ -152,7 +155,7 @@ var Reasons = []About{
 	{NotInPlace, "`berth.dev/in-place-update: Only` is set and the change cannot be made in place", "no", "delete the pod, or set `IfPossible`"},
 	{AwaitImages, "the pod's node is to have the new images first (`berth.dev/pre-pull`)", "yes; unknown when the node cannot get one", "wait; correct the image"},
 	{PartitionKeeps, "pods below the partition keep their revision", "no", "lower the partition"},
-	{Paused, "the rollout is paused, or the Job suspended", "no", "resume it"},
+	{Paused, "the rollout is paused, the Job or CronJob suspended, or what an autoscaler scales is at zero", "no", "resume it"},
 	{OnDelete, "updateStrategy OnDelete: pods are replaced when the user deletes them", "no", "delete a pod"},
 	{ProgressDeadline, "nothing has moved for the progress deadline", "as its cause", "see the cause"},
 	{SetHeld, "the StatefulSet waits for something else, which is named", "unknown", "look at the set"},
@@ -160,4 +163,7 @@ var Reasons = []About{
 	{ServiceMissing, "the Service that the set names does not exist: its pods have no DNS names", "no", "create the Service"},
 	{ServiceSelectsNone, "the Service selects no pod", "no", "correct the selector"},
 	{JobFailed, "the Job has failed and will not be tried again", "no", "read the log, make the Job anew"},
+	{PreviousRuns, "a CronJob makes no other job while the last one runs (`concurrencyPolicy: Forbid`)", "yes, unless that one is stuck", "look at that job"},
+	{NotScaling, "an autoscaler cannot scale: `ScalingActive` or `AbleToScale` is `False`, for example because pods have no requests or there are no metrics", "unknown", "do what its message says"},
+	{MostReplicas, "an autoscaler wants more than `maxReplicas`", "no", "raise `maxReplicas`"},
 }

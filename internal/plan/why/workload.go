@@ -65,7 +65,7 @@ func (f *Facts) job(j *batchv1.Job) ([]Answer, string) {
 			Next: f.command(`patch %s --type=merge -p '{"spec":{"suspend":false}}'`, object),
 		}}, "it is suspended"
 	}
-	var answers []Answer
+	answers := f.cannotMake("Job", j.Name, j.UID, "pod")
 	for _, pod := range controlledBy(f.Pods, j.UID) {
 		if pod.Status.Phase != corev1.PodFailed { // it is tried again
 			answers = append(answers, f.pod(pod)...)

@@ -23,3 +23,9 @@ func (h *Host) Find(match func(command string) bool) []string {
 	}
 	return pids
 }
+
+// Path is where this process finds a file of the host, also one on a file system
+// that only the host has mounted, such as its /run.
+func (h *Host) Path(file string) string {
+	return filepath.Join(fmt.Sprintf("/proc/%d/root", h.pid), file)
+}

@@ -86,9 +86,15 @@ func (a *Allocator) takeAddress(c *change, svc *corev1.Service, family corev1.IP
 	if err == nil {
 		err = reserve(pools, ip)
 	}
-	if err == nil {
-		if err = a.object(c, svc, ip); err != nil {
+	switch {
+	case err == nil:
+		if _, err = a.object(c, svc, ip); err != nil {
 			a.free(ip)
+		}
+	case errors.Is(err, errAllocated):
+		// Another server may have given it back: then it has no object.
+		if made, failure := a.object(c, svc, ip); made {
+			err = failure
 		}
 	}
 	if err != nil {
@@ -135,7 +141,7 @@ func (a *Allocator) takeFrom(c *change, svc *corev1.Service, pool *addresses) (n
 		if err != nil {
 			return ip, err
 		}
-		if err = a.object(c, svc, ip); err == nil {
+		if _, err = a.object(c, svc, ip); err == nil {
 			c.undoable(func() { a.free(ip) })
 			return ip, nil
 		}
@@ -146,19 +152,20 @@ func (a *Allocator) takeFrom(c *change, svc *corev1.Service, pool *addresses) (n
 	}
 }
 
-// object makes the object of an address; a dry run makes none.
-func (a *Allocator) object(c *change, svc *corev1.Service, ip netip.Addr) error {
+// object makes the object of an address, and says whether it was there before; a
+// dry run makes none.
+func (a *Allocator) object(c *change, svc *corev1.Service, ip netip.Addr) (made bool, err error) {
 	if c.dryRun {
-		return nil
+		return false, nil
 	}
-	mine, err := a.objects.Take(ip, svc)
+	mine, made, err := a.objects.Take(ip, svc)
 	if err == nil && !mine {
-		return errAllocated
+		return false, errAllocated
 	}
-	if err == nil {
+	if made {
 		c.undoable(func() { a.objects.Give(ip, svc) })
 	}
-	return err
+	return made, err
 }
 
 func usesNodePorts(svc *corev1.Service) bool {
@@ -179,30 +186,38 @@ func wantsHealthPort(svc *corev1.Service) bool {
 }
 
 func (a *Allocator) takePorts(c *change, svc, old *corev1.Service) error {
+	if !usesNodePorts(svc) && !wantsHealthPort(svc) {
+		return nil
+	}
+	now, err := a.portsNow()
+	if err != nil {
+		return apierrors.NewInternalError(err)
+	}
 	held := map[int32]bool{}
 	if old != nil {
 		for _, port := range heldPorts(old) {
 			held[port] = true
 		}
 	}
-	wanted := map[int32]bool{}
+	take := func(port int32) {
+		a.underway[port] = true
+		c.ports = append(c.ports, port)
+		held[port] = true
+	}
 	reserve := func(port int32) error {
-		if held[port] || wanted[port] {
-			wanted[port] = true
+		if held[port] {
 			return nil
 		}
-		if err := a.ports.reserve(port); err != nil {
-			return err
+		err := now.reserve(port)
+		if err == nil {
+			take(port)
 		}
-		wanted[port] = true
-		c.undoable(func() { a.ports.release(port) })
-		return nil
+		return err
 	}
 	choose := func() (int32, error) {
-		port, err := a.ports.any()
+		port, err := now.any()
 		if err == nil {
-			wanted[port] = true
-			c.undoable(func() { a.ports.release(port) })
+			take(port)
 		}
 		return port, err
 	}
@@ -214,11 +229,6 @@ func (a *Allocator) takePorts(c *change, svc, old *corev1.Service) error {
 	if wantsHealthPort(svc) {
 		if err := healthPort(svc, reserve, choose); err != nil {
 			return apierrors.NewInternalError(err)
-		}
-	}
-	for port := range held {
-		if !wanted[port] {
-			c.onSuccess(func() { a.ports.release(port) })
 		}
 	}
 	return nil

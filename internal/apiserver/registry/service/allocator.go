@@ -10,21 +10,27 @@ import (
 	utilnet "k8s.io/apimachinery/pkg/util/net"
 )
 
-// Allocator knows which addresses and node ports are taken.
+// Allocator gives Services their addresses and node ports. What other servers
+// give to theirs is respected: an address by its object, a node port by looking
+// at what is stored whenever one is asked for.
 type Allocator struct {
-	mu       sync.Mutex
-	families map[corev1.IPFamily]*addresses // of the ranges that flags give
-	later    map[netip.Prefix]*addresses    // of ranges that ServiceCIDRs add
-	primary  corev1.IPFamily
-	ports    *ports
-	objects  Objects
+	mu        sync.Mutex
+	families  map[corev1.IPFamily]*addresses // of the ranges that flags give
+	later     map[netip.Prefix]*addresses    // of ranges that ServiceCIDRs add
+	primary   corev1.IPFamily
+	nodePorts utilnet.PortRange
+	underway  map[int32]bool // node ports of requests that are not finished
+	objects   Objects
 }
 
-// Objects are the IPAddresses, each of which stands for an address in use, also
-// for servers beside this one.
+// Objects are what all servers share: the Services, and the IPAddresses, each of
+// which stands for an address in use.
 type Objects interface {
-	// Take makes the object of ip and says whether it is svc's now.
-	Take(ip netip.Addr, svc *corev1.Service) (bool, error)
+	// Services are those that are stored now.
+	Services() ([]corev1.Service, error)
+	// Take makes the object of ip, and says whether it is svc's now and whether
+	// it was made: one of that name may have had it before.
+	Take(ip netip.Addr, svc *corev1.Service) (mine, made bool, err error)
 	// Give removes the object of ip if it is svc's.
 	Give(ip netip.Addr, svc *corev1.Service)
 	// Ranges are the ranges that ServiceCIDRs name, and whether addresses are
@@ -36,7 +42,7 @@ type Objects interface {
 
 // NewAllocator makes an Allocator with everything free.
 func NewAllocator(cidrs []netip.Prefix, nodePorts utilnet.PortRange, objects Objects) (*Allocator, error) {
-	a := &Allocator{families: map[corev1.IPFamily]*addresses{}, later: map[netip.Prefix]*addresses{}, ports: newPorts(nodePorts), objects: objects}
+	a := &Allocator{families: map[corev1.IPFamily]*addresses{}, later: map[netip.Prefix]*addresses{}, nodePorts: nodePorts, underway: map[int32]bool{}, objects: objects}
 	for i, cidr := range cidrs {
 		pool, err := newAddresses(cidr)
 		if err != nil {
@@ -58,37 +64,38 @@ type Problem struct {
 	Reason, Message string
 }
 
-// Load marks what a stored Service holds.
-func (a *Allocator) Load(svc *corev1.Service) []Problem {
+// Repair reads back what the stored Services hold and returns what is wrong.
+func (a *Allocator) Repair(list *corev1.ServiceList) []Problem {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	var out []Problem
-	for _, ip := range heldAddresses(svc) {
-		if pool := a.families[familyOf(ip)]; pool != nil {
-			_ = pool.reserve(ip) // the loop tells that looks after the objects
+	held := newPorts(a.nodePorts)
+	for i := range list.Items {
+		svc := &list.Items[i]
+		for _, ip := range heldAddresses(svc) {
+			if pool := a.families[familyOf(ip)]; pool != nil {
+				_ = pool.reserve(ip) // the loop tells that looks after the objects
+			}
 		}
-	}
-	for _, port := range heldPorts(svc) {
-		err := a.ports.reserve(port)
-		switch {
-		case errors.Is(err, errPortAllocated):
-			out = append(out, Problem{svc, "PortAlreadyAllocated", fmt.Sprintf("Port %d was assigned to multiple services; please recreate service", port)})
-		case err != nil:
-			out = append(out, Problem{svc, "PortOutOfRange", fmt.Sprintf("Port %d is not within the port range %s; please recreate service", port, a.ports.within.String())})
+		for _, port := range heldPorts(svc) {
+			err := held.reserve(port)
+			switch {
+			case errors.Is(err, errPortAllocated):
+				out = append(out, Problem{svc, "PortAlreadyAllocated", fmt.Sprintf("Port %d was assigned to multiple services; please recreate service", port)})
+			case err != nil:
+				out = append(out, Problem{svc, "PortOutOfRange", fmt.Sprintf("Port %d is not within the port range %s; please recreate service", port, a.nodePorts.String())})
+			}
 		}
 	}
 	return out
 }
 
-// Release frees what a deleted Service held.
+// Release frees the addresses that a deleted Service held.
 func (a *Allocator) Release(svc *corev1.Service) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, ip := range heldAddresses(svc) {
 		a.releaseAddress(ip, svc)
-	}
-	for _, port := range heldPorts(svc) {
-		a.ports.release(port)
 	}
 }
 
@@ -144,6 +151,7 @@ type change struct {
 	dryRun   bool
 	taken    []func() // undo
 	released []func() // do on success
+	ports    []int32  // node ports that it takes
 }
 
 func (c *change) undoable(undo func()) { c.taken = append(c.taken, undo) }
@@ -162,5 +170,8 @@ func (c *change) finish(success bool) {
 	for _, f := range todo {
 		f()
 	}
-	c.taken, c.released = nil, nil
+	for _, port := range c.ports {
+		delete(c.a.underway, port) // from here on the stored Service holds it, or nobody
+	}
+	c.taken, c.released, c.ports = nil, nil, nil
 }

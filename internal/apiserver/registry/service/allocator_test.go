@@ -5,31 +5,42 @@ import (
 	"net/netip"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"pgregory.net/rapid"
 )
 
-func newTestAllocator(t *rapid.T, cidrs ...string) *Allocator {
+func newTestAllocator(t interface{ Fatal(args ...any) }, world *objects, cidrs ...string) *Allocator {
 	var prefixes []netip.Prefix
 	for _, c := range cidrs {
 		prefixes = append(prefixes, netip.MustParsePrefix(c))
 	}
-	a, err := NewAllocator(prefixes, utilnet.PortRange{Base: 30000, Size: 20}, &objects{})
+	a, err := NewAllocator(prefixes, utilnet.PortRange{Base: 30000, Size: 20}, world)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return a
 }
 
-// objects are who holds each address, and what ServiceCIDRs say.
+// objects are what is stored, who holds each address, and what ServiceCIDRs say.
 type objects struct {
+	stored map[string]*corev1.Service
 	of     map[netip.Addr]string
 	ranges map[netip.Prefix]bool
 }
 
 func (o *objects) Ranges() (map[netip.Prefix]bool, error) { return o.ranges, nil }
+
+func (o *objects) Services() ([]corev1.Service, error) {
+	var out []corev1.Service
+	for _, svc := range o.stored {
+		out = append(out, *svc)
+	}
+	return out, nil
+}
 
 func (o *objects) Taken(within netip.Prefix) ([]netip.Addr, error) {
 	var out []netip.Addr
@@ -41,15 +52,15 @@ func (o *objects) Taken(within netip.Prefix) ([]netip.Addr, error) {
 	return out, nil
 }
 
-func (o *objects) Take(ip netip.Addr, svc *corev1.Service) (bool, error) {
-	if holder, ok := o.of[ip]; ok && holder != svc.Name {
-		return false, nil
+func (o *objects) Take(ip netip.Addr, svc *corev1.Service) (mine, made bool, err error) {
+	if holder, ok := o.of[ip]; ok {
+		return holder == svc.Name, false, nil
 	}
 	if o.of == nil {
 		o.of = map[netip.Addr]string{}
 	}
 	o.of[ip] = svc.Name
-	return true, nil
+	return true, true, nil
 }
 
 func (o *objects) Give(ip netip.Addr, svc *corev1.Service) {
@@ -58,17 +69,18 @@ func (o *objects) Give(ip netip.Addr, svc *corev1.Service) {
 	}
 }
 
-// TestNothingIsHeldTwice lets services come and go and fail, and compares what
-// is taken with what the stored services hold.
+// TestNothingIsHeldTwice lets services come and go and fail on two servers, and
+// compares what is taken with what the stored services hold.
 func TestNothingIsHeldTwice(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		a := newTestAllocator(t, "10.0.0.0/28", "fd00::/124")
-		stored := map[string]*corev1.Service{}
+		world := &objects{stored: map[string]*corev1.Service{}}
+		servers := []*Allocator{newTestAllocator(t, world, "10.0.0.0/28", "fd00::/124"), newTestAllocator(t, world, "10.0.0.0/28", "fd00::/124")}
 		names := rapid.SampledFrom([]string{"a", "b", "c", "d", "e", "f"})
 		t.Repeat(map[string]func(*rapid.T){
 			"write": func(t *rapid.T) {
+				a := rapid.SampledFrom(servers).Draw(t, "server")
 				name := names.Draw(t, "name")
-				old := stored[name]
+				old := world.stored[name]
 				svc := drawService(t, name)
 				if old != nil {
 					keepAllocated(svc, old)
@@ -82,36 +94,85 @@ func TestNothingIsHeldTwice(t *testing.T) {
 					return
 				}
 				ok := rapid.Bool().Draw(t, "stored")
-				c.finish(ok)
 				if ok && !c.dryRun {
-					stored[name] = svc
+					world.stored[name] = svc
+				}
+				c.finish(ok)
+			},
+			"create again": func(t *rapid.T) {
+				svc := world.stored[names.Draw(t, "name")]
+				if svc == nil {
+					return
+				}
+				again := svc.DeepCopy()
+				alignAddresses(again, nil)
+				if c, err := rapid.SampledFrom(servers).Draw(t, "server").begin(again, nil, false); err == nil {
+					c.finish(false) // the store has one of that name
 				}
 			},
 			"delete": func(t *rapid.T) {
 				name := names.Draw(t, "name")
-				if svc := stored[name]; svc != nil {
-					a.Release(svc)
-					delete(stored, name)
+				if svc := world.stored[name]; svc != nil {
+					delete(world.stored, name)
+					rapid.SampledFrom(servers).Draw(t, "server").Release(svc)
 				}
 			},
 			"": func(t *rapid.T) {
-				fresh := newTestAllocator(t, "10.0.0.0/28", "fd00::/124")
-				for name, svc := range stored {
-					if errs := fresh.Load(svc); len(errs) > 0 {
-						t.Fatalf("%s: %v", name, errs)
+				var list corev1.ServiceList
+				held := map[netip.Addr]string{}
+				for name, svc := range world.stored {
+					list.Items = append(list.Items, *svc)
+					for _, ip := range heldAddresses(svc) {
+						if held[ip] != "" {
+							t.Fatalf("%s and %s hold %s", name, held[ip], ip)
+						}
+						held[ip] = name
 					}
 				}
-				for family, pool := range a.families {
-					if len(pool.taken) != len(fresh.families[family].taken) {
-						t.Fatalf("%s: %d taken, %d held", family, len(pool.taken), len(fresh.families[family].taken))
-					}
+				if diff := cmp.Diff(held, world.of, cmpopts.EquateComparable(netip.Addr{}), cmpopts.EquateEmpty()); diff != "" {
+					t.Fatalf("addresses held, and their objects: %s", diff)
 				}
-				if len(a.ports.taken) != len(fresh.ports.taken) {
-					t.Fatalf("ports: %d taken, %d held", len(a.ports.taken), len(fresh.ports.taken))
+				if problems := newTestAllocator(t, world, "10.0.0.0/28", "fd00::/124").Repair(&list); len(problems) > 0 {
+					t.Fatal(problems)
+				}
+				for _, a := range servers {
+					if len(a.underway) > 0 {
+						t.Fatalf("node ports under way: %v", a.underway)
+					}
 				}
 			},
 		})
 	})
+}
+
+// What one server has given back another one can take by name.
+func TestAnAddressComesBackElsewhere(t *testing.T) {
+	world := &objects{stored: map[string]*corev1.Service{}}
+	here, there := newTestAllocator(t, world, "10.0.0.0/28"), newTestAllocator(t, world, "10.0.0.0/28")
+	wanted := func(name string) *corev1.Service {
+		return &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: corev1.ServiceSpec{
+			Type: corev1.ServiceTypeNodePort, ClusterIP: "10.0.0.9", ClusterIPs: []string{"10.0.0.9"},
+			Ports: []corev1.ServicePort{{Port: 80, NodePort: 30007}},
+		}}
+	}
+	first := wanted("first")
+	c, err := here.begin(first, nil, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	world.stored["first"] = first
+	c.finish(true)
+	if _, err := there.begin(wanted("second"), nil, false); err == nil {
+		t.Fatal("another server's address was given out again")
+	}
+	delete(world.stored, "first")
+	there.Release(first)
+	for _, a := range []*Allocator{here, there} {
+		if c, err = a.begin(wanted("second"), nil, false); err != nil {
+			t.Fatal(err)
+		}
+		c.finish(false)
+	}
 }
 
 func drawService(t *rapid.T, name string) *corev1.Service {

@@ -9,7 +9,7 @@ import (
 
 var errPortAllocated = errors.New("provided port is already allocated")
 
-// ports are the node ports.
+// ports are the node ports, each taken or free.
 type ports struct {
 	within utilnet.PortRange
 	*numbers
@@ -39,8 +39,21 @@ func (p *ports) any() (int32, error) {
 	return int32(p.within.Base) + int32(n), err
 }
 
-func (p *ports) release(port int32) {
-	if p.within.Contains(int(port)) {
-		p.free(uint64(int(port) - p.within.Base))
+// portsNow are the node ports with those marked that stored Services hold, or
+// requests under way. The lock is held.
+func (a *Allocator) portsNow() (*ports, error) {
+	stored, err := a.objects.Services()
+	if err != nil {
+		return nil, fmt.Errorf("reading the node ports of services: %w", err)
 	}
+	p := newPorts(a.nodePorts)
+	for i := range stored {
+		for _, port := range heldPorts(&stored[i]) {
+			_ = p.reserve(port) // held twice, or outside: the repair tells
+		}
+	}
+	for port := range a.underway {
+		_ = p.reserve(port)
+	}
+	return p, nil
 }

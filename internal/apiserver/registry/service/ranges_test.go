@@ -63,8 +63,12 @@ func TestLaterRanges(t *testing.T) {
 
 	world.ranges[second] = true
 	g := taken("g", "", second)
-	taken("h", "10.0.1.6", second)
-	refused("i", "10.0.1.6", "provided IP is already allocated")
+	other := "10.0.1.6"
+	if g.Spec.ClusterIP == other { // any of five
+		other = "10.0.1.5"
+	}
+	taken("h", other, second)
+	refused("i", other, "provided IP is already allocated")
 	refused("i", "10.0.1.1", "provided IP is already allocated")
 	for _, name := range strings.Fields("i j k") {
 		taken(name, "", second)

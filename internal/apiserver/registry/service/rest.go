@@ -42,12 +42,3 @@ func finish(c *change, err error) (genericregistry.FinishFunc, error) {
 	}
 	return func(_ context.Context, success bool) { c.finish(success) }, nil
 }
-
-// Repair reads back what the stored Services hold and returns what is wrong.
-func (a *Allocator) Repair(list *corev1.ServiceList) []Problem {
-	var out []Problem
-	for i := range list.Items {
-		out = append(out, a.Load(&list.Items[i])...)
-	}
-	return out
-}

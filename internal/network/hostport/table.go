@@ -1,0 +1,149 @@
+package hostport
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/expr"
+	"golang.org/x/sys/unix"
+
+	"berth.dev/berth/internal/plan/podspec"
+)
+
+// table is the nftables table as the kernel has it.
+type table struct {
+	conn    *nftables.Conn
+	table   *nftables.Table
+	any     *nftables.Set // protocol and port -> pod, for all addresses of the node
+	bound   *nftables.Set // address, protocol and port -> pod
+	hairpin *nftables.Set // a pod and itself
+	pods    map[netip.Addr]int
+}
+
+func (t *table) close() { _ = t.conn.CloseLasting() }
+
+// Registers of 32 bits each, from which lookups read their keys in a row.
+const (
+	regAddr   = 8
+	regProto  = 9
+	regPort   = 10
+	regToAddr = 12
+	regToPort = 13
+)
+
+func open(all []podspec.PortMapping) (*table, error) {
+	conn, err := nftables.New(nftables.AsLasting())
+	if err != nil {
+		return nil, fmt.Errorf("nftables: %w; the kernel needs nf_tables", err)
+	}
+	t := &table{conn: conn, table: &nftables.Table{Family: nftables.TableFamilyIPv4, Name: tableName}, pods: map[netip.Addr]int{}}
+	conn.AddTable(t.table)
+	conn.DelTable(t.table)
+	conn.AddTable(t.table)
+	to := nftables.MustConcatSetType(nftables.TypeIPAddr, nftables.TypeInetService)
+	t.any = &nftables.Set{
+		Table: t.table, Name: "any", IsMap: true, Concatenation: true, DataType: to,
+		KeyType: nftables.MustConcatSetType(nftables.TypeInetProto, nftables.TypeInetService),
+	}
+	t.bound = &nftables.Set{
+		Table: t.table, Name: "bound", IsMap: true, Concatenation: true, DataType: to,
+		KeyType: nftables.MustConcatSetType(nftables.TypeIPAddr, nftables.TypeInetProto, nftables.TypeInetService),
+	}
+	t.hairpin = &nftables.Set{
+		Table: t.table, Name: "hairpin", Concatenation: true,
+		KeyType: nftables.MustConcatSetType(nftables.TypeIPAddr, nftables.TypeIPAddr),
+	}
+	for _, s := range []*nftables.Set{t.any, t.bound, t.hairpin} {
+		if err := conn.AddSet(s, nil); err != nil {
+			return nil, errors.Join(err, conn.CloseLasting())
+		}
+	}
+	t.rules()
+	if err := t.change(nil, all); err != nil {
+		return nil, errors.Join(fmt.Errorf("load the nftables table %q: %w", tableName, err), conn.CloseLasting())
+	}
+	return t, nil
+}
+
+// rules are the fixed rules.
+func (t *table) rules() {
+	key := []expr.Any{
+		// Only what goes to the node itself, and not by its loopback, whose
+		// packets cannot leave the node for a pod.
+		&expr.Fib{Register: 1, FlagDADDR: true, ResultADDRTYPE: true},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: binary.NativeEndian.AppendUint32(nil, unix.RTN_LOCAL)},
+		address(regAddr, 16),
+		&expr.Bitwise{SourceRegister: regAddr, DestRegister: regToAddr, Len: 4, Mask: []byte{0xff, 0, 0, 0}, Xor: make([]byte, 4)},
+		&expr.Cmp{Op: expr.CmpOpNeq, Register: regToAddr, Data: []byte{127, 0, 0, 0}},
+		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: regProto},
+		&expr.Payload{DestRegister: regPort, Base: expr.PayloadBaseTransportHeader, Offset: 2, Len: 2},
+	}
+	for name, hook := range map[string]*nftables.ChainHook{"prerouting": nftables.ChainHookPrerouting, "output": nftables.ChainHookOutput} {
+		c := t.conn.AddChain(&nftables.Chain{Table: t.table, Name: name, Type: nftables.ChainTypeNAT, Hooknum: hook, Priority: nftables.ChainPriorityNATDest})
+		for from, set := range map[uint32]*nftables.Set{regAddr: t.bound, regProto: t.any} {
+			t.conn.AddRule(&nftables.Rule{Table: t.table, Chain: c, Exprs: append(slices.Clone(key),
+				&expr.Lookup{SourceRegister: from, DestRegister: regToAddr, IsDestRegSet: true, SetName: set.Name, SetID: set.ID},
+				&expr.NAT{Type: expr.NATTypeDestNAT, Family: unix.NFPROTO_IPV4, RegAddrMin: regToAddr, RegProtoMin: regToPort, Specified: true})})
+		}
+	}
+	// A pod that reaches itself by the node's address must see another source.
+	post := t.conn.AddChain(&nftables.Chain{Table: t.table, Name: "postrouting", Type: nftables.ChainTypeNAT, Hooknum: nftables.ChainHookPostrouting, Priority: nftables.ChainPriorityNATSource})
+	t.conn.AddRule(&nftables.Rule{Table: t.table, Chain: post, Exprs: []expr.Any{
+		address(regAddr, 12), address(regProto, 16),
+		&expr.Lookup{SourceRegister: regAddr, SetName: t.hairpin.Name, SetID: t.hairpin.ID}, &expr.Masq{},
+	}})
+}
+
+// address loads an address of the IPv4 header, by its offset.
+func address(reg, offset uint32) expr.Any {
+	return &expr.Payload{DestRegister: reg, Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: 4}
+}
+
+// change replaces mappings in one transaction.
+func (t *table) change(before, after []podspec.PortMapping) error {
+	counts := map[netip.Addr]int{}
+	for _, m := range before {
+		counts[m.Pod]--
+	}
+	for _, m := range after {
+		counts[m.Pod]++
+	}
+	steps := []error{t.elements(before, t.conn.SetDeleteElements), t.elements(after, t.conn.SetAddElements)}
+	for pod, n := range counts {
+		self := []nftables.SetElement{{Key: append(pod.AsSlice(), pod.AsSlice()...)}}
+		switch had := t.pods[pod]; {
+		case had == 0 && n > 0:
+			steps = append(steps, t.conn.SetAddElements(t.hairpin, self))
+		case had > 0 && had+n == 0:
+			steps = append(steps, t.conn.SetDeleteElements(t.hairpin, self))
+		}
+		if t.pods[pod] += n; t.pods[pod] == 0 {
+			delete(t.pods, pod)
+		}
+	}
+	return errors.Join(append(steps, t.conn.Flush())...)
+}
+
+func (t *table) elements(list []podspec.PortMapping, do func(*nftables.Set, []nftables.SetElement) error) error {
+	var problems []error
+	for _, m := range list {
+		set, key := t.any, append(pad([]byte{m.Protocol}), pad(binary.BigEndian.AppendUint16(nil, m.HostPort))...)
+		if m.HostIP.IsValid() {
+			set, key = t.bound, append(m.HostIP.AsSlice(), key...)
+		}
+		to := append(m.Pod.AsSlice(), pad(binary.BigEndian.AppendUint16(nil, m.Port))...)
+		problems = append(problems, do(set, []nftables.SetElement{{Key: key, Val: to}}))
+	}
+	return errors.Join(problems...)
+}
+
+// pad fills a key part to a register's four bytes.
+func pad(b []byte) []byte {
+	out := make([]byte, 4)
+	copy(out, b)
+	return out
+}

@@ -1,0 +1,54 @@
+package e2e
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"berth.dev/berth/test/e2e/cluster"
+)
+
+// Looking into what runs: a container put beside it, a copy of it, its node, and
+// what it uses.
+func debugging(t *testing.T, c *cluster.Cluster) {
+	c.Apply(shell("web", "echo mine > /tmp/mine; "+forever, "      volumeMounts: [{name: e, mountPath: /e}]\n  volumes: [{name: e, emptyDir: {}}]\n"))
+	c.Kubectl("wait", "--for=condition=Ready", "pod/web", "--timeout=60s")
+	c.Kubectl("debug", "web", "--image="+nginxName, "--target=c", "--container=look", "--profile=general", "--",
+		"sh", "-c", "cat /proc/1/root/tmp/mine; echo looked; while :; do sleep 0.1; done")
+	c.Eventually(60*time.Second, "mine\nlooked", func() string { out, _ := c.Try("logs", "web", "-c", "look"); return strings.TrimSpace(out) })
+	says(t, "describe", c.Kubectl("describe", "pod", "web"), "Ephemeral Containers:", "  look:", "spec.ephemeralContainers{look}: Container started")
+	same(t, "restarts", c.Kubectl("get", "pod", "web", "-o", "jsonpath={.status.containerStatuses[0].restartCount}"), "0")
+	// A volume that no container had mounted before is there too.
+	c.Kubectl("patch", "pod", "web", "--subresource=ephemeralcontainers", "-p",
+		`{"spec":{"ephemeralContainers":[{"name":"more","image":"`+nginxName+`","command":["sh","-c","echo x > /e/f && echo wrote"],"volumeMounts":[{"name":"e","mountPath":"/e"}]}]}}`)
+	c.Eventually(60*time.Second, "wrote", func() string { out, _ := c.Try("logs", "web", "-c", "more"); return strings.TrimSpace(out) })
+	same(t, "seen by the other", c.Kubectl("exec", "web", "-c", "c", "--", "cat", "/e/f"), "x")
+
+	c.Kubectl("debug", "web", "--copy-to=copy", "--container=c", "--image="+nginxName, "--", "sh", "-c", "echo a copy; sleep 100")
+	c.Eventually(60*time.Second, "a copy", func() string { out, _ := c.Try("logs", "copy", "-c", "c"); return strings.TrimSpace(out) })
+
+	made := c.Kubectl("debug", "node/"+c.Host.Name, "--image="+nginxName, "--profile=general", "--", "sh", "-c", "ls -d /host/etc/passwd")
+	pod := strings.Fields(made[strings.Index(made, "node-debugger-"):])[0]
+	c.Eventually(60*time.Second, "/host/etc/passwd", func() string { out, _ := c.Try("logs", pod); return strings.TrimSpace(out) })
+
+	raw := func(path string) string {
+		return c.Kubectl("get", "--raw", "/api/v1/nodes/"+c.Host.Name+"/proxy/"+path)
+	}
+	says(t, "/metrics/resource", raw("metrics/resource"), `container_memory_working_set_bytes{container="c",namespace="debugging",pod="web"}`, "node_cpu_usage_seconds_total")
+	says(t, "/stats/summary", raw("stats/summary"), `"nodeName":"shared"`, `"name":"web"`, `"usageCoreNanoSeconds":`)
+	c.Eventually(60*time.Second, "true", func() string {
+		out, err := c.Try("top", "pod", "web")
+		if err != nil {
+			return out
+		}
+		return yesOrNo(matched(`(?s)NAME +CPU\(cores\) +MEMORY\(bytes\)\s+web +\d+m +\d+Mi`, out))
+	})
+	c.Kubectl("delete", "pods", "--all", "--now")
+}
+
+func yesOrNo(yes bool) string {
+	if yes {
+		return "true"
+	}
+	return "false"
+}

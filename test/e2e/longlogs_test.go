@@ -1,0 +1,46 @@
+package e2e
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"berth.dev/berth/test/e2e/cluster"
+)
+
+// logSize is how long logs grow on the shared cluster: less than by default, so
+// that the story of long logs need not write many megabytes.
+const logSize = "--container-log-max-size=256Ki"
+
+// A container that writes on and on fills neither the disk, nor does anybody who
+// follows its log miss a line when a new file is begun.
+func longLogs(t *testing.T, c *cluster.Cluster) {
+	const rounds, lines = 100, 250
+	c.Apply(shell("talk", fmt.Sprintf("trap 'exit 0' TERM; i=100; while [ $i -lt %d ]; do seq -f \"$i-%%090.0f\" 1 %d; i=$((i+1)); sleep 0.15; done; echo end; while :; do sleep 0.1; done", 100+rounds, lines), ""))
+	c.Kubectl("wait", "--for=condition=Ready", "pod/talk", "--timeout=60s")
+	follow := c.Spawn("logs", "-f", "talk")
+	files := func() []string { // the current one first, then the oldest
+		found, err := filepath.Glob(filepath.Join(c.Data, "log/pods", c.Namespace()+"_talk_*", "c", "0.log*"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return found
+	}
+	c.Eventually(60*time.Second, "true", func() string { return fmt.Sprint(strings.HasSuffix(follow.Said(), "\nend\n")) })
+	said := strings.Split(strings.TrimSpace(follow.Said()), "\n")
+	for i := range rounds * lines {
+		want := fmt.Sprintf("%d-%090d", 100+i/lines, i%lines+1)
+		if i >= len(said) || said[i] != want {
+			t.Fatalf("line %d of %d is %q, want %q", i, len(said), said[min(i, len(said)-1)], want)
+		}
+	}
+	// As many as are kept, the last two of them not compressed; the rest is gone.
+	if got := files(); len(got) != 5 || strings.HasSuffix(got[4], ".gz") || !strings.HasSuffix(got[1], ".gz") {
+		t.Errorf("log files: %q", got)
+	}
+	same(t, "the last line", c.Kubectl("logs", "talk", "--tail=1"), "end")
+	c.Kubectl("delete", "pod", "talk", "--now")
+	c.Eventually(60*time.Second, "0", func() string { return fmt.Sprint(len(files())) })
+}
