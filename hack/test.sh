@@ -20,10 +20,15 @@ step "bundle" go -C bundle test ./mkimage ./demo
 step "end to end" go test -count=1 -timeout 40m ./test/e2e/...
 
 passed=$(grep -cE '^ok' "$log")
-broken=$(grep -E '^(FAIL|---[ ]FAIL)' "$log")
 echo
 if [ "$failed" -ne 0 ]; then
-	echo "$broken"
+	# A failing end-to-end test prints its cluster's state: what failed, and with
+	# which words, is said once more at the end.
+	awk '
+		/^FAIL|^panic: |^[ ]*--- FAIL/ { print substr($0, 1, 200); left = 0; next }
+		/^[ ]+[a-z0-9_]+\.go:[0-9]+: / { left = /: the server.s last words/ ? 1 : 25 }
+		left > 0 { print substr($0, 1, 200); left-- }
+	' "$log"
 fi
 echo "$passed passed, $(grep -cE '^FAIL[[:space:]]+[^ ]' "$log") failed"
 exit "$failed"

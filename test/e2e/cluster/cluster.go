@@ -64,14 +64,15 @@ func On(t testing.TB, h *host.Host, bin string, flags ...string) *Cluster {
 	t.Cleanup(func() {
 		if t.Failed() && c.log != nil {
 			t.Logf("the server's last words:\n%s", c.log.tail(60))
-			t.Logf("what the cluster says:\n%s", c.state())
+			t.Logf("what the cluster says:\n%s", c.state("--all-namespaces"))
 		}
 	})
 	return c
 }
 
-// state is what somebody who looks into a failure asks first.
-func (c *Cluster) state() string {
+// state is what somebody who looks into a failure asks first, where a flag of
+// kubectl says.
+func (c *Cluster) state(where string) string {
 	if c.role != "server" {
 		return ""
 	}
@@ -80,8 +81,8 @@ func (c *Cluster) state() string {
 	var all strings.Builder
 	for _, ask := range [][]string{
 		{"get", "nodes", "-o", `jsonpath={range .items[*]}{.metadata.name}{.spec.taints}{"\n"}{range .status.conditions[*]}  {.type}={.status} {.message}{"\n"}{end}{end}`},
-		{"get", "pods", "-A", "-o", "wide"},
-		{"get", "events", "-A", "--sort-by=.lastTimestamp"},
+		{"get", "pods", where, "-o", "wide"},
+		{"get", "events", where, "--sort-by=.lastTimestamp"},
 	} {
 		out, err := c.Host.Run(ctx, filepath.Join(c.bin, "kubectl"), append([]string{"--kubeconfig", filepath.Join(c.Data, "kubeconfig"), "--request-timeout", "3s"}, ask...)...)
 		lines := strings.Split(out, "\n")

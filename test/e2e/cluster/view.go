@@ -23,6 +23,12 @@ func (c *Cluster) In(t testing.TB, namespace string) *Cluster {
 		t.Fatal(err)
 	}
 	view.Kubectl("create", "namespace", namespace)
+	// Now, not when the whole cluster's test ends: by then others have changed it.
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("what the cluster says:\n%s", view.state("--namespace="+namespace))
+		}
+	})
 	return &view
 }
 
