@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -13,8 +14,16 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// commandWithin bounds one command.
-const commandWithin = time.Minute
+// commandWithin bounds one command, answerWithin the wait until a question has
+// the answer that is written down.
+const (
+	commandWithin = 3 * time.Minute
+	answerWithin  = time.Minute
+)
+
+// question matches commands that only look. What they show (an event, a count in
+// a status) may come a moment after what the command before them waited for.
+var question = regexp.MustCompile(`^kubectl (get|describe|events|logs|top|rollout history) `)
 
 // Partner answers.
 type Partner struct {
@@ -34,11 +43,17 @@ func (c *Conversation) Hold(t *testing.T, with Partner) {
 	changed := false
 	for i := range c.turns {
 		turn := &c.turns[i]
-		out, err := run(t.Context(), with.Shell, turn.command)
-		if err != nil {
-			t.Fatal(err)
+		answer := func() string {
+			out, err := run(t.Context(), with.Shell, turn.command)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return strings.TrimRight(normal(hidden.Replace(out), c.rules), "\n")
 		}
-		got := strings.TrimRight(normal(hidden.Replace(out), c.rules), "\n")
+		got := answer()
+		for began := time.Now(); got != turn.answer && !with.Update && question.MatchString(turn.command) && time.Since(began) < answerWithin; {
+			got = answer()
+		}
 		if got == turn.answer {
 			continue
 		}

@@ -60,7 +60,7 @@ spec:
 
 	shows := func(pattern string, args ...string) {
 		t.Helper()
-		c.Eventually(30*time.Second, "matched", func() string {
+		c.Eventually(60*time.Second, "matched", func() string {
 			said, err := c.Try(append([]string{"top"}, args...)...)
 			if err == nil && matched(pattern, said) {
 				return "matched"

@@ -20,16 +20,16 @@ func forcedRollback(t *testing.T, c *cluster.Cluster) {
 		return c.Kubectl("get", "pods", "-o", `jsonpath={range .items[*]}{.metadata.name}={.metadata.uid} {end}`)
 	}
 	before := strings.Fields(uids())
-	same(t, "wait", c.Kubectl("wait", "--for=condition=Available", "sts/web", "--timeout=20s"), "statefulset.apps/web condition met")
+	same(t, "wait", c.Kubectl("wait", "--for=condition=Available", "sts/web", "--timeout=120s"), "statefulset.apps/web condition met")
 	same(t, "a bad image", c.Kubectl("set", "image", "sts/web", "demo=berth.dev/none:1"), "statefulset.apps/web image updated")
-	c.Eventually(30*time.Second, "held", func() string {
+	c.Eventually(60*time.Second, "held", func() string {
 		said := c.Kubectl("get", "sts", "web", "-o", held)
 		if strings.HasPrefix(said, "AwaitReady waiting for web-2 to be Ready: container demo in ") {
 			return "held"
 		}
 		return said
 	})
-	c.Eventually(30*time.Second, "said", func() string { // events are written when there is time
+	c.Eventually(60*time.Second, "said", func() string { // events are written when there is time
 		said := c.Kubectl("events", "--for", "statefulset/web", "--types=Warning")
 		if strings.Contains(said, "Held") && strings.Contains(said, "waiting for web-2 to be Ready") {
 			return "said"
@@ -44,11 +44,11 @@ func forcedRollback(t *testing.T, c *cluster.Cluster) {
 
 	c.Kubectl("set", "image", "sts/web", "demo=berth.dev/demo:1")
 	c.Kubectl("rollout", "status", "sts/web", "--timeout=60s")
-	c.Kubectl("wait", "--for=condition=Available", "sts/web", "--timeout=20s")
+	c.Kubectl("wait", "--for=condition=Available", "sts/web", "--timeout=120s")
 	if after := strings.Fields(uids()); after[0] != before[0] || after[1] != before[1] || after[2] == before[2] {
 		t.Errorf("pods were %v, are %v", before, after)
 	}
-	same(t, "held when all is well", c.Kubectl("get", "sts", "web", "-o", held), "")
+	same(t, "held when all is well", c.Ask("get", "sts", "web", "-o", held), "")
 	c.Kubectl("delete", "sts,svc", "web")
 }
 
@@ -64,19 +64,19 @@ func askedByAnnotation(t *testing.T, c *cluster.Cluster) {
 	// An ordinal is taken out of the middle and comes back with its claim.
 	claims := c.Kubectl("get", "pvc", "-o", "jsonpath={.items[*].spec.volumeName}")
 	c.Kubectl("annotate", "sts", "web", "berth.dev/reserve-ordinals=1")
-	c.Eventually(30*time.Second, "web-0 web-2 web-3", pods)
+	c.Eventually(60*time.Second, "web-0 web-2 web-3", pods)
 	ready()
 	c.Kubectl("annotate", "sts", "web", "berth.dev/reserve-ordinals-")
-	c.Eventually(30*time.Second, "web-0 web-1 web-2", pods)
+	c.Eventually(60*time.Second, "web-0 web-1 web-2", pods)
 	ready()
-	says(t, "claims", c.Kubectl("get", "pvc", "-o", "jsonpath={.items[*].spec.volumeName}"), strings.Fields(claims)...)
+	says(t, "claims", c.Ask("get", "pvc", "-o", "jsonpath={.items[*].spec.volumeName}"), strings.Fields(claims)...)
 
 	// A paused set keeps its pods, until it goes on.
 	uids := func() string { return c.Kubectl("get", "pods", "-o", "jsonpath={.items[*].metadata.uid}") }
 	before := uids()
 	c.Kubectl("annotate", "sts", "web", "berth.dev/paused=true")
 	c.Kubectl("set", "env", "sts/web", "A=1")
-	c.Kubectl("wait", `--for=jsonpath={.status.conditions[?(@.type=="Progressing")].reason}=RolloutPaused`, "sts/web", "--timeout=20s")
+	c.Kubectl("wait", `--for=jsonpath={.status.conditions[?(@.type=="Progressing")].reason}=RolloutPaused`, "sts/web", "--timeout=120s")
 	same(t, "paused", uids(), before)
 	c.Kubectl("annotate", "sts", "web", "berth.dev/paused-")
 	c.Kubectl("rollout", "status", "sts/web", "--timeout=60s")
@@ -84,7 +84,7 @@ func askedByAnnotation(t *testing.T, c *cluster.Cluster) {
 	// One pod is replaced, the others stay.
 	before = uids()
 	c.Kubectl("label", "pod", "web-1", "berth.dev/replace=true")
-	c.Eventually(30*time.Second, "replaced", func() string {
+	c.Eventually(60*time.Second, "replaced", func() string {
 		was, is := strings.Fields(before), strings.Fields(uids())
 		if len(is) == 3 && is[0] == was[0] && is[1] != was[1] && is[2] == was[2] {
 			return "replaced"
@@ -98,16 +98,16 @@ func askedByAnnotation(t *testing.T, c *cluster.Cluster) {
 	before = uids()
 	c.Kubectl("annotate", "sts", "web", "berth.dev/overrides=web-own")
 	role := `jsonpath={range .items[*]}{.metadata.name}={.spec.containers[0].env[?(@.name=="ROLE")].value} {end}`
-	c.Eventually(30*time.Second, "web-0= web-1=spare web-2=", func() string { return strings.TrimSpace(c.Kubectl("get", "pods", "-o", role)) })
+	c.Eventually(60*time.Second, "web-0= web-1=spare web-2=", func() string { return strings.TrimSpace(c.Kubectl("get", "pods", "-o", role)) })
 	ready()
 	was, is := strings.Fields(before), strings.Fields(uids())
 	if is[0] != was[0] || is[1] == was[1] || is[2] != was[2] {
 		t.Errorf("pods were %v, are %v", was, is)
 	}
 	c.Kubectl("delete", "configmap", "web-own")
-	c.Kubectl("wait", `--for=jsonpath={.status.conditions[?(@.type=="Held")].reason}=OverridesUnusable`, "sts/web", "--timeout=20s")
+	c.Kubectl("wait", `--for=jsonpath={.status.conditions[?(@.type=="Held")].reason}=OverridesUnusable`, "sts/web", "--timeout=120s")
 	c.Kubectl("annotate", "sts", "web", "berth.dev/overrides-")
-	c.Eventually(30*time.Second, "web-0= web-1= web-2=", func() string { return strings.TrimSpace(c.Kubectl("get", "pods", "-o", role)) })
+	c.Eventually(60*time.Second, "web-0= web-1= web-2=", func() string { return strings.TrimSpace(c.Kubectl("get", "pods", "-o", role)) })
 	ready()
 
 	// All start at once when the policy says so, which may change.
@@ -116,11 +116,11 @@ func askedByAnnotation(t *testing.T, c *cluster.Cluster) {
 
 	// Deleting the set stops its pods one by one.
 	c.Kubectl("annotate", "sts", "web", "berth.dev/ordered-teardown=true")
-	c.Kubectl("wait", `--for=jsonpath={.metadata.finalizers[0]}=berth.dev/ordered-teardown`, "sts/web", "--timeout=20s")
+	c.Kubectl("wait", `--for=jsonpath={.metadata.finalizers[0]}=berth.dev/ordered-teardown`, "sts/web", "--timeout=120s")
 	watch := c.Spawn("get", "pods", "--watch", "--output-watch-events", "-o", `jsonpath={.type} {.object.metadata.name} {.object.metadata.deletionTimestamp}{"\n"}`)
-	c.Eventually(10*time.Second, "3", func() string { return strconv.Itoa(strings.Count(watch.Said(), "ADDED")) })
+	c.Eventually(60*time.Second, "3", func() string { return strconv.Itoa(strings.Count(watch.Said(), "ADDED")) })
 	c.Kubectl("delete", "sts", "web", "--timeout=60s")
-	c.Eventually(10*time.Second, "web-2 gone web-1 gone web-0 gone", func() string {
+	c.Eventually(60*time.Second, "web-2 gone web-1 gone web-0 gone", func() string {
 		var order []string
 		terminating := map[string]bool{}
 		for line := range strings.Lines(watch.Said()) {

@@ -29,9 +29,9 @@ func boundDirectly(t *testing.T, c *cluster.Cluster) {
 		"windows": {"PodOSNotSupported", "Failed to admit pod as the OS field doesn't match node OS"},
 		"sysctl":  {"SysctlForbidden", `forbidden sysctl: "kernel.msgmax" not allowlisted`},
 	} {
-		c.Kubectl("wait", "--for=jsonpath={.status.phase}=Failed", "pod/"+pod, "--timeout=30s")
-		matches(t, pod, c.Kubectl("get", "pod", pod, "-o", "jsonpath={.status.reason}: {.status.message}"), want[0]+": Pod was rejected: "+want[1])
-		matches(t, "row", c.Kubectl("get", "pod", pod, "--no-headers"), pod+" +0/1 +"+want[0]+" +0 +.*")
+		c.Kubectl("wait", "--for=jsonpath={.status.phase}=Failed", "pod/"+pod, "--timeout=120s")
+		matches(t, pod, c.Ask("get", "pod", pod, "-o", "jsonpath={.status.reason}: {.status.message}"), want[0]+": Pod was rejected: "+want[1])
+		matches(t, "row", c.Ask("get", "pod", pod, "--no-headers"), pod+" +0/1 +"+want[0]+" +0 +.*")
 		// Events are written a moment later.
 		c.Eventually(60*time.Second, "Warning "+want[0]+" kubelet", func() string {
 			return c.Kubectl("get", "events", "--field-selector", "involvedObject.name="+pod, "-o", "jsonpath={.items[*]['type','reason','source.component']}")
@@ -39,5 +39,5 @@ func boundDirectly(t *testing.T, c *cluster.Cluster) {
 	}
 	c.Kubectl("wait", "--for=condition=Ready", "pod/fits", "--timeout=60s")
 	same(t, "safe sysctl", c.Kubectl("exec", "fits", "--", "cat", "/proc/sys/net/ipv4/ip_unprivileged_port_start"), "99")
-	c.Kubectl("delete", "pods", "--all", "--timeout=30s")
+	c.Kubectl("delete", "pods", "--all", "--timeout=120s")
 }

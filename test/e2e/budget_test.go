@@ -23,11 +23,11 @@ spec: {minAvailable: MIN, selector: {matchLabels: {app: web}}}
 	}
 	uids := func() string { return c.Kubectl("get", "pods", "-o", "jsonpath={.items[*].metadata.uid}") }
 	c.Apply(strings.Replace(budget, "MIN", `"100%"`, 1))
-	c.Eventually(10*time.Second, "0 of 3", allowed)
+	c.Eventually(60*time.Second, "0 of 3", allowed)
 	c.Kubectl("annotate", "sts", "web", "berth.dev/respect-pdb=true")
 	before := uids()
 	c.Kubectl("rollout", "restart", "sts/web")
-	c.Eventually(10*time.Second, "RolloutProgressing", func() string {
+	c.Eventually(60*time.Second, "RolloutProgressing", func() string {
 		return c.Kubectl("get", "sts", "web", "-o", `jsonpath={.status.conditions[?(@.type=="Progressing")].reason}`)
 	})
 	same(t, "pods while the budget forbids", uids(), before)
@@ -38,6 +38,6 @@ spec: {minAvailable: MIN, selector: {matchLabels: {app: web}}}
 			t.Errorf("pod %s was not replaced", uid)
 		}
 	}
-	c.Eventually(10*time.Second, "1 of 3", allowed)
+	c.Eventually(60*time.Second, "1 of 3", allowed)
 	c.Kubectl("delete", "sts,svc,pdb", "web")
 }

@@ -43,7 +43,7 @@ spec:
   usages: [client auth]
 `)
 	c.Kubectl("certificate", "approve", "jane")
-	c.Eventually(10*time.Second, "Approved,Issued", func() string {
+	c.Eventually(60*time.Second, "Approved,Issued", func() string {
 		fields := strings.Fields(c.Kubectl("get", "csr", "jane", "--no-headers"))
 		return fields[len(fields)-1]
 	})
@@ -58,7 +58,7 @@ spec:
 		"--client-key", c.File("jane.key", string(pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: keyDER}))),
 	}
 	says(t, "auth whoami", c.Kubectl(append(as, "auth", "whoami", "-o", "jsonpath={.status.userInfo.username} {.status.userInfo.groups}")...), `jane ["crew","system:authenticated"]`)
-	c.Eventually(10*time.Second, "yes", func() string {
+	c.Eventually(60*time.Second, "yes", func() string {
 		out, _ := c.Try(append(as, "auth", "can-i", "list", "pods")...)
 		return strings.TrimSpace(out)
 	})

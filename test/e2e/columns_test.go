@@ -70,10 +70,10 @@ func columnsOfUpstream(t *testing.T, c *cluster.Cluster) {
 			matches(t, "first row of get "+request, lines[1], want[1])
 		}
 	}
-	says(t, "get all", c.Kubectl("get", "all"), "pod/web-0", "service/web", "statefulset.apps/web")
-	same(t, "several kinds by name", c.Kubectl("get", "sts,svc", "-o", "name"), "statefulset.apps/web\nservice/web")
-	same(t, "custom columns", c.Kubectl("get", "pods", "-o", "custom-columns=N:.metadata.name,P:.status.phase"), "N       P\nweb-0   Running\nweb-1   Running\nweb-2   Running")
-	same(t, "pages of one", c.Kubectl("get", "pods", "--chunk-size=1", "-o", "name"), "pod/web-0\npod/web-1\npod/web-2")
-	same(t, "selected by field", c.Kubectl("get", "pods", "--field-selector", "metadata.name=web-1", "-o", "name"), "pod/web-1")
-	same(t, "nothing there", c.Kubectl("get", "roles"), "No resources found in columns namespace.")
+	says(t, "get all", c.Ask("get", "all"), "pod/web-0", "service/web", "statefulset.apps/web")
+	same(t, "several kinds by name", c.Ask("get", "sts,svc", "-o", "name"), "statefulset.apps/web\nservice/web")
+	same(t, "custom columns", c.Ask("get", "pods", "-o", "custom-columns=N:.metadata.name,P:.status.phase"), "N       P\nweb-0   Running\nweb-1   Running\nweb-2   Running")
+	same(t, "pages of one", c.Ask("get", "pods", "--chunk-size=1", "-o", "name"), "pod/web-0\npod/web-1\npod/web-2")
+	same(t, "selected by field", c.Ask("get", "pods", "--field-selector", "metadata.name=web-1", "-o", "name"), "pod/web-1")
+	same(t, "nothing there", c.Ask("get", "roles"), "No resources found in columns namespace.")
 }

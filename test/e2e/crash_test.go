@@ -207,9 +207,9 @@ func (s *story) nothingElse(pods []corev1.Pod) {
 		"directories": "ls " + dir.Kubelet() + "/containers",
 		"logs":        "ls " + dir.PodLogs() + " | sed 's/.*_//' | sort",
 	} {
-		s.c.Eventually(15*time.Second, what+":\n"+want, func() string { return what + ":\n" + lines(s.c, command) })
+		s.c.Eventually(60*time.Second, what+":\n"+want, func() string { return what + ":\n" + lines(s.c, command) })
 	}
-	s.c.Eventually(15*time.Second, "sandboxes:\n"+want, func() string {
+	s.c.Eventually(60*time.Second, "sandboxes:\n"+want, func() string {
 		list, err := s.w.runtime.ListPodSandbox(s.t.Context(), nil)
 		if err != nil {
 			return err.Error()
@@ -225,13 +225,13 @@ func (s *story) nothingElse(pods []corev1.Pod) {
 	s.c.Eventually(60*time.Second, strings.Join(names, " "), func() string {
 		return s.c.Kubectl("get", "spiderendpoints", "--sort-by=.metadata.name", "-o", "jsonpath={.items[*].metadata.name}")
 	})
-	s.c.Eventually(15*time.Second, fmt.Sprint(len(pods)), func() string {
+	s.c.Eventually(60*time.Second, fmt.Sprint(len(pods)), func() string {
 		return lines(s.c, `tail -n +3 /proc/net/dev | cut -d: -f1 | tr -d ' ' | grep -cvE '^(lo|eth0|world|berth.*)$'`)
 	})
-	s.c.Eventually(15*time.Second, fmt.Sprint(2*len(pods)), func() string { // a pause and a container each
+	s.c.Eventually(60*time.Second, fmt.Sprint(2*len(pods)), func() string { // a pause and a container each
 		return lines(s.c, "grep -c '^overlay "+s.c.Data+"' /proc/mounts")
 	})
-	s.c.Eventually(15*time.Second, fmt.Sprint(len(pods)), func() string {
+	s.c.Eventually(60*time.Second, fmt.Sprint(len(pods)), func() string {
 		return lines(s.c, "grep -c '"+s.c.Data+".*netns' /proc/mounts")
 	})
 }
@@ -259,7 +259,7 @@ func lines(c *cluster.Cluster, command string) string {
 func leftovers(t *testing.T, w *witness) {
 	t.Helper()
 	c := w.c
-	c.Eventually(15*time.Second, "", func() string {
+	c.Eventually(60*time.Second, "", func() string {
 		var of []string
 		for _, p := range c.Host.Processes() {
 			if strings.HasPrefix(p, "/demo") || strings.HasPrefix(p, "/pause") || strings.Contains(p, "containerd-shim") {
@@ -281,6 +281,6 @@ func leftovers(t *testing.T, w *witness) {
 		"sockets":     "ls -A " + c.Data + "/run/s 2>/dev/null",
 		"pod cgroups": "ls -d /sys/fs/cgroup/*/berth-" + datadir.Dir(c.Data).ID() + "/kubepods*/*/pod* /sys/fs/cgroup/berth-" + datadir.Dir(c.Data).ID() + "/kubepods*/*/pod* 2>/dev/null",
 	} {
-		c.Eventually(15*time.Second, what+": ", func() string { return what + ": " + lines(c, command) })
+		c.Eventually(60*time.Second, what+": ", func() string { return what + ": " + lines(c, command) })
 	}
 }

@@ -47,7 +47,7 @@ func onEachNode(t *testing.T, c *cluster.Cluster) {
 	c.Kubectl("set", "env", "daemonset/daemon", "VERSION=two")
 	rolled()
 	version("two")
-	same(t, "history", c.Kubectl("rollout", "history", "daemonset/daemon"), "daemonset.apps/daemon \nREVISION  CHANGE-CAUSE\n1         <none>\n2         <none>")
+	same(t, "history", c.Ask("rollout", "history", "daemonset/daemon"), "daemonset.apps/daemon \nREVISION  CHANGE-CAUSE\n1         <none>\n2         <none>")
 	says(t, "undo", c.Kubectl("rollout", "undo", "daemonset/daemon"), "daemonset.apps/daemon rolled back")
 	rolled()
 	version("one")

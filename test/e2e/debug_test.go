@@ -16,8 +16,8 @@ func debugging(t *testing.T, c *cluster.Cluster) {
 	c.Kubectl("debug", "web", "--image="+nginxName, "--target=c", "--container=look", "--profile=general", "--",
 		"sh", "-c", "cat /proc/1/root/tmp/mine; echo looked; while :; do sleep 0.1; done")
 	c.Eventually(60*time.Second, "mine\nlooked", func() string { out, _ := c.Try("logs", "web", "-c", "look"); return strings.TrimSpace(out) })
-	says(t, "describe", c.Kubectl("describe", "pod", "web"), "Ephemeral Containers:", "  look:", "spec.ephemeralContainers{look}: Container started")
-	same(t, "restarts", c.Kubectl("get", "pod", "web", "-o", "jsonpath={.status.containerStatuses[0].restartCount}"), "0")
+	says(t, "describe", c.Ask("describe", "pod", "web"), "Ephemeral Containers:", "  look:", "spec.ephemeralContainers{look}: Container started")
+	same(t, "restarts", c.Ask("get", "pod", "web", "-o", "jsonpath={.status.containerStatuses[0].restartCount}"), "0")
 	// A volume that no container had mounted before is there too.
 	c.Kubectl("patch", "pod", "web", "--subresource=ephemeralcontainers", "-p",
 		`{"spec":{"ephemeralContainers":[{"name":"more","image":"`+nginxName+`","command":["sh","-c","echo x > /e/f && echo wrote"],"volumeMounts":[{"name":"e","mountPath":"/e"}]}]}}`)
@@ -34,8 +34,8 @@ func debugging(t *testing.T, c *cluster.Cluster) {
 	raw := func(path string) string {
 		return c.Kubectl("get", "--raw", "/api/v1/nodes/"+c.Host.Name+"/proxy/"+path)
 	}
-	says(t, "/metrics/resource", raw("metrics/resource"), `container_memory_working_set_bytes{container="c",namespace="debugging",pod="web"}`, "node_cpu_usage_seconds_total")
-	says(t, "/stats/summary", raw("stats/summary"), `"nodeName":"shared"`, `"name":"web"`, `"usageCoreNanoSeconds":`)
+	says(t, "/metrics/resource", func() string { return raw("metrics/resource") }, `container_memory_working_set_bytes{container="c",namespace="debugging",pod="web"}`, "node_cpu_usage_seconds_total")
+	says(t, "/stats/summary", func() string { return raw("stats/summary") }, `"nodeName":"shared"`, `"name":"web"`, `"usageCoreNanoSeconds":`)
 	c.Eventually(60*time.Second, "true", func() string {
 		out, err := c.Try("top", "pod", "web")
 		if err != nil {

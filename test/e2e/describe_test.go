@@ -40,7 +40,7 @@ func describeAndExplain(t *testing.T, c *cluster.Cluster) {
 		"sa default":               {"Namespace:           describe", "Image pull secrets:  <none>"},
 		"lease -n kube-node-lease": {"Holder Identity:"},
 	} {
-		says(t, "describe "+what, c.Kubectl(append([]string{"describe"}, strings.Fields(what)...)...), words...)
+		says(t, "describe "+what, c.Ask(append([]string{"describe"}, strings.Fields(what)...)...), words...)
 	}
 
 	out := c.Kubectl("explain", "sts.spec", "--recursive")

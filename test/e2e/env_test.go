@@ -88,12 +88,12 @@ metadata: {name: robot}
 	same(t, "services", sh("env", "echo $DATA_BASE_SERVICE_PORT_SQL $DATA_BASE_SERVICE_PORT_ADMIN $DATA_BASE_PORT $DATA_BASE_PORT_3306_TCP_ADDR $DATA_BASE_PORT_33060_UDP $DATA_BASE_PORT_33060_UDP_PROTO"),
 		"3306 33060 tcp://"+ip+":3306 "+ip+" udp://"+ip+":33060 udp")
 	same(t, "without service links", sh("alone", "echo ${DATA_BASE_SERVICE_HOST-unset} $KUBERNETES_SERVICE_PORT $HOSTNAME $(hostname -f)"), "unset 443 other other.sub.variables.svc.cluster.local")
-	says(t, "no file", c.Kubectl("describe", "pod", "nofile"), "CreateContainerConfigError")
-	says(t, "no key", c.Kubectl("describe", "pod", "nokey"), "Error: couldn't find key late in ConfigMap variables/conf")
+	says(t, "no file", c.Ask("describe", "pod", "nofile"), "CreateContainerConfigError")
+	says(t, "no key", c.Ask("describe", "pod", "nokey"), "Error: couldn't find key late in ConfigMap variables/conf")
 	// What was missing comes.
 	c.Kubectl("patch", "configmap", "conf", "-p", `{"data":{"late":"x"}}`)
 	c.Kubectl("patch", "secret", "sec", "-p", `{"stringData":{"late":"y"}}`)
-	c.Kubectl("wait", "--for=condition=Ready", "pod/nokey", "--timeout=30s")
+	c.Kubectl("wait", "--for=condition=Ready", "pod/nokey", "--timeout=120s")
 	same(t, "what came later", sh("nokey", "echo $A $B"), "x y")
 	c.Kubectl("delete", "pods", "--all", "--now")
 }

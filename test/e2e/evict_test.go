@@ -34,13 +34,13 @@ func overTheLimit(t *testing.T, c *cluster.Cluster) {
 	} {
 		c.Kubectl("wait", "--for=jsonpath={.status.phase}=Failed", "pod/"+pod, "--timeout=90s")
 		// kubectl's output is trimmed at its end.
-		same(t, pod, c.Kubectl("get", "pod", pod, "-o", "jsonpath={.status.reason}: {.status.message}"), "Evicted: "+strings.TrimSpace(want))
+		same(t, pod, c.Ask("get", "pod", pod, "-o", "jsonpath={.status.reason}: {.status.message}"), "Evicted: "+strings.TrimSpace(want))
 		// As upstream's, the table shows how its containers ended.
-		matches(t, "row", c.Kubectl("get", "pod", pod, "--no-headers"), pod+" +0/1 +(Completed|Error) +0 +.*")
+		matches(t, "row", c.Ask("get", "pod", pod, "--no-headers"), pod+" +0/1 +(Completed|Error) +0 +.*")
 	}
 	c.Eventually(60*time.Second, "Evicted", func() string {
 		return c.Kubectl("get", "events", "--field-selector", "involvedObject.name=volume,type=Warning", "-o", "jsonpath={.items[*].reason}")
 	})
-	matches(t, "row", c.Kubectl("get", "pod", "within", "--no-headers"), "within +1/1 +Running +0 +.*")
+	matches(t, "row", c.Ask("get", "pod", "within", "--no-headers"), "within +1/1 +Running +0 +.*")
 	c.Kubectl("delete", "pods", "--all", "--timeout=60s")
 }

@@ -39,7 +39,7 @@ func TestProcessesKilledUnderBerth(t *testing.T) {
 		t.Helper()
 		old := before.Status.ContainerStatuses[0]
 		began := time.Now()
-		c.Eventually(20*time.Second, fmt.Sprintf("restarts %d, ready", old.RestartCount+1), func() string {
+		c.Eventually(60*time.Second, fmt.Sprintf("restarts %d, ready", old.RestartCount+1), func() string {
 			now := get(before.Name)
 			state := "not ready"
 			if st := now.Status.ContainerStatuses; ready(now) && len(st) > 0 && st[0].ContainerID != old.ContainerID {
@@ -98,7 +98,7 @@ func TestProcessesKilledUnderBerth(t *testing.T) {
 				w.kill(t, w.containerd(t))
 			}
 			uid := strings.Fields(before[strings.Index(before, "web-2"):])[1]
-			c.Eventually(30*time.Second, "replaced", func() string {
+			c.Eventually(60*time.Second, "replaced", func() string {
 				if now, err := client.CoreV1().Pods("default").Get(t.Context(), "web-2", metav1.GetOptions{}); err == nil && string(now.UID) != uid && ready(now) {
 					return "replaced"
 				}
@@ -208,7 +208,7 @@ func (w *witness) containerd(t *testing.T) string {
 func (w *witness) find(t *testing.T, match func(string) bool) string {
 	t.Helper()
 	var pids []string
-	w.c.Eventually(10*time.Second, "1 process", func() string {
+	w.c.Eventually(60*time.Second, "1 process", func() string {
 		pids = w.c.Host.Find(match)
 		return fmt.Sprintf("%d process", len(pids))
 	})

@@ -15,12 +15,12 @@ import (
 func TestDiskPressure(t *testing.T) {
 	c := cluster.New(t, "tight", "--eviction-hard", "nodefs.available=100%")
 	c.Launch()
-	c.Eventually(30*time.Second, "True kubelet has disk pressure", func() string {
+	c.Eventually(60*time.Second, "True kubelet has disk pressure", func() string {
 		out, _ := c.Try("get", "nodes", "-o", `jsonpath={.items[*].status.conditions[?(@.type=="DiskPressure")]['status','message']}`)
 		return out
 	})
 	c.Apply(set("name: bad}", "name: s}", "replicas: 0", "replicas: 1"))
-	c.Eventually(20*time.Second, "true", func() string {
+	c.Eventually(60*time.Second, "true", func() string {
 		return fmt.Sprint(strings.Contains(c.Kubectl("describe", "pods"), "0/1 nodes are available: 1 node(s) had untolerated taint(s)."))
 	})
 	says(t, "why", c.Run(c.Berth(), "why", "pod/s-0", "--kubeconfig", filepath.Join(c.Data, "kubeconfig")).Out,
@@ -43,7 +43,7 @@ func TestDiskPressure(t *testing.T) {
 		}
 		return "still " + out
 	})
-	c.Eventually(10*time.Second, "true", func() string {
+	c.Eventually(60*time.Second, "true", func() string {
 		out, _ := c.Try("get", "events", "-o", "jsonpath={range .items[*]}{.type} {.reason} {.message}{\"\\n\"}{end}")
 		return fmt.Sprint(matched(`(?s).*Warning Evicted The node was low on resource: memory. Threshold quantity: 9Ti, available: [0-9]+Ki. Container c was using [0-9]+(Ki)?, request is 0, has larger consumption of memory. .*`, out) &&
 			strings.Contains(out, "Warning EvictionThresholdMet Attempting to reclaim memory"))
@@ -58,7 +58,7 @@ func readOnly(t *testing.T, c *cluster.Cluster) {
 	c.Kill()
 	runtime := c.Host.Find(func(command string) bool { return strings.Contains(command, "/containerd --config") })
 	c.Host.MustRun(t.Context(), "kill", append([]string{"-9"}, runtime...)...)
-	c.Eventually(15*time.Second, "", func() string { // what it had open goes with it
+	c.Eventually(60*time.Second, "", func() string { // what it had open goes with it
 		out, _ := c.Host.Run(t.Context(), "mount", "-o", "remount,bind,ro", c.Data)
 		return out
 	})
@@ -103,7 +103,7 @@ func TestFullDisk(t *testing.T) {
 			t.Fatal("a full disk takes everything")
 		}
 	}
-	c.Gone(15 * time.Second)
+	c.Gone(60 * time.Second)
 	if line := lastLine(c.Log()); !strings.HasPrefix(line, "berth: the datastore in ") || !strings.Contains(line, "no space left on device; make space there and start berth again") {
 		t.Errorf("its last words: %s", line)
 	}

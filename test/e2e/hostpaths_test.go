@@ -37,9 +37,9 @@ func logShipper(t *testing.T, c *cluster.Cluster) {
 	c.Kubectl("exec", "talker", "--", "sh", "-c", "echo data > /v/file")
 	same(t, "a file of its volume", in("cat /var/lib/kubelet/pods/"+about[0]+"/volumes/kubernetes.io~empty-dir/v/file"), "data")
 
-	c.Kubectl("delete", "pod", "talker", "--timeout=30s")
+	c.Kubectl("delete", "pod", "talker", "--timeout=120s")
 	c.Eventually(60*time.Second, "", func() string {
 		return in("ls -d /var/log/containers/talker_shipper_* /var/log/pods/shipper_talker_* /var/lib/kubelet/pods/" + about[0] + " 2>/dev/null || true")
 	})
-	c.Kubectl("delete", "pod", "shipper", "--timeout=30s")
+	c.Kubectl("delete", "pod", "shipper", "--timeout=120s")
 }

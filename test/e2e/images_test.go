@@ -35,21 +35,28 @@ func imagesNotThere(t *testing.T, c *cluster.Cluster) {
 		return "---\napiVersion: v1\nkind: Pod\nmetadata: {name: " + name + "}\nspec: {terminationGracePeriodSeconds: 0, containers: [{name: c, image: " + quote(image) + ", imagePullPolicy: " + policy + "}]}\n"
 	}
 	c.Apply(pod("missing", "127.0.0.1:5999/none:1", "IfNotPresent") + pod("badname", "In Valid", "IfNotPresent") + pod("never", "nothere:1", "Never"))
-	c.Eventually(20*time.Second, "ImagePullBackOff", waiting(c, "missing"))
-	c.Eventually(20*time.Second, "InvalidImageName", waiting(c, "badname"))
-	c.Eventually(20*time.Second, "ErrImageNeverPull", waiting(c, "never"))
-	matches(t, "row", c.Kubectl("get", "pod", "missing", "--no-headers"), `missing +0/1 +ImagePullBackOff +0 +[0-9]+s`)
+	c.Eventually(60*time.Second, "ImagePullBackOff", waiting(c, "missing"))
+	c.Eventually(60*time.Second, "InvalidImageName", waiting(c, "badname"))
+	c.Eventually(60*time.Second, "ErrImageNeverPull", waiting(c, "never"))
+	// Between two tries: with each it is ErrImagePull for a moment.
+	c.Eventually(60*time.Second, "between two tries", func() string {
+		row, described := c.Kubectl("get", "pod", "missing", "--no-headers"), c.Kubectl("describe", "pod", "missing")
+		if matched(`^missing +0/1 +ImagePullBackOff +0 +[0-9]+s$`, row) && strings.Contains(described, "Reason:       ImagePullBackOff") {
+			return "between two tries"
+		}
+		return row + "\n" + described
+	})
 	for pod, words := range map[string][]string{
 		"missing": {
-			"Reason:       ImagePullBackOff", `Pulling image "127.0.0.1:5999/none:1"`, `Failed to pull image "127.0.0.1:5999/none:1": `,
+			`Pulling image "127.0.0.1:5999/none:1"`, `Failed to pull image "127.0.0.1:5999/none:1": `,
 			"connection refused", "Error: ErrImagePull", `Back-off pulling image "127.0.0.1:5999/none:1"`, "Error: ImagePullBackOff",
 		},
 		"badname": {"Reason:       InvalidImageName", `Failed to apply default image tag "In Valid": couldn't parse image name "In Valid": invalid reference format: repository name (library/In Valid) must be lowercase`, "Error: InvalidImageName"},
 		"never":   {"Reason:       ErrImageNeverPull", `Container image "nothere:1" is not present with pull policy of Never`, "Error: ErrImageNeverPull"},
 	} {
-		says(t, "describe pod "+pod, c.Kubectl("describe", "pod", pod), words...)
+		says(t, "describe pod "+pod, c.Ask("describe", "pod", pod), words...)
 	}
-	c.Kubectl("delete", "pods", "--all", "--timeout=20s")
+	c.Kubectl("delete", "pods", "--all", "--timeout=120s")
 }
 
 // A pull from a real registry: over plain HTTP where hosts.toml says so, by the
@@ -60,12 +67,12 @@ func pullFromRegistry(t *testing.T, c *cluster.Cluster) {
 
 	name := at.addr + "/demo:2"
 	c.Apply("apiVersion: v1\nkind: Pod\nmetadata: {name: pulled}\nspec: {terminationGracePeriodSeconds: 0, containers: [{name: c, image: " + quote(name) + "}]}\n")
-	c.Eventually(20*time.Second, "ImagePullBackOff", waiting(c, "pulled"))
+	c.Eventually(60*time.Second, "ImagePullBackOff", waiting(c, "pulled"))
 
 	at.serves(t, c, at.addr)
 	c.Kubectl("wait", "--for=condition=Ready", "pod/pulled", "--timeout=60s")
-	says(t, "events", c.Kubectl("events", "--for", "pod/pulled"), "Successfully pulled image "+`"`+name+`"`, "Image size: ")
-	matches(t, "imageID", c.Kubectl("get", "pod", "pulled", "-o", "jsonpath={.status.containerStatuses[0].imageID}"), at.addr+"/demo@sha256:[0-9a-f]{64}")
+	says(t, "events", c.Ask("events", "--for", "pod/pulled"), "Successfully pulled image "+`"`+name+`"`, "Image size: ")
+	matches(t, "imageID", c.Ask("get", "pod", "pulled", "-o", "jsonpath={.status.containerStatuses[0].imageID}"), at.addr+"/demo@sha256:[0-9a-f]{64}")
 	c.Kubectl("delete", "pod", "pulled")
 
 	berth := func(args ...string) cluster.Result {

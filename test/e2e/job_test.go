@@ -59,8 +59,8 @@ spec:
           containers: [{name: c, image: "` + nginxName + `", command: [echo, tick]}]
 `)
 	c.Kubectl("wait", "--for=condition=complete", "job/parts", "--timeout=60s")
-	same(t, "parts", c.Kubectl("get", "job", "parts", "--no-headers", "-o", "custom-columns=A:.status.succeeded,B:.status.completedIndexes"), "3     0-2")
-	matches(t, "STATUS and COMPLETIONS", c.Kubectl("get", "job", "parts", "--no-headers"), `parts +Complete +3/3 +\d+s +\d+s`)
+	same(t, "parts", c.Ask("get", "job", "parts", "--no-headers", "-o", "custom-columns=A:.status.succeeded,B:.status.completedIndexes"), "3     0-2")
+	matches(t, "STATUS and COMPLETIONS", c.Ask("get", "job", "parts", "--no-headers"), `parts +Complete +3/3 +\d+s +\d+s`)
 	said := c.Kubectl("logs", "-l", "job-name=parts", "--tail=-1")
 	for _, want := range []string{"part 0 on parts-0", "part 1 on parts-1", "part 2 on parts-2"} {
 		if !strings.Contains(said, want) {
@@ -68,7 +68,7 @@ spec:
 		}
 	}
 	c.Kubectl("wait", "--for=condition=failed", "job/bad", "--timeout=60s")
-	matches(t, "why bad failed", c.Kubectl("get", "job", "bad", "-o", `jsonpath={.status.conditions[?(@.type=="Failed")].message}`),
+	matches(t, "why bad failed", c.Ask("get", "job", "bad", "-o", `jsonpath={.status.conditions[?(@.type=="Failed")].message}`),
 		`Container c for pod \S+/bad-\w+ failed with exit code 42 matching FailJob rule at index 0`)
 
 	// A pod that is stopped is replaced when it has ended, and not counted when
@@ -76,18 +76,18 @@ spec:
 	ready := func() string {
 		return c.Kubectl("get", "job", "slow", "-o", "jsonpath={.status.ready}/{.status.terminating}/{.status.failed}")
 	}
-	c.Eventually(30*time.Second, "1/0/", ready)
+	c.Eventually(60*time.Second, "1/0/", ready)
 	c.Kubectl("delete", "pod", "-l", "job-name=slow", "--wait=false")
-	c.Eventually(40*time.Second, "1/0/1", ready)
+	c.Eventually(60*time.Second, "1/0/1", ready)
 	c.Kubectl("patch", "job", "slow", "-p", `{"spec":{"suspend":true}}`)
-	c.Eventually(30*time.Second, "0/0/1", ready)
-	c.Eventually(30*time.Second, "", func() string {
+	c.Eventually(60*time.Second, "0/0/1", ready)
+	c.Eventually(60*time.Second, "", func() string {
 		return c.Kubectl("get", "pods", "-l", "job-name=slow", "-o", "name", "--ignore-not-found", "--field-selector=status.phase!=Failed")
 	})
 	c.Kubectl("patch", "job", "slow", "-p", `{"spec":{"suspend":false}}`)
-	c.Eventually(30*time.Second, "1/0/1", ready)
+	c.Eventually(60*time.Second, "1/0/1", ready)
 	c.Kubectl("delete", "job", "slow", "parts", "bad")
-	c.Eventually(30*time.Second, "", func() string {
+	c.Eventually(60*time.Second, "", func() string {
 		return c.Kubectl("get", "pods", "-l", "job-name in (slow,parts,bad)", "-o", "name", "--ignore-not-found")
 	})
 
@@ -100,7 +100,7 @@ spec:
 	})
 	c.Kubectl("create", "job", "by-hand", "--from=cronjob/tick")
 	c.Kubectl("wait", "--for=condition=complete", "job/by-hand", "--timeout=60s")
-	same(t, "log", c.Kubectl("logs", "job/by-hand"), "tick")
+	same(t, "log", c.Ask("logs", "job/by-hand"), "tick")
 	c.Kubectl("delete", "cronjob", "tick")
-	c.Eventually(30*time.Second, "", func() string { return c.Kubectl("get", "jobs,pods", "-o", "name", "--ignore-not-found") })
+	c.Eventually(60*time.Second, "", func() string { return c.Kubectl("get", "jobs,pods", "-o", "name", "--ignore-not-found") })
 }

@@ -24,7 +24,7 @@ func whatTheServerSays(t *testing.T, c *cluster.Cluster) {
 		"/openapi/v3":     {"apis/apps/v1"},
 		"/metrics":        {"apiserver_request_total"},
 	} {
-		says(t, "get --raw "+path, c.Kubectl("get", "--raw", path), words...)
+		says(t, "get --raw "+path, c.Ask("get", "--raw", path), words...)
 	}
 	var version map[string]string
 	if err := json.Unmarshal([]byte(c.Kubectl("get", "--raw", "/version")), &version); err != nil {
@@ -76,7 +76,7 @@ func changesByKubectl(t *testing.T, c *cluster.Cluster) {
 	} {
 		same(t, "patch", c.Kubectl(append([]string{"patch", "sts", "s"}, patch...)...), "statefulset.apps/s patched")
 	}
-	same(t, "patched", c.Kubectl("get", "sts", "s", "-o", "jsonpath={.spec.replicas} {.metadata.labels.x} {.spec.template.spec.containers[0].env[0].value} {.spec.template.spec.containers[0].image}"), "2 y 1 berth.dev/demo:1")
+	same(t, "patched", c.Ask("get", "sts", "s", "-o", "jsonpath={.spec.replicas} {.metadata.labels.x} {.spec.template.spec.containers[0].env[0].value} {.spec.template.spec.containers[0].image}"), "2 y 1 berth.dev/demo:1")
 	r := c.Do("patch", "sts", "s", "--type=json", `-p=[{"op":"test","path":"/spec/replicas","value":7}]`)
 	if r.Code != 1 || !strings.Contains(r.Err, "The request is invalid: the server rejected our request due to an error in our request") {
 		t.Errorf("%+v", r)
@@ -92,7 +92,7 @@ func changesByKubectl(t *testing.T, c *cluster.Cluster) {
 	if out, err := edit.CombinedOutput(); err != nil || strings.TrimSpace(string(out)) != "statefulset.apps/s edited" {
 		t.Errorf("edit: %v %s", err, out)
 	}
-	c.Eventually(30*time.Second, "1", func() string { return c.Kubectl("get", "sts", "s", "-o", "jsonpath={.status.replicas}") })
+	c.Eventually(60*time.Second, "1", func() string { return c.Kubectl("get", "sts", "s", "-o", "jsonpath={.status.replicas}") })
 
 	same(t, "scale", c.Kubectl("scale", "sts", "s", "--current-replicas=1", "--replicas=0"), "statefulset.apps/s scaled")
 	same(t, "scale from elsewhere", c.Refused("scale", "sts", "s", "--current-replicas=4", "--replicas=5"), "error: Expected replicas to be 4, was 0")
@@ -100,7 +100,7 @@ func changesByKubectl(t *testing.T, c *cluster.Cluster) {
 	same(t, "label again", c.Refused("label", "sts", "s", "a=c"), "error: 'a' already has a value (b), and --overwrite is false")
 	same(t, "label removed", c.Kubectl("label", "sts", "s", "a-"), "statefulset.apps/s unlabeled")
 	same(t, "annotate", c.Kubectl("annotate", "sts", "s", "a=b"), "statefulset.apps/s annotated")
-	c.Kubectl("wait", "--for=delete", "pod/s-0", "--timeout=30s")
+	c.Kubectl("wait", "--for=delete", "pod/s-0", "--timeout=120s")
 	same(t, "wait in vain", c.Refused("wait", "--for=jsonpath={.spec.replicas}=3", "sts/s", "--timeout=1s"), "error: timed out waiting for the condition on statefulsets/s")
 
 	c.Kubectl("create", "configmap", "c", "--from-literal=k=v")
@@ -130,7 +130,7 @@ func serverSideApply(t *testing.T, c *cluster.Cluster) {
 		t.Errorf("conflict: %+v", r)
 	}
 	c.Kubectl("apply", "--server-side", "--field-manager=b", "--force-conflicts", "-f", text("v2"))
-	same(t, "value", c.Kubectl("get", "configmap", "c", "-o", "jsonpath={.data.k}"), "v2")
+	same(t, "value", c.Ask("get", "configmap", "c", "-o", "jsonpath={.data.k}"), "v2")
 	got := c.Kubectl("get", "configmap", "c", "--show-managed-fields", "-o", `jsonpath={range .metadata.managedFields[*]}{.manager} {.operation} {.fieldsV1}{"\n"}{end}`)
 	same(t, "managers", got, `b Apply {"f:data":{"f:k":{}}}`)
 	same(t, "apply of a list", c.Apply("apiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: ConfigMap, metadata: {name: d}}\n- {apiVersion: v1, kind: ConfigMap, metadata: {name: e}}\n"), "configmap/d created\nconfigmap/e created")
@@ -155,14 +155,14 @@ spec:
       additionalPrinterColumns: [{name: Size, type: integer, jsonPath: .spec.size}]
       schema: {openAPIV3Schema: {type: object, properties: {spec: {type: object, required: [size], properties: {size: {type: integer, minimum: 1, description: "how long it is"}}}, status: {type: object, properties: {size: {type: integer}}}}}}
 `)
-	c.Kubectl("wait", "--for=condition=Established", "crd/docks.example.com", "--timeout=10s")
+	c.Kubectl("wait", "--for=condition=Established", "crd/docks.example.com", "--timeout=120s")
 	dock := func(spec string) string {
 		return "apiVersion: example.com/v1\nkind: Dock\nmetadata: {name: one}\nspec: " + spec + "\n"
 	}
 	same(t, "create", c.Apply(dock("{size: 3}")), "dock.example.com/one created")
-	same(t, "get", c.Kubectl("get", "dk"), "NAME   SIZE\none    3")
+	same(t, "get", c.Ask("get", "dk"), "NAME   SIZE\none    3")
 	// The published document follows the definition within moments.
-	c.Eventually(10*time.Second, "true", func() string {
+	c.Eventually(60*time.Second, "true", func() string {
 		out, _ := c.Try("explain", "dock.spec")
 		if strings.Contains(out, "size\t<integer> -required-") && strings.Contains(out, "how long it is") {
 			return "true"
@@ -172,10 +172,10 @@ spec:
 	says(t, "value out of range", c.Refused("apply", "-f", c.File("d.yaml", dock("{size: 0}"))), `The Dock "one" is invalid: spec.size: Invalid value: 0: spec.size in body should be greater than or equal to 1`)
 	says(t, "unknown field", c.Refused("apply", "-f", c.File("d.yaml", dock("{size: 3, x: 1}"))), `strict decoding error: unknown field "spec.x"`)
 	same(t, "scale", c.Kubectl("scale", "dock", "one", "--replicas=5"), "dock.example.com/one scaled")
-	same(t, "changed", c.Kubectl("get", "dk", "one", "-o", "jsonpath={.spec.size} {.metadata.generation}"), "5 2")
+	same(t, "changed", c.Ask("get", "dk", "one", "-o", "jsonpath={.spec.size} {.metadata.generation}"), "5 2")
 	says(t, "api-resources", c.Kubectl("api-resources", "--api-group=example.com"), "docks")
-	c.Kubectl("delete", "crd", "docks.example.com", "--timeout=20s")
-	c.Eventually(10*time.Second, "gone", func() string {
+	c.Kubectl("delete", "crd", "docks.example.com", "--timeout=120s")
+	c.Eventually(60*time.Second, "gone", func() string {
 		if out, err := c.Try("get", "dk"); err != nil {
 			return "gone"
 		} else {

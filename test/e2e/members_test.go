@@ -321,13 +321,13 @@ func (s *trio) removes(on *host.Host, join []string) {
 		}
 		return "removed"
 	})
-	out.Gone(30 * time.Second)
+	out.Gone(60 * time.Second)
 	delete(s.all, on.Name)
 	again := cluster.On(s.t, on, cluster.Bin(s.t), "--disable-agent")
 	for _, c := range []*cluster.Cluster{out, again} {
 		if c == again {
 			c.Launch()
-			c.Gone(30 * time.Second)
+			c.Gone(60 * time.Second)
 		}
 		if log := c.Log(); !strings.Contains(log, "this server was removed from its cluster; to join again give --server and --token-file") {
 			s.t.Errorf("it says:\n%s", log)
@@ -365,7 +365,7 @@ func refusesToJoin(t *testing.T, on *host.Host, first, token string) {
 	} {
 		c := cluster.On(t, on, cluster.Bin(t), append(flags, "--disable-agent")...)
 		c.Launch()
-		c.Gone(30 * time.Second)
+		c.Gone(60 * time.Second)
 		log := strings.TrimSpace(c.Log())
 		last := log[strings.LastIndex(log, "\n")+1:]
 		if !strings.HasPrefix(last, "berth: ") || !strings.Contains(last, want) || strings.Contains(log, "the-token-of-another-cluster") {

@@ -71,7 +71,7 @@ func TestNginxKeepsItsBerth(t *testing.T) {
 		c.Eventually(60*time.Second, "web-0 web-1", func() string { return names(c) })
 		// The controller's events tell in which order it deleted.
 		// They are written when there is time.
-		c.Eventually(30*time.Second, "web-4 web-3 web-2", func() string {
+		c.Eventually(60*time.Second, "web-4 web-3 web-2", func() string {
 			return strings.Join(deleteOrder(c.Kubectl("get", "events", "--field-selector", "reason=SuccessfulDelete", "--sort-by=.metadata.creationTimestamp", "-o", `jsonpath={range .items[*]}{.message}{"\n"}{end}`)), " ")
 		})
 		claims := c.Kubectl("get", "pvc", "-o", "jsonpath={.items[*].metadata.name}")

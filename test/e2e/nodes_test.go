@@ -71,7 +71,7 @@ func TestSecondNode(t *testing.T) {
 		logs, _ := c.Try("logs", there[0])
 		return out + logs
 	}
-	c.Eventually(20*time.Second, there[0]+"\nhere is "+there[0]+"\n", reached)
+	c.Eventually(60*time.Second, there[0]+"\nhere is "+there[0]+"\n", reached)
 
 	says(t, "the API, asked by a pod of the second node", c.Kubectl("exec", there[0], "--", "curl", "-sk", "-m", "10", "https://10.43.0.1/livez"), "ok")
 
@@ -92,14 +92,14 @@ func TestSecondNode(t *testing.T) {
 		}
 		return certificate("node-client") + certificate("node-serving")
 	})
-	c.Eventually(20*time.Second, there[0]+"\nhere is "+there[0]+"\n", reached)
+	c.Eventually(60*time.Second, there[0]+"\nhere is "+there[0]+"\n", reached)
 
 	// Killed, it comes back to the same containers.
 	before := c.Containers()
 	a.Kill()
 	a.Launch()
-	c.Eventually(30*time.Second, there[0]+"\nhere is "+there[0]+"\n", reached)
-	c.Eventually(30*time.Second, "one=True two=True ", ready)
+	c.Eventually(60*time.Second, there[0]+"\nhere is "+there[0]+"\n", reached)
+	c.Eventually(60*time.Second, "one=True two=True ", ready)
 	if after := c.Containers(); after != before {
 		t.Errorf("after the agent was killed:\n%s\nbefore:\n%s", after, before)
 	}
@@ -110,7 +110,7 @@ func TestSecondNode(t *testing.T) {
 	c.Eventually(60*time.Second, "one one one one", func() string { return strings.Join(on(), " ") })
 	c.Kubectl("rollout", "status", "sts/web", "--timeout=60s")
 	c.Kubectl("uncordon", "two")
-	if took := a.Signal("TERM"); took > 5*time.Second {
+	if took := a.Signal("TERM"); took > 30*time.Second {
 		t.Errorf("the agent took %s to stop", took)
 	}
 }
@@ -128,7 +128,7 @@ spec:
   terminationGracePeriodSeconds: 1
   containers: [{name: c, image: "` + nginxName + `", command: [sh, -c, "` + strings.ReplaceAll(forever, `"`, `\"`) + `"], envFrom: [{secretRef: {name: of-` + name + `}}]}]
 `)
-		c.Kubectl("wait", "--for=condition=Ready", "pod/on-"+name, "--timeout=30s")
+		c.Kubectl("wait", "--for=condition=Ready", "pod/on-"+name, "--timeout=120s")
 	}
 	pair := filepath.Join(a.Data, "pki", "node-client-current.pem")
 	as := func(args ...string) (string, error) {

@@ -32,7 +32,7 @@ func podIdentity(t *testing.T, c *cluster.Cluster) {
 	says(t, "hosts", sh("cat /etc/hosts"), "# Kubernetes-managed hosts file.", address+"\tme")
 	same(t, "hostname", sh("hostname"), "me")
 	same(t, "environment", sh("echo $BOTH $CPU $KUBERNETES_SERVICE_HOST:$KUBERNETES_SERVICE_PORT"), address+" on shared $(IP) 500 10.43.0.1:443")
-	same(t, "QoS class", c.Kubectl("get", "pod", "me", "-o", "jsonpath={.status.qosClass}"), "Guaranteed")
+	same(t, "QoS class", c.Ask("get", "pod", "me", "-o", "jsonpath={.status.qosClass}"), "Guaranteed")
 }
 
 // A container that fails its liveness probe is restarted in the same pod; one
@@ -50,18 +50,18 @@ func livenessAndCrashes(t *testing.T, c *cluster.Cluster) {
 	c.Kubectl("wait", "--for=condition=Ready", "pod/live", "--timeout=60s")
 	address := c.Kubectl("get", "pod", "live", "-o", "jsonpath={.status.podIP} {.metadata.uid}")
 	c.Kubectl("exec", "live", "--", "rm", "/tmp/ok")
-	c.Eventually(30*time.Second, "1 true", func() string {
+	c.Eventually(60*time.Second, "1 true", func() string {
 		return c.Kubectl("get", "pod", "live", "-o", "jsonpath={.status.containerStatuses[0].restartCount} {.status.containerStatuses[0].ready}")
 	})
-	same(t, "address after a restart", c.Kubectl("get", "pod", "live", "-o", "jsonpath={.status.podIP} {.metadata.uid}"), address)
-	says(t, "describe pod live", c.Kubectl("describe", "pod", "live"), "Liveness probe failed: cat: /tmp/ok: No such file or directory", "Container c failed liveness probe, will be restarted", "Restart Count:  1", "Last State:     Terminated")
+	same(t, "address after a restart", c.Ask("get", "pod", "live", "-o", "jsonpath={.status.podIP} {.metadata.uid}"), address)
+	says(t, "describe pod live", c.Ask("describe", "pod", "live"), "Liveness probe failed: cat: /tmp/ok: No such file or directory", "Container c failed liveness probe, will be restarted", "Restart Count:  1", "Last State:     Terminated")
 
-	c.Eventually(30*time.Second, "CrashLoopBackOff", waiting(c, "crash"))
-	c.Eventually(30*time.Second, "CrashLoopBackOff", waiting(c, "nocommand"))
+	c.Eventually(60*time.Second, "CrashLoopBackOff", waiting(c, "crash"))
+	c.Eventually(60*time.Second, "CrashLoopBackOff", waiting(c, "nocommand"))
 	uid := func(pod string) string { return c.Kubectl("get", "pod", pod, "-o", "jsonpath={.metadata.uid}") }
-	says(t, "describe pod crash", c.Kubectl("describe", "pod", "crash"), "Reason:       CrashLoopBackOff", "Exit Code:    3", "Back-off restarting failed container c in pod crash_liveness("+uid("crash")+")")
-	matches(t, "message", c.Kubectl("get", "pod", "crash", "-o", "jsonpath={.status.containerStatuses[0].state.waiting.message}"), `back-off [0-9]+s restarting failed container=c pod=crash_liveness\(`+uid("crash")+`\)`)
-	says(t, "describe pod nocommand", c.Kubectl("describe", "pod", "nocommand"), "Reason:       StartError", "Exit Code:    128", `exec: "nope": executable file not found in $PATH`)
+	says(t, "describe pod crash", c.Ask("describe", "pod", "crash"), "Reason:       CrashLoopBackOff", "Exit Code:    3", "Back-off restarting failed container c in pod crash_liveness("+uid("crash")+")")
+	matches(t, "message", c.Ask("get", "pod", "crash", "-o", "jsonpath={.status.containerStatuses[0].state.waiting.message}"), `back-off [0-9]+s restarting failed container=c pod=crash_liveness\(`+uid("crash")+`\)`)
+	says(t, "describe pod nocommand", c.Ask("describe", "pod", "nocommand"), "Reason:       StartError", "Exit Code:    128", `exec: "nope": executable file not found in $PATH`)
 	for pod, row := range map[string]string{
 		"once":     "once +0/1 +Error +0 +.*",
 		"done":     "done +0/1 +Completed +0 +.*",
@@ -69,17 +69,17 @@ func livenessAndCrashes(t *testing.T, c *cluster.Cluster) {
 		"novolume": "novolume +0/1 +ContainerCreating +0 +.*",
 		"big":      "big +0/1 +Pending +0 +.*",
 	} {
-		matches(t, "row", c.Kubectl("get", "pod", pod, "--no-headers"), row)
+		matches(t, "row", c.Ask("get", "pod", pod, "--no-headers"), row)
 	}
-	same(t, "phases", c.Kubectl("get", "pod", "once", "done", "-o", "jsonpath={.items[*].status.phase}"), "Failed Succeeded")
-	says(t, "describe pod noconfig", c.Kubectl("describe", "pod", "noconfig"), `Error: configmap "nope" not found`)
-	says(t, "describe pod novolume", c.Kubectl("describe", "pod", "novolume"), `MountVolume.SetUp failed for volume "v" : secret "nope" not found`)
-	says(t, "describe pod big", c.Kubectl("describe", "pod", "big"), "0/1 nodes are available: 1 Insufficient cpu.")
+	same(t, "phases", c.Ask("get", "pod", "once", "done", "-o", "jsonpath={.items[*].status.phase}"), "Failed Succeeded")
+	says(t, "describe pod noconfig", c.Ask("describe", "pod", "noconfig"), `Error: configmap "nope" not found`)
+	says(t, "describe pod novolume", c.Ask("describe", "pod", "novolume"), `MountVolume.SetUp failed for volume "v" : secret "nope" not found`)
+	says(t, "describe pod big", c.Ask("describe", "pod", "big"), "0/1 nodes are available: 1 Insufficient cpu.")
 	// What was missing comes: both start.
 	c.Kubectl("create", "configmap", "nope")
 	c.Kubectl("create", "secret", "generic", "nope")
 	c.Kubectl("wait", "--for=condition=Ready", "pod/noconfig", "pod/novolume", "--timeout=60s")
-	c.Kubectl("delete", "pods", "--all", "--timeout=30s")
+	c.Kubectl("delete", "pods", "--all", "--timeout=120s")
 }
 
 // Only ready pods get a service's packets.
@@ -110,7 +110,7 @@ spec: {selector: {app: web}, ports: [{port: 80}]}
 	c.Apply(page)
 	c.Apply(shell("client", forever, ""))
 	c.Kubectl("wait", "--for=condition=Ready", "pod/client", "--timeout=60s")
-	c.Eventually(30*time.Second, "Running Running", func() string {
+	c.Eventually(60*time.Second, "Running Running", func() string {
 		return c.Kubectl("get", "pods", "-l", "app=web", "-o", "jsonpath={.items[*].status.phase}")
 	})
 	ready := func() string {
@@ -127,18 +127,17 @@ spec: {selector: {app: web}, ports: [{port: 80}]}
 	for i, want := range []string{"web-0", "web-0 web-1"} {
 		pod := fmt.Sprint("web-", i)
 		c.Kubectl("exec", pod, "--", "sh", "-c", "echo $(hostname) > /usr/share/nginx/html/index.html; touch /tmp/ready")
-		c.Eventually(20*time.Second, want, ready)
+		c.Eventually(60*time.Second, want, ready)
 	}
-	c.Eventually(10*time.Second, "200", fetch)
-	seen := c.Kubectl("exec", "client", "--", "sh", "-c", "for i in $(seq 40); do curl -s http://web/; done | sort -u | tr '\\n' ' '")
-	same(t, "who answers", seen, "web-0 web-1")
+	c.Eventually(60*time.Second, "200", fetch)
+	same(t, "who answers", c.Ask("exec", "client", "--", "sh", "-c", "for i in $(seq 40); do curl -s http://web/; done | sort -u | tr '\\n' ' '"), "web-0 web-1")
 	c.Kubectl("exec", "web-0", "--", "rm", "/tmp/ready")
-	c.Eventually(20*time.Second, "web-1", ready)
-	c.Eventually(5*time.Second, "web-1", func() string {
+	c.Eventually(60*time.Second, "web-1", ready)
+	c.Eventually(60*time.Second, "web-1", func() string {
 		return c.Kubectl("exec", "client", "--", "sh", "-c", "for i in $(seq 40); do curl -s http://web/; done | sort -u")
 	})
-	matches(t, "row", c.Kubectl("get", "pod", "web-0", "--no-headers"), `web-0 +0/1 +Running +0 +.*`)
-	says(t, "describe", c.Kubectl("describe", "pod", "web-0"), "Readiness probe failed:")
+	matches(t, "row", c.Ask("get", "pod", "web-0", "--no-headers"), `web-0 +0/1 +Running +0 +.*`)
+	says(t, "describe", c.Ask("describe", "pod", "web-0"), "Readiness probe failed:")
 	c.Kubectl("delete", "sts,svc", "web")
 	c.Kubectl("delete", "pod", "client")
 }
@@ -211,14 +210,14 @@ spec:
 	// A container that ends comes back with its files and its address.
 	address := c.Kubectl("get", "pod", "v", "-o", "jsonpath={.status.podIP}")
 	sh("echo kept > /e/g; echo gone > /tmp/g; kill 1")
-	c.Eventually(30*time.Second, "1 true", func() string {
+	c.Eventually(60*time.Second, "1 true", func() string {
 		return c.Kubectl("get", "pod", "v", "-o", "jsonpath={.status.containerStatuses[0].restartCount} {.status.containerStatuses[0].ready}")
 	})
 	same(t, "after a restart", sh("cat /e/g; ls /tmp"), "kept")
-	same(t, "address", c.Kubectl("get", "pod", "v", "-o", "jsonpath={.status.podIP}"), address)
+	same(t, "address", c.Ask("get", "pod", "v", "-o", "jsonpath={.status.podIP}"), address)
 	uid := c.Kubectl("get", "pod", "v", "-o", "jsonpath={.metadata.uid}")
 	c.Kubectl("delete", "pod", "v")
-	c.Eventually(10*time.Second, "", func() string {
+	c.Eventually(60*time.Second, "", func() string {
 		out, _ := c.Host.Run(t.Context(), "sh", "-c", "grep "+uid+" /proc/mounts; ls -d "+c.Data+"/kubelet/pods/"+uid+" 2>/dev/null")
 		return out
 	})

@@ -98,13 +98,13 @@ spec: {securityContext: {sysctls: [{name: kernel.msgmax, value: "65536"}]}, cont
 		c.Eventually(60*time.Second, want[0], waiting(c, pod))
 		uid := c.Kubectl("get", "pod", pod, "-o", "jsonpath={.metadata.uid}")
 		message := strings.ReplaceAll(want[1], "UID", uid)
-		says(t, pod, c.Kubectl("get", "pod", pod, "-o", "jsonpath={.status.containerStatuses[0].state.waiting.message}"), message)
-		says(t, "events of "+pod, c.Kubectl("events", "--for", "pod/"+pod), "Error: ", message)
+		says(t, pod, c.Ask("get", "pod", pod, "-o", "jsonpath={.status.containerStatuses[0].state.waiting.message}"), message)
+		says(t, "events of "+pod, c.Ask("events", "--for", "pod/"+pod), "Error: ", message)
 	}
 	c.Eventually(60*time.Second, "true", func() string {
 		return yes(strings.Contains(c.Kubectl("events", "--for", "pod/otherruntime"), `Failed to create pod sandbox: rpc error: code = Unknown desc = unable to get OCI runtime for sandbox: no runtime for "nothere" is configured`))
 	})
-	same(t, "overhead", c.Kubectl("get", "pod", "otherruntime", "-o", "jsonpath={.spec.overhead.cpu} {.spec.overhead.memory}"), "20m 8Mi")
+	same(t, "overhead", c.Ask("get", "pod", "otherruntime", "-o", "jsonpath={.spec.overhead.cpu} {.spec.overhead.memory}"), "20m 8Mi")
 	c.Kubectl("delete", "runtimeclass", "pod-security-other")
 	c.Eventually(60*time.Second, "true", func() string {
 		return yes(strings.Contains(c.Kubectl("events", "--for", "pod/otherruntime"), `Failed to create pod sandbox: runtimeclass.node.k8s.io "pod-security-other" not found`))
@@ -112,7 +112,7 @@ spec: {securityContext: {sysctls: [{name: kernel.msgmax, value: "65536"}]}, cont
 	c.Eventually(60*time.Second, "Failed SysctlForbidden", func() string {
 		return c.Kubectl("get", "pod", "sysctl", "-o", "jsonpath={.status.phase} {.status.reason}")
 	})
-	says(t, "describe", c.Kubectl("describe", "pod", "sysctl"), `Pod was rejected: forbidden sysctl: "kernel.msgmax" not allowlisted`)
+	says(t, "describe", c.Ask("describe", "pod", "sysctl"), `Pod was rejected: forbidden sysctl: "kernel.msgmax" not allowlisted`)
 	// One event with a count, however often it was tried.
 	c.Eventually(60*time.Second, "1 true", func() string {
 		counts := strings.Fields(c.Kubectl("get", "events", "--field-selector", "involvedObject.name=root,reason=Failed", "-o", "jsonpath={.items[*].count}"))

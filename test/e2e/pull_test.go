@@ -80,7 +80,7 @@ func pulls(t *testing.T, c *cluster.Cluster) {
 			return strconv.FormatBool(matched(`ErrImagePull|ImagePullBackOff|Running`, waiting(c, pod)()+c.Kubectl("get", "pod", pod, "-o", "jsonpath={.status.phase}")) &&
 				strings.Contains(c.Kubectl("describe", "pod", pod), "Failed to pull image"))
 		})
-		says(t, "describe pod "+pod, c.Kubectl("describe", "pod", pod), append(words, `Pulling image "private.example/`+pod+`/demo:1"`, "Error: ErrImagePull")...)
+		says(t, "describe pod "+pod, c.Ask("describe", "pod", pod), append(words, `Pulling image "private.example/`+pod+`/demo:1"`, "Error: ErrImagePull")...)
 	}
 	said("closed", "authorization failed: no basic auth credentials")
 	said("wrong", "401 Unauthorized")

@@ -47,7 +47,7 @@ func TestReboot(t *testing.T) {
 			c.Start()
 			up := time.Since(began)
 			restarts := before[0].Status.ContainerStatuses[0].RestartCount + 1
-			c.Eventually(30*time.Second, "", func() string {
+			c.Eventually(60*time.Second, "", func() string {
 				for _, p := range pods() {
 					if st := p.Status.ContainerStatuses; !ready(&p) || len(st) != 1 || st[0].State.Running == nil || st[0].RestartCount != restarts {
 						return p.Name + " does not run again"

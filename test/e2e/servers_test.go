@@ -90,7 +90,7 @@ func TestTwoServers(t *testing.T) {
 	works := func(c *cluster.Cluster, name string) {
 		t.Helper()
 		c.Kubectl("create", "deployment", name, "--image=x")
-		c.Eventually(30*time.Second, "Pending", func() string {
+		c.Eventually(60*time.Second, "Pending", func() string {
 			return c.Kubectl("get", "pods", "-l", "app="+name, "-o", "jsonpath={.items[*].status.phase}")
 		})
 	}
@@ -126,7 +126,7 @@ func TestTwoServers(t *testing.T) {
 	works(two, "fourth")
 	reached(two, two)
 	one.Thaw()
-	one.Eventually(30*time.Second, "true", func() string {
+	one.Eventually(60*time.Second, "true", func() string {
 		if strings.Contains(one.Log(), "leads no more") {
 			return "true"
 		}
@@ -148,7 +148,7 @@ func refusesWrongToken(t *testing.T, on *host.Host, flags []string) {
 	for _, more := range [][]string{{"--token-file", wrong}, nil} {
 		c := cluster.On(t, on, cluster.Bin(t), append(more, flags...)...)
 		c.Launch()
-		c.Gone(30 * time.Second)
+		c.Gone(60 * time.Second)
 		if log := c.Log(); !strings.Contains(log, "berth: --token: ") || strings.Contains(log, "the-token-of-another-cluster") {
 			t.Errorf("it says:\n%s", log)
 		}
@@ -183,7 +183,7 @@ func TestLostKeysComeBack(t *testing.T) {
 	}
 	wrong := cluster.On(t, c.Host, cluster.Bin(t), "--disable-agent", "--token", "the-token-of-another-cluster")
 	wrong.Launch()
-	wrong.Gone(30 * time.Second)
+	wrong.Gone(60 * time.Second)
 	if log := wrong.Log(); !strings.Contains(log, "berth: --token: ") || !strings.Contains(log, "use --token-file") {
 		t.Errorf("it says:\n%s", log)
 	}

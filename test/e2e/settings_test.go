@@ -109,19 +109,19 @@ max-pods: 7
 func TestDisableAgent(t *testing.T) {
 	c := cluster.New(t, "control", "--disable-agent")
 	c.Launch()
-	c.Eventually(30*time.Second, "ok", func() string {
+	c.Eventually(60*time.Second, "ok", func() string {
 		if _, err := os.Stat(filepath.Join(c.Data, "kubeconfig")); err != nil {
 			return err.Error()
 		}
 		out, _ := c.Try("get", "--raw", "/readyz")
 		return out
 	})
-	same(t, "nodes", c.Kubectl("get", "nodes"), "No resources found")
+	same(t, "nodes", c.Ask("get", "nodes"), "No resources found")
 	c.Apply(set("name: bad}", "name: s}", "replicas: 0", "replicas: 1"))
-	c.Eventually(20*time.Second, "Pending", func() string {
+	c.Eventually(60*time.Second, "Pending", func() string {
 		return c.Kubectl("get", "pods", "--field-selector", "metadata.name=s-0", "-o", "jsonpath={.items[*].status.phase}")
 	})
-	c.Eventually(20*time.Second, "true", func() string {
+	c.Eventually(60*time.Second, "true", func() string {
 		return fmt.Sprint(strings.Contains(c.Kubectl("describe", "pod", "s-0"), "no nodes available to schedule pods"))
 	})
 	for _, p := range c.Host.Processes() {

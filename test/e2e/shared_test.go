@@ -6,8 +6,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -122,29 +124,51 @@ func toolsImage(t *testing.T) string {
 
 const toolsName = "berth.dev/tools:1"
 
+// text is what was printed, or what asks for it. What is asked for may come a
+// moment later than what a test waited for before: an event, a count in a status.
+type text interface{ string | func() string }
+
+// asked is a text that is as wanted, or the last one after a minute.
+func asked[T text](got T, ok func(string) bool) string {
+	switch got := any(got).(type) {
+	case func() string:
+		for began := time.Now(); ; time.Sleep(20 * time.Millisecond) {
+			if last := got(); ok(last) || time.Since(began) > time.Minute {
+				return last
+			}
+		}
+	default:
+		return got.(string)
+	}
+}
+
 // same compares what was printed, line by line.
-func same(t *testing.T, what, got, want string) {
+func same[T text](t *testing.T, what string, got T, want string) {
 	t.Helper()
-	if diff := cmp.Diff(strings.TrimSpace(want), strings.TrimSpace(got)); diff != "" {
+	difference := func(s string) string { return cmp.Diff(strings.TrimSpace(want), strings.TrimSpace(s)) }
+	if diff := difference(asked(got, func(s string) bool { return difference(s) == "" })); diff != "" {
 		t.Errorf("%s (-want +got):\n%s", what, diff)
 	}
 }
 
 // matches compares what was printed with a pattern.
-func matches(t *testing.T, what, got, pattern string) {
+func matches[T text](t *testing.T, what string, got T, pattern string) {
 	t.Helper()
-	if !regexp.MustCompile("^(?s:" + pattern + ")$").MatchString(strings.TrimSpace(got)) {
-		t.Errorf("%s is\n%s\nwant\n%s", what, got, pattern)
+	whole := func(s string) bool { return matched("^(?s:"+pattern+")$", s) }
+	if last := asked(got, whole); !whole(last) {
+		t.Errorf("%s is\n%s\nwant\n%s", what, last, pattern)
 	}
 }
 
 // says checks that all words are in a text.
-func says(t *testing.T, what, got string, words ...string) {
+func says[T text](t *testing.T, what string, got T, words ...string) {
 	t.Helper()
-	for _, w := range words {
-		if !strings.Contains(got, w) {
-			t.Errorf("%s does not say %q:\n%s", what, w, got)
-		}
+	missing := func(s string) []string {
+		return slices.DeleteFunc(slices.Clone(words), func(w string) bool { return strings.Contains(s, w) })
+	}
+	last := asked(got, func(s string) bool { return len(missing(s)) == 0 })
+	for _, w := range missing(last) {
+		t.Errorf("%s does not say %q:\n%s", what, w, last)
 	}
 }
 

@@ -51,7 +51,7 @@ func TestShop(t *testing.T) {
 	if nodes := pods("spec.nodeName"); !slices.Contains(nodes, "one") || !slices.Contains(nodes, "two") {
 		t.Fatalf("the pods are on %v", nodes)
 	}
-	c.Eventually(30*time.Second, "4 of 6", func() string {
+	c.Eventually(60*time.Second, "4 of 6", func() string {
 		return shop("get", "resourcequota", "shop", "-o", "jsonpath={.status.used.persistentvolumeclaims} of {.status.hard.persistentvolumeclaims}")
 	})
 	url := "http://" + shop("get", "service", "front", "-o", "jsonpath={.spec.clusterIP}")
@@ -126,10 +126,10 @@ func ordersAreKept(t *testing.T, c *cluster.Cluster, bought []string, url string
 		}
 		return strings.Join(slices.DeleteFunc(slices.Clone(bought), func(id string) bool { return kept[id] }), " ")
 	}
-	c.Eventually(30*time.Second, "", func() string { return missing(url, http.Header{}) })
+	c.Eventually(60*time.Second, "", func() string { return missing(url, http.Header{}) })
 	for _, member := range []string{"store-0", "store-1"} {
 		address := c.Kubectl("-n", "shop", "get", "pod", member, "-o", "jsonpath={.status.podIP}")
-		c.Eventually(30*time.Second, "", func() string {
+		c.Eventually(60*time.Second, "", func() string {
 			return missing("http://"+address+":8080", http.Header{"Authorization": {"Bearer change-me"}})
 		})
 	}

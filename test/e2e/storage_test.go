@@ -77,7 +77,7 @@ func storageOfPods(t *testing.T, c *cluster.Cluster) {
 		same(t, "a mount made later", sh("c", "cat /late/new/f; ls /never/new"), "seen")
 		same(t, "read-only, but not what is below", sh("c", "touch /ro/no 2>/dev/null || echo refused; touch /ro/below/yes && echo written"), "refused\nwritten")
 		same(t, "read-only with all below", sh("c", "touch /rro/no 2>/dev/null || echo refused; touch /rro/below/no 2>/dev/null || echo refused"), "refused\nrefused")
-		same(t, "status of mounts", c.Kubectl("get", "pod", "s", "-o", `jsonpath={range .status.containerStatuses[0].volumeMounts[?(@.readOnly==true)]}{.mountPath}={.recursiveReadOnly} {end}`),
+		same(t, "status of mounts", c.Ask("get", "pod", "s", "-o", `jsonpath={range .status.containerStatuses[0].volumeMounts[?(@.readOnly==true)]}{.mountPath}={.recursiveReadOnly} {end}`),
 			"/ro=Disabled /rro=Enabled /var/run/secrets/kubernetes.io/serviceaccount=Disabled")
 		// The image has no mount(8); a bind mount by the shell's own means needs none.
 		sh("out", "mkdir /both/mine")
@@ -86,7 +86,7 @@ func storageOfPods(t *testing.T, c *cluster.Cluster) {
 		c.Eventually(60*time.Second, "", func() string { return sh("c", "ls /late/new") })
 	})
 	t.Run("NFS", func(t *testing.T) {
-		says(t, "without a helper", c.Kubectl("describe", "pod", "nfs"), `MountVolume.SetUp failed for volume "far" : mount failed: this node has no mount.nfs, which mounts NFS volumes: install it (Debian has it in nfs-common)`)
+		says(t, "without a helper", c.Ask("describe", "pod", "nfs"), `MountVolume.SetUp failed for volume "far" : mount failed: this node has no mount.nfs, which mounts NFS volumes: install it (Debian has it in nfs-common)`)
 		helper := filepath.Join(helpers(c), "mount.nfs")
 		script := func(text string) {
 			if err := os.WriteFile(helper+".new", []byte("#!/bin/sh\n"+text), 0o755); err != nil {
@@ -139,9 +139,9 @@ spec: {resources: {requests: {storage: 1Gi}}, accessModes: [ReadWriteMany], stor
 		}
 	})
 	c.Eventually(60*time.Second, "ImagePullBackOff", waiting(c, "noimage"))
-	says(t, "an image volume that is not there", c.Kubectl("describe", "pod", "noimage"), `Pulling image "127.0.0.1:5999/none:1"`, `Back-off pulling image "127.0.0.1:5999/none:1"`)
+	says(t, "an image volume that is not there", c.Ask("describe", "pod", "noimage"), `Pulling image "127.0.0.1:5999/none:1"`, `Back-off pulling image "127.0.0.1:5999/none:1"`)
 	c.Eventually(60*time.Second, "CreateContainerConfigError", waiting(c, "noexpr"))
-	says(t, "a subPathExpr without a value", c.Kubectl("describe", "pod", "noexpr"), "Error: missing value for NOPE")
+	says(t, "a subPathExpr without a value", c.Ask("describe", "pod", "noexpr"), "Error: missing value for NOPE")
 	c.Kubectl("delete", "pods", "--all", "--now")
 	c.Eventually(60*time.Second, "", func() string {
 		out, _ := c.Host.Run(t.Context(), "grep", disk+" ", "/proc/mounts")

@@ -22,19 +22,19 @@ func logsOfContainers(t *testing.T, c *cluster.Cluster) {
 	logs := func(args ...string) func() string {
 		return func() string { return c.Kubectl(append([]string{"logs", "talk"}, args...)...) }
 	}
-	c.Eventually(10*time.Second, "one\ntwo\nthree", logs())
+	c.Eventually(60*time.Second, "one\ntwo\nthree", logs())
 	same(t, "--tail", logs("--tail=1")(), "three")
 	same(t, "--limit-bytes", logs("--limit-bytes=4")(), "one")
 	same(t, "--since=1h", logs("--since=1h")(), "one\ntwo\nthree")
 	same(t, "--since-time", logs("--since-time=2001-01-01T00:00:00Z", "--tail=2")(), "two\nthree")
-	same(t, "--prefix", c.Kubectl("logs", "-l", "app=talk", "--prefix", "--tail=1"), "[pod/talk/c] three")
+	same(t, "--prefix", c.Ask("logs", "-l", "app=talk", "--prefix", "--tail=1"), "[pod/talk/c] three")
 	matches(t, "--timestamps", logs("--timestamps", "--tail=1")(), `20[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9:]{8}\.[0-9]{9}(Z|[+-][0-9:]+) three`)
 	same(t, "--previous of the first", c.Refused("logs", "talk", "--previous"), `Error from server (BadRequest): previous terminated container "c" in pod "talk" not found`)
 	same(t, "another container", c.Refused("logs", "talk", "-c", "nope"), "error: container nope is not valid for pod talk out of: c")
 	c.Kubectl("exec", "talk", "--", "touch", "/tmp/go")
-	c.Eventually(10*time.Second, "one\ntwo\nthree\nfour\n", follow.Said)
-	c.Eventually(20*time.Second, "one\ntwo\nthree\nfour", func() string { out, _ := c.Try("logs", "talk", "--previous"); return strings.TrimSpace(out) })
-	c.Eventually(20*time.Second, "one\ntwo\nthree", logs())
+	c.Eventually(60*time.Second, "one\ntwo\nthree\nfour\n", follow.Said)
+	c.Eventually(60*time.Second, "one\ntwo\nthree\nfour", func() string { out, _ := c.Try("logs", "talk", "--previous"); return strings.TrimSpace(out) })
+	c.Eventually(60*time.Second, "one\ntwo\nthree", logs())
 	time.Sleep(1100 * time.Millisecond) // a second in which nothing is said
 	same(t, "--since=1s", logs("--since=1s")(), "")
 	c.Kubectl("delete", "pod", "talk")
@@ -65,14 +65,15 @@ func execAndAttach(t *testing.T, c *cluster.Cluster) {
 		if _, err := exec.LookPath("script"); err != nil {
 			t.Skip("needs script(1)")
 		}
-		// A terminal of 33 by 77 that becomes 40 by 100 while the command runs.
-		kubectl := strings.Join(c.KubectlCommand(t.Context(), "exec", "-it", "sh", "--", "sh", "-c", `for i in $(seq 100); do stty size; [ "$(stty size)" = "40 100" ] && exit 0; sleep 0.1; done; exit 1`).Args, "\x00")
+		// A terminal of 33 by 77 that becomes 40 by 100 while the command runs, which
+		// may begin late, when the machine is busy.
+		kubectl := strings.Join(c.KubectlCommand(t.Context(), "exec", "-it", "sh", "--", "sh", "-c", `for i in $(seq 600); do s=$(stty size); echo $s; [ "$s" = "40 100" ] && exit 0; sleep 0.1; done; exit 1`).Args, "\x00")
 		var quoted []string
 		for _, word := range strings.Split(kubectl, "\x00") {
 			quoted = append(quoted, shellQuote(word))
 		}
 		inner := "stty rows 33 cols 77; (sleep 2; stty rows 40 cols 100 </dev/tty) & " + strings.Join(quoted, " ")
-		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 		defer cancel()
 		cmd := exec.CommandContext(ctx, "script", "-qec", "sh -c "+shellQuote(inner), "/dev/null")
 		out, err := cmd.CombinedOutput()
@@ -94,7 +95,7 @@ func execAndAttach(t *testing.T, c *cluster.Cluster) {
 			remote := []string{"80", "8000"}[i]
 			at := fmt.Sprint(18080 + i)
 			said := c.Spawn("port-forward", target, at+":"+remote)
-			c.Eventually(10*time.Second, "true", func() string {
+			c.Eventually(60*time.Second, "true", func() string {
 				return fmt.Sprint(strings.Contains(said.Said(), "Forwarding from 127.0.0.1:"+at+" -> 80"))
 			})
 			if r := c.Run("curl", "-s", "http://127.0.0.1:"+at+"/"); r.Out != "forwarded\n" {
@@ -115,7 +116,7 @@ func execAndAttach(t *testing.T, c *cluster.Cluster) {
 			t.Fatal(err)
 		}
 		fmt.Fprintln(stdin, "hello")
-		c.Eventually(10*time.Second, "true", func() string { return fmt.Sprint(strings.Contains(out.Said(), "heard hello\n")) })
+		c.Eventually(60*time.Second, "true", func() string { return fmt.Sprint(strings.Contains(out.Said(), "heard hello\n")) })
 		stdin.Close()
 		_ = cmd.Wait()
 	})
@@ -149,7 +150,7 @@ func copyFiles(t *testing.T, c *cluster.Cluster) {
 		t.Errorf("%d bytes came back, %v", len(got), err)
 	}
 	// kubectl tells what tar says, if that comes before it ends; its exit code is 0.
-	c.Eventually(20*time.Second, "true", func() string {
+	c.Eventually(60*time.Second, "true", func() string {
 		r := c.Do("cp", "tools:/tmp/nope", c.Path("nope"))
 		return strconv.FormatBool(strings.Contains(r.Out+r.Err, "No such file or directory"))
 	})

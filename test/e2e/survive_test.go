@@ -38,10 +38,10 @@ func badNeighbours(t *testing.T, c *cluster.Cluster) {
 		}
 	}
 	c.Eventually(60*time.Second, "OOMKilled 137", state("eats", "state"))
-	same(t, "phase of what was killed", c.Kubectl("get", "pod", "eats", "-o", "jsonpath={.status.phase}"), "Failed")
-	matches(t, "row", c.Kubectl("get", "pod", "eats", "--no-headers"), "eats +0/1 +OOMKilled +0 +.*")
+	same(t, "phase of what was killed", c.Ask("get", "pod", "eats", "-o", "jsonpath={.status.phase}"), "Failed")
+	matches(t, "row", c.Ask("get", "pod", "eats", "--no-headers"), "eats +0/1 +OOMKilled +0 +.*")
 	c.Eventually(60*time.Second, "OOMKilled 137", state("eats-again", "lastState"))
-	says(t, "describe", c.Kubectl("describe", "pod", "eats-again"), "Last State:", "OOMKilled", "Exit Code:    137")
+	says(t, "describe", c.Ask("describe", "pod", "eats-again"), "Last State:", "OOMKilled", "Exit Code:    137")
 
 	c.Eventually(90*time.Second, "done", func() string {
 		out, _ := c.Try("logs", "talks", "--tail=1")
@@ -58,8 +58,8 @@ func badNeighbours(t *testing.T, c *cluster.Cluster) {
 	} {
 		c.Eventually(60*time.Second, what+": ", func() string { return what + ": " + lines(c, command) })
 	}
-	matches(t, "row", c.Kubectl("get", "pod", "good", "--no-headers"), "good +1/1 +Running +0 +.*")
-	c.Kubectl("delete", "pod", "good", "--timeout=30s")
+	matches(t, "row", c.Ask("get", "pod", "good", "--no-headers"), "good +1/1 +Running +0 +.*")
+	c.Kubectl("delete", "pod", "good", "--timeout=120s")
 }
 
 // stuckMount puts a helper into a folder for programs that never returns.
@@ -98,8 +98,8 @@ func serverThatDoesNotAnswer(t *testing.T, c *cluster.Cluster, client kubernetes
 	}
 	c.Eventually(60*time.Second, "1", hung)
 	c.Kubectl("wait", "--for=condition=Ready", "pod/beside", "--timeout=60s")
-	matches(t, "row", c.Kubectl("get", "pod", "stuck", "--no-headers"), "stuck +0/1 +ContainerCreating +0 +.*")
-	c.Kubectl("delete", "pod", "stuck", "beside", "--timeout=30s")
+	matches(t, "row", c.Ask("get", "pod", "stuck", "--no-headers"), "stuck +0/1 +ContainerCreating +0 +.*")
+	c.Kubectl("delete", "pod", "stuck", "beside", "--timeout=120s")
 	c.Eventually(60*time.Second, "0", hung)
 }
 

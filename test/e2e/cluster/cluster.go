@@ -76,7 +76,7 @@ func (c *Cluster) state(where string) string {
 	if c.role != "server" {
 		return ""
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.t.Context()), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.t.Context()), time.Minute)
 	defer cancel()
 	var all strings.Builder
 	for _, ask := range [][]string{
@@ -84,7 +84,7 @@ func (c *Cluster) state(where string) string {
 		{"get", "pods", where, "-o", "wide"},
 		{"get", "events", where, "--sort-by=.lastTimestamp"},
 	} {
-		out, err := c.Host.Run(ctx, filepath.Join(c.bin, "kubectl"), append([]string{"--kubeconfig", filepath.Join(c.Data, "kubeconfig"), "--request-timeout", "3s"}, ask...)...)
+		out, err := c.Host.Run(ctx, filepath.Join(c.bin, "kubectl"), append([]string{"--kubeconfig", filepath.Join(c.Data, "kubeconfig"), "--request-timeout", "20s"}, ask...)...)
 		lines := strings.Split(out, "\n")
 		fmt.Fprintf(&all, "%s\n", strings.Join(lines[max(0, len(lines)-40):], "\n"))
 		if err != nil {
@@ -101,9 +101,9 @@ func (c *Cluster) Use(bin string) { c.bin = bin }
 func (c *Cluster) Start() *Cluster {
 	c.t.Helper()
 	c.Launch()
-	ctx, cancel := context.WithTimeout(c.t.Context(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(c.t.Context(), 2*time.Minute)
 	defer cancel()
-	if out, err := c.Host.Run(ctx, c.Berth(), "status", "--wait", "--data-dir", c.Data, "--timeout", "60s"); err != nil {
+	if out, err := c.Host.Run(ctx, c.Berth(), "status", "--wait", "--data-dir", c.Data, "--timeout", "120s"); err != nil {
 		c.t.Fatalf("the cluster did not come up: %v\n%s", err, out)
 	}
 	return c
@@ -145,8 +145,8 @@ func (c *Cluster) Signal(name string) time.Duration {
 	c.Host.MustRun(c.t.Context(), "sh", "-c", fmt.Sprintf("kill -%s %s", name, strings.TrimSpace(string(pid))))
 	select {
 	case <-c.done:
-	case <-time.After(15 * time.Second):
-		c.t.Fatalf("the server did not end within 15 s of SIG%s", name)
+	case <-time.After(time.Minute):
+		c.t.Fatalf("the server did not end within a minute of SIG%s", name)
 	}
 	return time.Since(began)
 }

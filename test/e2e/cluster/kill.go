@@ -18,8 +18,8 @@ func (c *Cluster) Kill() {
 	}
 	select {
 	case <-c.done:
-	case <-time.After(15 * time.Second):
-		c.t.Fatal("the server did not end within 15 s of SIGKILL")
+	case <-time.After(time.Minute):
+		c.t.Fatal("the server did not end within a minute of SIGKILL")
 	}
 }
 
@@ -48,9 +48,9 @@ func (c *Cluster) Gone(within time.Duration) {
 // Await waits until pods can run on a server that was launched.
 func (c *Cluster) Await() *Cluster {
 	c.t.Helper()
-	ctx, cancel := context.WithTimeout(c.t.Context(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(c.t.Context(), 2*time.Minute)
 	defer cancel()
-	if out, err := c.Host.Run(ctx, c.Berth(), "status", "--wait", "--data-dir", c.Data, "--timeout", "60s"); err != nil {
+	if out, err := c.Host.Run(ctx, c.Berth(), "status", "--wait", "--data-dir", c.Data, "--timeout", "120s"); err != nil {
 		c.t.Fatalf("the cluster did not come up: %v\n%s", err, out)
 	}
 	return c

@@ -41,6 +41,11 @@ func (c *Cluster) Bin() string { return c.bin }
 // Path is where File writes name.
 func (c *Cluster) Path(name string) string { return filepath.Join(c.Host.Dir, c.namespace, name) }
 
+// Ask is a question to kubectl that may be put again until the answer is there.
+func (c *Cluster) Ask(args ...string) func() string {
+	return func() string { return c.Kubectl(args...) }
+}
+
 // Result is what became of a command.
 type Result struct {
 	Out, Err string

@@ -250,7 +250,7 @@ func readLine(r interface{ Read([]byte) (int, error) }) (string, error) {
 // removeAll removes a directory whose mounts were in a namespace that is just
 // going; the kernel may need a moment.
 func removeAll(dir string) error {
-	deadline := time.Now().Add(5 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		err := os.RemoveAll(dir)
 		if err == nil || time.Now().After(deadline) {
@@ -273,7 +273,7 @@ func removeCgroups(t testing.TB, dir string) {
 }
 
 func removeCgroup(root string) error {
-	deadline := time.Now().Add(5 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		var dirs []string
 		_ = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
