@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -9,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 
@@ -99,6 +101,7 @@ func (a *agent) runAgent(ctx context.Context, ready func()) error {
 		ClusterDNS: a.dns, ClusterDomain: a.cfg.ClusterDomain, NodeIPs: a.nodeIPs, Node: a.registration.Node,
 		Registered: a.registration.Registered(), UnsafeSysctls: a.cfg.UnsafeSysctls, LogLinks: links, Pressure: a.pressure,
 		Volumes: volumes, HostPorts: hostport.New(), SubPath: subPaths(volumes), Log: a.log.With("component", "node"),
+		Manifests: cmp.Or(a.cfg.PodManifestPath, a.dir.PodManifests()), BadManifest: a.badManifest,
 		LogSize: logSize, LogFiles: a.cfg.LogMaxFiles, Pulled: images.Changed,
 	})
 	if err != nil {
@@ -148,6 +151,11 @@ func (a *agent) runAgent(ctx context.Context, ready func()) error {
 			return localvolume.Run(ctx, janitor, a.nodeName, a.dir.Volumes(), a.log)
 		}},
 	)
+}
+
+// badManifest tells where people look for it: at the node.
+func (a *agent) badManifest(file string, err error) {
+	a.nodeEvent(corev1.EventTypeWarning, "InvalidStaticPod", fmt.Sprintf("%s: %v", file, err))
 }
 
 // provideHostPaths shows the folders where charts look for a kubelet's. Pods

@@ -81,6 +81,10 @@ type Config struct {
 	EvictionTransition time.Duration
 	EvictionMaxGrace   int
 
+	// PodManifestPath is the folder of static pods; "" means pod-manifests in the
+	// data directory.
+	PodManifestPath string
+
 	// KubeletPaths says whether the instance's folders appear where charts look
 	// for a kubelet's: "on", "off", or "auto" with the default data directory.
 	KubeletPaths string

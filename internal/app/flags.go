@@ -68,6 +68,7 @@ func (c *Config) bindMachine(f *pflag.FlagSet) {
 	f.IntVar(&c.LogMaxFiles, "container-log-max-files", c.LogMaxFiles, "logs that are kept of a container")
 	f.StringToStringVar(&c.SystemReserved, "system-reserved", c.SystemReserved, "resources kept for the system, cpu=100m,memory=200Mi")
 	f.StringToStringVar(&c.KubeReserved, "kube-reserved", c.KubeReserved, "resources kept for berth itself")
+	f.StringVar(&c.PodManifestPath, "pod-manifest-path", c.PodManifestPath, "folder of static pods, a file with a v1 Pod for each (default: pod-manifests in the data directory)")
 	f.StringVar(&c.KubeletPaths, "kubelet-paths", c.KubeletPaths, "show this instance's folders as /var/lib/kubelet and /var/log/{pods,containers}, where charts look for them: on, off, or auto, which is on with the default data directory")
 	f.StringSliceVar(&c.UnsafeSysctls, "allowed-unsafe-sysctls", c.UnsafeSysctls, "sysctls that pods may set beside the safe ones, by name or by a pattern that ends in *, such as net.core.somaxconn,kernel.msg*")
 	f.StringToStringVar(&c.EvictionHard, "eviction-hard", c.EvictionHard, "hard thresholds, which count as reserved, such as memory.available=100Mi,nodefs.available=5Gi (or 10%),nodefs.inodesFree=5%,pid.available=10%")

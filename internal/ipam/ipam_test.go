@@ -348,3 +348,45 @@ func TestReadsItsOwnEndpoints(t *testing.T) {
 		t.Errorf("%+v, want %+v", got, want)
 	}
 }
+
+// The address of a static pod is the pod's, not its mirror's: one that is deleted
+// and made anew leaves it where it is, and the grant names the UID by which the
+// node runs the pod.
+func TestMirrorsComeAndGo(t *testing.T) {
+	w := newWorld(t, "10.42.0.0/24")
+	mirror := func(static string) *corev1.Pod {
+		p := podOf(nil, "etcd-n1")
+		p.Annotations = map[string]string{corev1.MirrorPodAnnotationKey: static}
+		return p
+	}
+	first := mirror("static-1")
+	w.add(first)
+	w.settle()
+	e := w.endpoint("etcd-n1")
+	if e == nil || e.Status.Current.UID != "static-1" {
+		t.Fatalf("%+v", e)
+	}
+	ip := w.ip("etcd-n1")
+	// Nothing is known of its containers yet, and nobody has ended them.
+	w.remove(first)
+	w.settle()
+	w.pass(address.Linger / 2)
+	if w.ip("etcd-n1") != ip {
+		t.Fatal("given up with the mirror")
+	}
+	second := mirror("static-1")
+	w.add(second)
+	w.settle()
+	w.pass(2 * address.Linger)
+	if e := w.endpoint("etcd-n1"); w.ip("etcd-n1") != ip || e.Status.Current.UID != "static-1" || w.writes["update Endpoint"] != 0 {
+		t.Errorf("%+v %v", e, w.writes)
+	}
+	// The last mirror of a pod that has ended.
+	w.edit(second, func(o client.Object) { o.(*corev1.Pod).Status.Phase = corev1.PodSucceeded })
+	w.settle()
+	w.remove(second)
+	w.settle()
+	if w.endpoint("etcd-n1") != nil {
+		t.Error("leaked")
+	}
+}

@@ -23,6 +23,7 @@ import (
 
 	"berth.dev/berth/internal/controller/loop"
 	"berth.dev/berth/internal/plan/address"
+	"berth.dev/berth/internal/plan/staticpod"
 	spiderpoolv2beta1 "berth.dev/berth/spiderpool/v2beta1"
 )
 
@@ -72,7 +73,7 @@ func onPod(_ context.Context, _ client.Reader, ev loop.Event) []reconcile.Reques
 		if mightRun(pod) {
 			return []reconcile.Request{key(pod.Namespace, pod.Name)}
 		}
-		return []reconcile.Request{key(pod.Namespace, endedKey(pod.Name, pod.UID))}
+		return []reconcile.Request{key(pod.Namespace, endedKey(pod.Name, staticpod.Identity(pod)))}
 	}
 	pod := ev.New.(*corev1.Pod)
 	if pod.Spec.NodeName == "" {
@@ -80,7 +81,7 @@ func onPod(_ context.Context, _ client.Reader, ev loop.Event) []reconcile.Reques
 	}
 	if ev.Old != nil {
 		old := ev.Old.(*corev1.Pod)
-		if old.UID == pod.UID && old.Spec.NodeName == pod.Spec.NodeName && setOf(old) == setOf(pod) {
+		if staticpod.Identity(old) == staticpod.Identity(pod) && old.Spec.NodeName == pod.Spec.NodeName && setOf(old) == setOf(pod) {
 			return nil
 		}
 	}
@@ -93,6 +94,9 @@ func onPod(_ context.Context, _ client.Reader, ev loop.Event) []reconcile.Reques
 func mightRun(pod *corev1.Pod) bool {
 	if pod.Spec.NodeName == "" || finished(pod) {
 		return false
+	}
+	if staticpod.IsMirror(pod) {
+		return true // who deletes a mirror does not end its pod
 	}
 	known := false
 	for _, list := range [][]corev1.ContainerStatus{

@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"berth.dev/berth/internal/plan/address"
+	"berth.dev/berth/internal/plan/staticpod"
 	spiderpoolv2beta1 "berth.dev/berth/spiderpool/v2beta1"
 )
 
@@ -36,7 +37,7 @@ func (r *reconciler) pod(ctx context.Context, key types.NamespacedName) (time.Du
 	}
 	delete(r.gone, key)
 	rec, held := r.known(ctx, key)
-	granted := held && rec.UID == pod.UID
+	granted := held && rec.UID == staticpod.Identity(pod)
 	switch {
 	case pod.Spec.HostNetwork:
 		if held {
@@ -68,7 +69,7 @@ func (r *reconciler) known(ctx context.Context, key types.NamespacedName) (addre
 
 func (r *reconciler) grant(ctx context.Context, pod *corev1.Pod, key types.NamespacedName) error {
 	rec, changed, err := r.ledger.Grant(address.Ask{
-		Pod: key, UID: pod.UID, Node: pod.Spec.NodeName, Set: setOf(pod), Wants: r.wants(),
+		Pod: key, UID: staticpod.Identity(pod), Node: pod.Spec.NodeName, Set: setOf(pod), Wants: r.wants(),
 	})
 	var full *address.Exhausted
 	if errors.As(err, &full) {

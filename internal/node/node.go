@@ -70,6 +70,11 @@ type Config struct {
 	// SubPath makes a part of a volume mountable and returns its host path.
 	SubPath func(ctx context.Context, s SubPath) (string, error)
 
+	// Manifests is the folder of static pods; empty has none. BadManifest is told
+	// of files there that describe no pod; nil tells nobody.
+	Manifests   string
+	BadManifest func(file string, err error)
+
 	// LogLinks are for those who ship logs.
 	LogLinks LogLinks
 
@@ -113,6 +118,7 @@ type Agent struct {
 	life    context.Context // Run's
 	synced  bool            // the API's pods are known
 	workers map[types.UID]*worker
+	static  static
 }
 
 // New makes an agent; Run starts it.
@@ -153,7 +159,7 @@ func New(cfg Config) (*Agent, error) {
 		}
 		cfg.Runtime = client
 	}
-	a := &Agent{cfg: cfg, cri: cfg.Runtime, workers: map[types.UID]*worker{}, making: make(chan struct{}, sandboxesAtOnce)}
+	a := &Agent{cfg: cfg, cri: cfg.Runtime, workers: map[types.UID]*worker{}, making: make(chan struct{}, sandboxesAtOnce), static: newStatic()}
 	a.images = image.New(cfg.Runtime.Images, cfg.Client, cfg.Clock, cfg.Pulled)
 	a.memory, a.oomFloor = machineMemory(), oomFloor()
 	if text, err := os.ReadFile(cfg.ResolvConf); err == nil {
@@ -190,7 +196,9 @@ func (a *Agent) Run(ctx context.Context, ready func()) error {
 	parts.Go(func() { pods.RunWithContext(ctx) })
 	parts.Go(func() { services.RunWithContext(ctx) })
 	parts.Go(func() { a.rotateLogs(ctx) })
-	if await(ctx, pods.HasSyncedChecker().Done()) && (a.cfg.Registered == nil || await(ctx, a.cfg.Registered)) {
+	parts.Go(func() { a.followStatic(ctx) })
+	parts.Go(func() { a.followMirrors(ctx) })
+	if await(ctx, a.static.read) && await(ctx, pods.HasSyncedChecker().Done()) && (a.cfg.Registered == nil || await(ctx, a.cfg.Registered)) {
 		a.adopt()
 		if ready != nil {
 			ready()

@@ -28,6 +28,7 @@ func (w *worker) run() {
 		case <-w.timer.C():
 		}
 		if w.sync() {
+			w.tellEnd()
 			w.clean()
 			w.agent.drop(w)
 			w.agent.room()
@@ -52,6 +53,11 @@ func (w *worker) sync() bool {
 	w.last = &plan.Status
 	completed := w.completed(plan.Resized)
 	pod, announce := w.pod, w.known && !w.absent
+	shown := pod
+	if w.static {
+		shown, announce = w.mirror, w.mirror != nil
+		w.writeTo(w.mirror)
+	}
 	for _, action := range plan.Actions {
 		w.begin(action)
 	}
@@ -71,7 +77,7 @@ func (w *worker) sync() bool {
 	}
 	// The status goes first: others wait for it.
 	if announce {
-		w.writer.Set(w.ctx, pod, plan.Status)
+		w.writer.Set(w.ctx, shown, plan.Status)
 	}
 	for _, action := range plan.Actions {
 		w.launch(pod, action)

@@ -12,6 +12,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/tools/cache"
+
+	"berth.dev/berth/internal/plan/staticpod"
 )
 
 // informers watch the pods of this node and the services whose variables
@@ -84,6 +86,10 @@ func (a *Agent) podChanged(pod *corev1.Pod) {
 	if pod.Spec.NodeName != a.cfg.NodeName {
 		return
 	}
+	if staticpod.IsMirror(pod) {
+		a.mirrorChanged(pod)
+		return
+	}
 	w := a.worker(pod.UID, pod)
 	w.setPod(pod)
 	a.mu.Lock()
@@ -95,6 +101,10 @@ func (a *Agent) podChanged(pod *corev1.Pod) {
 }
 
 func (a *Agent) podGone(pod *corev1.Pod) {
+	if staticpod.IsMirror(pod) {
+		a.mirrorGone(pod)
+		return
+	}
 	if w := a.find(pod.UID); w != nil {
 		w.setAbsent(pod)
 	}
@@ -128,10 +138,11 @@ func (a *Agent) worker(uid types.UID, about *corev1.Pod) *worker {
 // drop forgets a worker whose pod is over.
 func (a *Agent) drop(w *worker) {
 	a.mu.Lock()
-	defer a.mu.Unlock()
 	if a.workers[w.uid] == w {
 		delete(a.workers, w.uid)
 	}
+	a.mu.Unlock()
+	a.overStatic()
 }
 
 // adopt is called when the API's pods are known: what runs and has no pod is
@@ -140,6 +151,7 @@ func (a *Agent) adopt() {
 	a.mu.Lock()
 	a.synced = true
 	a.mu.Unlock()
+	a.placeStatic()
 	a.adoptPorts()
 	a.admitAll()
 	for _, w := range a.all() {

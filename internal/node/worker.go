@@ -63,6 +63,12 @@ type worker struct {
 	deleted    bool
 	last       *corev1.PodStatus
 
+	// mirror is what the API shows of a static pod, nil for others and as long
+	// as it shows nothing; mirrored is the one that writer writes to.
+	static   bool
+	mirror   *corev1.Pod
+	mirrored types.UID
+
 	// asked is the pod as the API shows it; pod asks for what it was given.
 	asked  *corev1.Pod
 	given  *resize.Allocation

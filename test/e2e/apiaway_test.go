@@ -38,12 +38,43 @@ func apiAway(t *testing.T, c, a *cluster.Cluster, pod string) {
 		}
 		return fmt.Sprint(len(now) == len(pids))
 	})
+	staticWithoutServers(t, c, a)
 	c.Thaw()
 	c.Eventually(60*time.Second, "1 true 137", restarts)
+	for _, pod := range []string{"early-two", "late-two"} {
+		c.Eventually(60*time.Second, "Running 0", func() string {
+			out, _ := c.Try("get", "pod", pod, "-o", "jsonpath={.status.phase} {.status.containerStatuses[0].restartCount}")
+			return out
+		})
+	}
+	manifest(t, a, "early.yaml", "")
+	manifest(t, a, "late.yaml", "")
+	c.Eventually(60*time.Second, "", func() string {
+		return strings.Join(a.Host.Find(func(command string) bool { return strings.Contains(command, "static pod") }), " ")
+	})
 	after := c.Containers()
 	for line := range strings.Lines(before) {
 		if name, _, _ := strings.Cut(line, " "); strings.HasSuffix(strings.TrimSpace(line), " 0") && c.Kubectl("get", "pod", name, "-o", "jsonpath={.spec.nodeName}") == "one" && !strings.Contains(after, line) {
 			t.Errorf("a pod of the other node was disturbed: %s", line)
 		}
 	}
+}
+
+// Static pods begin while nobody answers, also on a node that has just started.
+func staticWithoutServers(t *testing.T, c, a *cluster.Cluster) {
+	runs := func(name string) func() string {
+		return func() string {
+			return fmt.Sprint(len(a.Host.Find(func(command string) bool { return strings.Contains(command, "static pod "+name) })))
+		}
+	}
+	text := func(name string) string {
+		return shell(name, "echo static pod "+name+"; "+forever, "  hostNetwork: true\n")
+	}
+	manifest(t, a, "early.yaml", text("early"))
+	c.Eventually(60*time.Second, "1", runs("early"))
+	a.Kill()
+	manifest(t, a, "late.yaml", text("late"))
+	a.Launch()
+	c.Eventually(60*time.Second, "1", runs("late"))
+	same(t, "what ran before", runs("early")(), "1")
 }

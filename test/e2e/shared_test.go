@@ -73,6 +73,7 @@ func TestOneCluster(t *testing.T) {
 		"command-line": commandLine,
 		"tutorial":     tutorials,
 		"bound":        boundDirectly,
+		"static":       staticPods,
 		"shipper":      logShipper,
 		"evicted":      overTheLimit,
 		"neighbours":   badNeighbours,

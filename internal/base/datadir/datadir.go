@@ -79,6 +79,9 @@ func (d Dir) Volumes() string { return d.join("volumes") }
 // Kubelet is the node agent's root (upstream's /var/lib/kubelet).
 func (d Dir) Kubelet() string { return d.join("kubelet") }
 
+// PodManifests holds the files that describe static pods.
+func (d Dir) PodManifests() string { return d.join("pod-manifests") }
+
 // PodLogs holds <namespace>_<pod>_<uid>/<container>/<n>.log.
 func (d Dir) PodLogs() string { return d.join("log", "pods") }
 

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"k8s.io/utils/clock"
+
+	"berth.dev/berth/internal/node/dirwatch"
 )
 
 const (
@@ -55,13 +57,13 @@ func (l *logFile) close() { l.file.Close() }
 // the container has ended.
 func (l *logFile) copy(ctx context.Context, clk clock.Clock, opts logOptions, out *lineWriter, running func(context.Context) bool) error {
 	follow := opts.follow && !opts.previous
-	var dir *dirWatch
+	var dir *dirwatch.Watch
 	var events <-chan struct{}
 	if follow {
 		// Before reading, so that nothing is missed.
-		if w, err := watchDir(filepath.Dir(l.path), filepath.Base(l.path)); err == nil {
-			defer w.close()
-			dir, events = w, w.events
+		if w, err := dirwatch.File(filepath.Dir(l.path), filepath.Base(l.path)); err == nil {
+			defer w.Close()
+			dir, events = w, w.Events
 		}
 	}
 	start, err := tailOffset(l.file, opts.tail, opts.stdout, opts.stderr)
@@ -102,7 +104,7 @@ func (l *logFile) copy(ctx context.Context, clk clock.Clock, opts logOptions, ou
 			timer.Stop()
 			return ctx.Err()
 		case <-events:
-			if dir.closed.Swap(false) {
+			if dir.Closed() {
 				soon = settles // this may have been the end
 				alive = running(ctx)
 			}
