@@ -62,7 +62,7 @@ func (s *Server) add(ctx context.Context, req call.Request, ns *os.File) (json.R
 	}
 	w := link.Wire{
 		Host: link.HostName(req.ContainerID, req.IfName), Pod: req.IfName, NetNS: int(ns.Fd()),
-		Owner: p.String(), Addrs: addrs, Sources: s.config.NodeIPs, MTU: s.config.MTU,
+		Owner: p.String(), Addrs: addrs, Sources: s.config.NodeIPs, MTU: s.mtu(),
 	}
 	if err := s.removed(ctx, w.Host); err != nil {
 		return nil, err
@@ -71,6 +71,16 @@ func (s *Server) add(ctx context.Context, req call.Request, ns *os.File) (json.R
 		return nil, fmt.Errorf("network of pod %s: %w", p, err)
 	}
 	return result(req, w)
+}
+
+// mtu is what fits everywhere: where there are nodes on other segments, into the
+// overlay. Wires from before the first of these are told by the kernel, packet
+// by packet.
+func (s *Server) mtu() int {
+	if overlay := link.OverlayMTU(); overlay > 0 && overlay < s.config.MTU {
+		return overlay
+	}
+	return s.config.MTU
 }
 
 // addressesOf is what an endpoint grants for one interface.

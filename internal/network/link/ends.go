@@ -95,16 +95,21 @@ func (w Wire) setUpHost(host *netlink.Handle) error {
 		if err := permanent(host, index, a, MAC(w.Addrs[0])); err != nil {
 			return err
 		}
-		route := &netlink.Route{LinkIndex: index, Dst: full(a), Scope: netlink.SCOPE_LINK, Protocol: protocol}
-		if a.Is6() {
-			route.Scope = netlink.SCOPE_UNIVERSE
-		}
 		// Replace: the route may still lead to the wire of an earlier sandbox.
-		if err := withSource(route, w.Sources, host.RouteReplace); err != nil {
+		if err := withSource(wireRoute(index, a), w.Sources, host.RouteReplace); err != nil {
 			return fmt.Errorf("route to pod address %s over %s: %w", a, w.Host, err)
 		}
 	}
 	return nil
+}
+
+// wireRoute leads to a pod's wire.
+func wireRoute(index int, a netip.Addr) *netlink.Route {
+	route := &netlink.Route{LinkIndex: index, Dst: full(a), Scope: netlink.SCOPE_LINK, Protocol: protocol}
+	if a.Is6() {
+		route.Scope = netlink.SCOPE_UNIVERSE
+	}
+	return route
 }
 
 // withSource makes a route that prefers the node's address as source, or

@@ -132,6 +132,7 @@ func Remove(n Node) error {
 	for _, w := range wires {
 		problems = append(problems, Detach(w.Host))
 	}
+	problems = append(problems, RemoveOverlay())
 	lo, err := netlink.LinkByName("lo")
 	if err != nil {
 		return errors.Join(append(problems, err)...)

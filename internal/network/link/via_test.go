@@ -13,8 +13,9 @@ func TestRoutesToPodsOfOtherNodes(t *testing.T) {
 		uplink(t, "192.0.2.7/24", "2001:db8::7/64")
 		check(t, SetUp(cluster))
 		pod, pod6 := netip.MustParseAddr("10.42.0.9"), netip.MustParseAddr("fd00:42::9")
-		two, two6, three := netip.MustParseAddr("192.0.2.8"), netip.MustParseAddr("2001:db8::8"), netip.MustParseAddr("192.0.2.9")
-		are := func(what string, want map[netip.Addr]netip.Addr) {
+		by := func(node string) Way { return Way{Gateway: netip.MustParseAddr(node)} }
+		two, two6, three := by("192.0.2.8"), by("2001:db8::8"), by("192.0.2.9")
+		are := func(what string, want map[netip.Addr]Way) {
 			t.Helper()
 			got, err := Vias()
 			check(t, err)
@@ -22,33 +23,37 @@ func TestRoutesToPodsOfOtherNodes(t *testing.T) {
 				t.Errorf("%s: %v, want %v", what, got, want)
 			}
 		}
-		are("none yet", map[netip.Addr]netip.Addr{})
+		are("none yet", map[netip.Addr]Way{})
 		check(t, RouteVia(pod, two, cluster.NodeIPs))
 		check(t, RouteVia(pod, two, cluster.NodeIPs))
 		check(t, RouteVia(pod6, two6, cluster.NodeIPs))
-		are("two families", map[netip.Addr]netip.Addr{pod: two, pod6: two6})
+		are("two families", map[netip.Addr]Way{pod: two, pod6: two6})
 		if routes, err := netlink.RouteGet(pod.AsSlice()); err != nil || len(routes) != 1 || routes[0].Src.String() != "192.0.2.7" {
 			t.Errorf("the node's own connections: %v, %v", routes, err)
 		}
 		check(t, RouteVia(pod, three, cluster.NodeIPs))
-		are("moved", map[netip.Addr]netip.Addr{pod: three, pod6: two6})
-		check(t, Unroute(pod, two))
-		are("after the old way was taken away once more", map[netip.Addr]netip.Addr{pod: three, pod6: two6})
+		are("moved", map[netip.Addr]Way{pod: three, pod6: two6})
+		check(t, Unroute(pod, two, cluster.NodeIPs))
+		are("after the old way was taken away once more", map[netip.Addr]Way{pod: three, pod6: two6})
 
 		// The pod comes here: its wire takes over, and outlives the news that it left there.
 		check(t, Attach(wire(space(t), "a", "10.42.0.9")))
-		are("here", map[netip.Addr]netip.Addr{pod6: two6})
-		check(t, Unroute(pod, three))
+		are("here", map[netip.Addr]Way{pod6: two6})
+		check(t, Unroute(pod, three, cluster.NodeIPs))
+		check(t, Check(HostName("a", "eth0"), []netip.Addr{pod}))
+		// Late news of where it was: the wire is found again.
+		check(t, RouteVia(pod, three, cluster.NodeIPs))
+		check(t, Unroute(pod, three, cluster.NodeIPs))
 		check(t, Check(HostName("a", "eth0"), []netip.Addr{pod}))
 		// It leaves again before its wire is taken down.
 		check(t, RouteVia(pod, two, cluster.NodeIPs))
 		check(t, Detach(HostName("a", "eth0")))
-		are("there again", map[netip.Addr]netip.Addr{pod: two, pod6: two6})
+		are("there again", map[netip.Addr]Way{pod: two, pod6: two6})
 
-		if err := RouteVia(pod, netip.MustParseAddr("198.51.100.1"), cluster.NodeIPs); err == nil {
+		if err := RouteVia(pod, by("198.51.100.1"), cluster.NodeIPs); err == nil {
 			t.Error("a node that is on no segment of ours")
 		}
 		check(t, Remove(cluster))
-		are("after all was removed", map[netip.Addr]netip.Addr{})
+		are("after all was removed", map[netip.Addr]Way{})
 	})
 }

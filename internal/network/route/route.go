@@ -1,14 +1,16 @@
 // Package route leads packets for the pods of other nodes to these nodes. An
 // address belongs to a pod and not to a node, so each pod of another node has a
-// route of its own. Nodes have to be on one segment. A node that is alone costs
-// one watch that has nothing to say.
+// route of its own: directly where the nodes are on one segment, else by the
+// overlay (VXLAN). A node that is alone costs one watch that has nothing to say.
 package route
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -46,13 +48,14 @@ type Router struct {
 
 	mu    sync.Mutex // guards what the informers' handlers touch
 	table *table
+	peers map[netip.Addr]link.Peer // of the overlay, as the kernel has them
 	dirty map[types.NamespacedName]struct{}
 	wake  chan struct{}
 }
 
 // New prepares a router; it touches nothing.
 func New(cfg Config) (*Router, error) {
-	r := &Router{cfg: cfg, table: newTable(), dirty: map[types.NamespacedName]struct{}{}, wake: make(chan struct{}, 1)}
+	r := &Router{cfg: cfg, table: newTable(), peers: map[netip.Addr]link.Peer{}, dirty: map[types.NamespacedName]struct{}{}, wake: make(chan struct{}, 1)}
 	var err error
 	if r.nodes, err = r.follow(corev1.SchemeGroupVersion, "/api", corev1.AddToScheme, "nodes", "metadata.name", &corev1.Node{}, r.onNode); err != nil {
 		return nil, err
@@ -118,9 +121,30 @@ func (r *Router) onNode(obj any, gone bool) {
 	if gone {
 		delete(r.table.nodes, n.Name)
 	} else {
-		r.table.nodes[n.Name] = addressesOf(n)
+		is := nodeOf(addressesOf(n), r.local(), r.near)
+		if was, known := r.table.nodes[n.Name]; known && was.equal(is) {
+			return
+		}
+		r.table.nodes[n.Name] = is
 	}
 	r.touch(r.table.on(n.Name)...)
+}
+
+// local is where envelopes for this node arrive.
+func (r *Router) local() netip.Addr {
+	if len(r.cfg.NodeIPs) == 0 {
+		return netip.Addr{}
+	}
+	return r.cfg.NodeIPs[0]
+}
+
+// near asks the kernel. What has no way now may have one later: see Run.
+func (r *Router) near(addr netip.Addr) bool {
+	near, err := link.Near(addr)
+	if err != nil {
+		r.cfg.Log.Warn("a node cannot be reached", "error", err)
+	}
+	return near
 }
 
 func (r *Router) onPod(obj any, gone bool) {
@@ -170,6 +194,7 @@ func (r *Router) Run(ctx context.Context, ready func()) error {
 	if err := r.adopt(); err != nil {
 		return err
 	}
+	running.Go(func() { r.watchLinks(ctx) })
 	retry := time.NewTimer(0)
 	defer retry.Stop()
 	for {
@@ -181,6 +206,56 @@ func (r *Router) Run(ctx context.Context, ready func()) error {
 		}
 		if !r.apply() {
 			retry.Reset(again)
+		}
+	}
+}
+
+// watchLinks looks at everything again when the machine's own interfaces change:
+// a wire that was pulled takes its routes with it, and segments may be others.
+func (r *Router) watchLinks(ctx context.Context) {
+	for ctx.Err() == nil {
+		err := link.Watch(ctx, r.recheck)
+		if err == nil {
+			return
+		}
+		r.cfg.Log.Warn("changes of the machine's network may be missed", "error", err)
+		select {
+		case <-ctx.Done():
+		case <-time.After(again):
+			r.recheck()
+		}
+	}
+}
+
+// recheck compares with the kernel what was made, and where the nodes are.
+func (r *Router) recheck() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	left, err := link.Vias()
+	here, err2 := link.Wired()
+	if err := errors.Join(err, err2); err != nil {
+		r.cfg.Log.Warn("routes cannot be compared", "error", err)
+		return
+	}
+	for name, was := range r.table.nodes {
+		if is := nodeOf(was.addrs, r.local(), r.near); !is.equal(was) {
+			r.table.nodes[name] = is
+			r.touch(r.table.on(name)...)
+		}
+	}
+	for addr, way := range r.table.made {
+		if left[addr] != way && !here[addr] { // a pod that has just come has its wire, and its news under way
+			owner := r.table.owner[addr]
+			r.table.drop(addr)
+			r.touch(owner)
+		}
+	}
+	if there, err := link.Peers(); err == nil {
+		for addr := range r.peers {
+			if !slices.Contains(there, addr) {
+				delete(r.peers, addr)
+				r.touch()
+			}
 		}
 	}
 }
@@ -208,10 +283,17 @@ func (r *Router) adopt() error {
 	if err != nil {
 		return err
 	}
+	peers, err := link.Peers()
+	if err != nil {
+		return err
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for addr, via := range left {
-		r.table.put(hop{pod: addr, node: via})
+	for addr, way := range left {
+		r.table.put(hop{pod: addr, way: way})
+	}
+	for _, addr := range peers {
+		r.peers[addr] = link.Peer{Underlay: addr}
 	}
 	r.touch(types.NamespacedName{}) // the owner of what has no other
 	for name := range r.table.pods {
@@ -226,22 +308,69 @@ func (r *Router) apply() bool {
 	defer r.mu.Unlock()
 	pods := r.dirty
 	r.dirty = map[types.NamespacedName]struct{}{}
+	peers := r.table.peers()
+	fine := r.meet(peers)
 	del, set := r.table.changes(pods)
-	fine := true
 	for _, h := range del {
-		if err := link.Unroute(h.pod, h.node); err != nil {
+		if err := link.Unroute(h.pod, h.way, r.cfg.NodeIPs); err != nil {
 			r.cfg.Log.Warn("a route to a pod is left behind", "error", err)
 		}
 		r.table.drop(h.pod)
 	}
 	for _, h := range set {
-		if err := link.RouteVia(h.pod, h.node, r.cfg.NodeIPs); err != nil {
-			r.cfg.Log.Warn("a pod of another node cannot be reached; nodes have to be on one network segment", "pod", h.owner, "error", err)
+		if err := link.RouteVia(h.pod, h.way, r.cfg.NodeIPs); err != nil {
+			r.cfg.Log.Warn("a pod of another node cannot be reached", "pod", h.owner, "error", err)
 			r.dirty[h.owner] = struct{}{}
 			fine = false
 			continue
 		}
 		r.table.put(h)
+	}
+	return r.part(peers) && fine
+}
+
+// meet has the overlay lead to these nodes, before routes do.
+func (r *Router) meet(peers map[netip.Addr]link.Peer) bool {
+	fine, up := true, false
+	for addr, p := range peers {
+		if is, made := r.peers[addr]; made && slices.Equal(is.Addrs, p.Addrs) {
+			continue
+		}
+		var err error
+		if !up {
+			err = link.SetUpOverlay(r.local())
+			up = err == nil
+		}
+		if err == nil {
+			err = link.SetPeer(p)
+		}
+		if err != nil {
+			r.cfg.Log.Warn("a node on another segment cannot be reached", "error", err)
+			fine = false
+			continue
+		}
+		r.peers[addr] = p
+	}
+	return fine
+}
+
+// part forgets the nodes that are behind the overlay no more, after their routes.
+func (r *Router) part(peers map[netip.Addr]link.Peer) bool {
+	fine := true
+	for addr := range r.peers {
+		if _, still := peers[addr]; still {
+			continue
+		}
+		err := link.RemovePeer(addr)
+		if err == nil && len(r.peers) == 1 {
+			err = link.RemoveOverlay()
+		}
+		if err != nil {
+			r.cfg.Log.Warn("a node on another segment is left behind", "error", err)
+			fine = false
+			continue
+		}
+		delete(r.peers, addr)
 	}
 	return fine
 }

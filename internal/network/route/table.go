@@ -7,6 +7,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"berth.dev/berth/internal/network/link"
 	spiderpoolv2beta1 "berth.dev/berth/spiderpool/v2beta1"
 )
 
@@ -16,20 +17,50 @@ type place struct {
 	addrs []netip.Addr
 }
 
+// node is another node.
+type node struct {
+	addrs []netip.Addr
+	// near are those of addrs that are on a segment with this node.
+	near []netip.Addr
+	// peer is how the node is reached otherwise; without an underlay it cannot be.
+	peer link.Peer
+}
+
+// nodeOf says how a node is reached: envelopes have addresses of one family.
+func nodeOf(addrs []netip.Addr, local netip.Addr, near func(netip.Addr) bool) node {
+	n := node{addrs: addrs, peer: link.Peer{Addrs: addrs}}
+	for _, a := range addrs {
+		if near(a) {
+			n.near = append(n.near, a)
+		}
+		if !n.peer.Underlay.IsValid() && local.IsValid() && a.Is4() == local.Is4() {
+			n.peer.Underlay = a
+		}
+	}
+	if !n.peer.Underlay.IsValid() || slices.Contains(n.near, n.peer.Underlay) {
+		n.peer.Underlay = netip.Addr{} // on one segment nothing needs an envelope
+	}
+	return n
+}
+
+func (n node) equal(o node) bool {
+	return slices.Equal(n.addrs, o.addrs) && slices.Equal(n.near, o.near) && n.peer.Underlay == o.peer.Underlay
+}
+
 // table knows the other nodes and their pods, and which routes that asks for.
 type table struct {
-	nodes map[string][]netip.Addr
+	nodes map[string]node
 	pods  map[types.NamespacedName]place
 
-	made  map[netip.Addr]netip.Addr           // pod to node, as the kernel has it
+	made  map[netip.Addr]link.Way             // to a pod, as the kernel has it
 	owner map[netip.Addr]types.NamespacedName // whose route that is; nobody's when an earlier process made it
 	held  map[types.NamespacedName][]netip.Addr
 }
 
 func newTable() *table {
 	return &table{
-		nodes: map[string][]netip.Addr{}, pods: map[types.NamespacedName]place{},
-		made: map[netip.Addr]netip.Addr{}, owner: map[netip.Addr]types.NamespacedName{},
+		nodes: map[string]node{}, pods: map[types.NamespacedName]place{},
+		made: map[netip.Addr]link.Way{}, owner: map[netip.Addr]types.NamespacedName{},
 		held: map[types.NamespacedName][]netip.Addr{},
 	}
 }
@@ -69,19 +100,36 @@ func (t *table) on(node string) []types.NamespacedName {
 	return out
 }
 
-// via is the way to one address of a pod: its node's address of that family.
-func (t *table) via(p place, addr netip.Addr) (netip.Addr, bool) {
-	i := slices.IndexFunc(t.nodes[p.node], func(a netip.Addr) bool { return a.Is4() == addr.Is4() })
-	if i < 0 {
-		return netip.Addr{}, false
+// via is the way to one address of a pod: its node's address of that family, or
+// the overlay where that is on no segment with this node.
+func (t *table) via(p place, addr netip.Addr) (link.Way, bool) {
+	n := t.nodes[p.node]
+	if n.peer.Underlay.IsValid() {
+		return n.peer.Way(addr)
 	}
-	return t.nodes[p.node][i], true
+	i := slices.IndexFunc(n.near, func(a netip.Addr) bool { return a.Is4() == addr.Is4() })
+	if i < 0 {
+		return link.Way{}, false
+	}
+	return link.Way{Gateway: n.near[i]}, true
+}
+
+// peers are the nodes behind the overlay, by their underlay.
+func (t *table) peers() map[netip.Addr]link.Peer {
+	out := map[netip.Addr]link.Peer{}
+	for _, n := range t.nodes {
+		if n.peer.Underlay.IsValid() {
+			out[n.peer.Underlay] = n.peer
+		}
+	}
+	return out
 }
 
 // hop is one route.
 type hop struct {
-	pod, node netip.Addr
-	owner     types.NamespacedName
+	pod   netip.Addr
+	way   link.Way
+	owner types.NamespacedName
 }
 
 // changes are what pods that changed ask for. An address may have passed from one
@@ -116,7 +164,7 @@ func (t *table) put(h hop) {
 	if _, made := t.made[h.pod]; made {
 		t.drop(h.pod)
 	}
-	t.made[h.pod], t.owner[h.pod] = h.node, h.owner
+	t.made[h.pod], t.owner[h.pod] = h.way, h.owner
 	t.held[h.owner] = append(t.held[h.owner], h.pod)
 }
 
