@@ -13,6 +13,7 @@ import (
 	"berth.dev/berth/internal/api/autoscaling"
 	"berth.dev/berth/internal/api/batch"
 	"berth.dev/berth/internal/api/certificates"
+	"berth.dev/berth/internal/api/cni"
 	"berth.dev/berth/internal/api/coordination"
 	"berth.dev/berth/internal/api/core"
 	"berth.dev/berth/internal/api/discovery"
@@ -58,6 +59,7 @@ var groups = []kind.Group{
 	flowcontrol.Group(),
 	storagemigration.Group(),
 	spiderpool.Group(),
+	cni.Group(),
 	{Versions: []kind.Version{{GroupVersion: metricsv1beta1.SchemeGroupVersion, Add: metricsv1beta1.AddToScheme}}},
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"berth.dev/berth/internal/api"
 	"berth.dev/berth/internal/apiserver/registry"
+	"berth.dev/berth/internal/apiserver/registry/addresspool"
 	"berth.dev/berth/internal/apiserver/registry/pod"
 	"berth.dev/berth/internal/apiserver/storage"
 )
@@ -20,6 +21,7 @@ type groups struct {
 	server *Server
 	mains  map[string]*registry.Main // by resource.group
 	agents *pod.Nodes                // nil if pods or nodes are not served
+	guard  *addresspool.Guard
 }
 
 // endpoints are the REST storages of one group version by resource name.

@@ -19,6 +19,7 @@ import (
 	"berth.dev/berth/internal/api"
 	"berth.dev/berth/internal/apiserver/presence"
 	"berth.dev/berth/internal/apiserver/registry"
+	"berth.dev/berth/internal/apiserver/registry/addresspool"
 	"berth.dev/berth/internal/apiserver/registry/componentstatus"
 	"berth.dev/berth/internal/apiserver/registry/namespace"
 	"berth.dev/berth/internal/apiserver/registry/service"
@@ -37,8 +38,20 @@ func (g *groups) main(k api.Kind, getter generic.RESTOptionsGetter) (*registry.M
 		return registry.NewMain(k, getter, namespace.Tune)
 	case "Service":
 		return g.services(k, getter)
+	case "SpiderIPPool.spiderpool.spidernet.io":
+		return registry.NewMain(k, getter, g.pools().TunePools)
+	case "SpiderSubnet.spiderpool.spidernet.io":
+		return registry.NewMain(k, getter, g.pools().TuneSubnets)
 	}
 	return registry.NewMain(k, getter)
+}
+
+// pools is the guard of address pools and subnets.
+func (g *groups) pools() *addresspool.Guard {
+	if g.guard == nil {
+		g.guard = addresspool.New(poolObjects{g})
+	}
+	return g.guard
 }
 
 // announced serves a kind whose first object somebody waits for. It is watched

@@ -61,6 +61,8 @@ type Config struct {
 
 	SchedulerProfiles map[string]string // scheduler name to how it scores, one of Scorings
 
+	// StickyAddresses: the pod of a StatefulSet keeps its addresses when it is made again.
+	StickyAddresses bool
 	// TerminatedPods is how many pods that have ended are kept; 0 keeps all.
 	TerminatedPods int
 
@@ -130,6 +132,7 @@ func Defaults() Config {
 
 		ClusterSigningDuration: certificate.DefaultLife,
 		TerminatedPods:         podgc.DefaultKept,
+		StickyAddresses:        true,
 	}
 }
 

@@ -154,7 +154,7 @@ func (s *server) runLoops(ctx context.Context, ready func(), as func(user string
 		return err
 	}
 	loops, err := all.Loops(all.Config{
-		RootCA: s.pki.CA.CertPEM, Certificates: signing, IPAM: ipam.Config{ClusterCIDRs: s.cluster}, RESTConfig: as,
+		RootCA: s.pki.CA.CertPEM, Certificates: signing, IPAM: ipam.Config{ClusterCIDRs: s.cluster, Stateless: !s.cfg.StickyAddresses}, ServiceCIDRs: s.services, RESTConfig: as,
 		NoLocalStorage: !s.enabled("local-storage"), Schedulers: schedulers(s.cfg.SchedulerProfiles), EndedPods: max(s.cfg.TerminatedPods, 0),
 	})
 	if err != nil {

@@ -41,6 +41,7 @@ func (c *Config) BindFlags(f *pflag.FlagSet) {
 	c.API.bindFlags(f)
 	f.DurationVar(&c.ClusterSigningDuration, "cluster-signing-duration", c.ClusterSigningDuration, "longest life of the certificates that are asked for through the API")
 
+	f.BoolVar(&c.StickyAddresses, "sticky-addresses", c.StickyAddresses, "the pod of a StatefulSet keeps its addresses when it is made again")
 	f.IntVar(&c.TerminatedPods, "terminated-pod-gc-threshold", c.TerminatedPods, "pods that may have ended before the oldest of them are deleted; 0 keeps all")
 	f.StringToStringVar(&c.SchedulerProfiles, "scheduler-profile", c.SchedulerProfiles, "more values of spec.schedulerName to serve, each with how it scores nodes: NAME="+strings.Join(Scorings, " or NAME="))
 

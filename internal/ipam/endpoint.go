@@ -21,6 +21,10 @@ import (
 // later one of the same name.
 const OwnerUID = "berth.dev/owner-uid"
 
+// RetainedSince is the annotation of an endpoint that says since when nobody
+// needs its addresses.
+const RetainedSince = "berth.dev/retained-since"
+
 const statefulSet = "StatefulSet"
 
 // setOf is the StatefulSet that controls a pod, with the pod's ordinal.
@@ -56,6 +60,7 @@ func recordOf(e *spiderpoolv2beta1.SpiderEndpoint) address.Record {
 	if e.Status.OwnerControllerType == statefulSet {
 		rec.Set = newSet(e.Status.OwnerControllerName, types.UID(e.Annotations[OwnerUID]), e.Name)
 	}
+	rec.Retention, _ = address.ParseRetention(e.Annotations[address.RetentionAnnotation])
 	for _, ip := range current.IPs {
 		for _, one := range []struct{ cidr, pool string }{{ip.IPv4, ip.IPv4Pool}, {ip.IPv6, ip.IPv6Pool}} {
 			if prefix, err := netip.ParsePrefix(one.cidr); err == nil {
@@ -77,12 +82,18 @@ func (r *reconciler) fill(e *spiderpoolv2beta1.SpiderEndpoint, pod *corev1.Pod, 
 		OwnerControllerName: pod.Name,
 	}
 	delete(e.Annotations, OwnerUID)
+	delete(e.Annotations, RetainedSince)
+	delete(e.Annotations, address.RetentionAnnotation)
 	if owner := metav1.GetControllerOfNoCopy(pod); owner != nil {
 		e.Status.OwnerControllerType, e.Status.OwnerControllerName = owner.Kind, owner.Name
 	}
 	if rec.Set.Name != "" {
 		metav1.SetMetaDataAnnotation(&e.ObjectMeta, OwnerUID, string(rec.Set.UID))
 	}
+	if text := rec.Retention.String(); text != "" {
+		metav1.SetMetaDataAnnotation(&e.ObjectMeta, address.RetentionAnnotation, text)
+	}
+	r.routes(e, pod)
 }
 
 // details groups addresses by interface.

@@ -10,6 +10,7 @@ package ipam
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/netip"
 	"strings"
 
@@ -35,11 +36,15 @@ type Config struct {
 	// ClusterCIDRs are the pods' ranges, at most one of each family; they
 	// become the pools default-ipv4 and default-ipv6.
 	ClusterCIDRs []netip.Prefix
+	// Stateless gives pods of StatefulSets whatever address is free, as the pods
+	// of any other workload.
+	Stateless bool
 }
 
 // Loop returns the address loop. One worker: the ledger has one writer.
 //
-// Its keys: "" / pool name for a pool, namespace / pod name for a pod, and
+// Its keys: "" / pool name for a pool, "" / anew for another try of the pods that
+// wait, "" / reserved for the reserved addresses, namespace / pod name for a pod, and
 // namespace / "pod name/uid" for a pod of which the last event said that none
 // of its containers runs any more.
 func Loop(config Config) (loop.Loop, error) {
@@ -57,8 +62,14 @@ func Loop(config Config) (loop.Loop, error) {
 			{Kind: &spiderpoolv2beta1.SpiderIPPool{}, Map: onPool},
 			{Kind: &appsv1.StatefulSet{}, Map: onSet},
 			{Kind: &corev1.Namespace{}, Map: onNamespace},
+			{Kind: &corev1.Node{}, Map: onNode},
+			{Kind: &spiderpoolv2beta1.SpiderReservedIP{}, Map: onReserved},
 		},
-		New: func(env loop.Env) reconcile.Reconciler { return newReconciler(env, builtin) },
+		New: func(env loop.Env) reconcile.Reconciler {
+			r := newReconciler(env, builtin)
+			r.stateless = config.Stateless
+			return r
+		},
 	}, nil
 }
 
@@ -81,7 +92,8 @@ func onPod(_ context.Context, _ client.Reader, ev loop.Event) []reconcile.Reques
 	}
 	if ev.Old != nil {
 		old := ev.Old.(*corev1.Pod)
-		if staticpod.Identity(old) == staticpod.Identity(pod) && old.Spec.NodeName == pod.Spec.NodeName && setOf(old) == setOf(pod) {
+		if staticpod.Identity(old) == staticpod.Identity(pod) && old.Spec.NodeName == pod.Spec.NodeName && setOf(old) == setOf(pod) &&
+			maps.Equal(old.Annotations, pod.Annotations) {
 			return nil
 		}
 	}
@@ -159,12 +171,16 @@ func onPool(_ context.Context, _ client.Reader, ev loop.Event) []reconcile.Reque
 	return []reconcile.Request{key("", ev.Object().GetName())}
 }
 
-// onSet wakes the ordinals that the set wanted before and wants no more.
-func onSet(_ context.Context, _ client.Reader, ev loop.Event) []reconcile.Request {
+// onSet wakes the ordinals that the set wanted before and wants no more, and all
+// that hold an address for it when it says anew what becomes of those.
+func onSet(ctx context.Context, read client.Reader, ev loop.Event) []reconcile.Request {
 	if ev.Old == nil {
 		return nil
 	}
 	old := ev.Old.(*appsv1.StatefulSet)
+	if out := onRetention(ctx, read, old, ev.New); out != nil {
+		return out
+	}
 	was, is := stateOf(old), (*address.SetState)(nil)
 	if ev.New != nil {
 		is = stateOf(ev.New.(*appsv1.StatefulSet))
@@ -181,8 +197,27 @@ func onSet(_ context.Context, _ client.Reader, ev loop.Event) []reconcile.Reques
 	return out
 }
 
+func onRetention(ctx context.Context, read client.Reader, old *appsv1.StatefulSet, now client.Object) []reconcile.Request {
+	text := func(o client.Object) string { return o.GetAnnotations()[address.RetentionAnnotation] }
+	if now == nil && text(old) == "" || now != nil && text(old) == text(now) && old.UID == now.GetUID() {
+		return nil
+	}
+	endpoints := &spiderpoolv2beta1.SpiderEndpointList{}
+	if err := read.List(ctx, endpoints, client.InNamespace(old.Namespace)); err != nil {
+		return nil
+	}
+	var out []reconcile.Request
+	for i := range endpoints.Items {
+		e := &endpoints.Items[i]
+		if e.Status.OwnerControllerType == statefulSet && e.Status.OwnerControllerName == old.Name {
+			out = append(out, key(e.Namespace, e.Name))
+		}
+	}
+	return out
+}
+
 func stateOf(set *appsv1.StatefulSet) *address.SetState {
-	s := &address.SetState{UID: set.UID, Deleting: set.DeletionTimestamp != nil, Replicas: 1}
+	s := &address.SetState{UID: set.UID, Deleting: set.DeletionTimestamp != nil, Replicas: 1, Retention: retentionOf(set)}
 	if set.Spec.Replicas != nil {
 		s.Replicas = int(*set.Spec.Replicas)
 	}
@@ -192,10 +227,36 @@ func stateOf(set *appsv1.StatefulSet) *address.SetState {
 	return s
 }
 
-// onNamespace wakes the loop once in an empty cluster, to make the built-in pools.
-func onNamespace(_ context.Context, _ client.Reader, ev loop.Event) []reconcile.Request {
-	if ev.Old != nil || ev.New.GetName() != metav1.NamespaceDefault {
+// The keys without a namespace that are no pool's; no object's name has a slash.
+const (
+	anew     = "/anew"
+	reserved = "/reserved"
+)
+
+// onNode and onReserved wake the pods that wait when what counts has changed.
+func onNode(_ context.Context, _ client.Reader, ev loop.Event) []reconcile.Request {
+	if ev.Old == nil || ev.New == nil || maps.Equal(ev.Old.GetLabels(), ev.New.GetLabels()) {
 		return nil
+	}
+	return []reconcile.Request{key("", anew)}
+}
+
+func onReserved(context.Context, client.Reader, loop.Event) []reconcile.Request {
+	return []reconcile.Request{key("", reserved)}
+}
+
+// onNamespace wakes the loop once in an empty cluster, to make the built-in
+// pools, and when a namespace says something else about pools.
+func onNamespace(_ context.Context, _ client.Reader, ev loop.Event) []reconcile.Request {
+	switch {
+	case ev.New == nil:
+		return nil
+	case ev.Old == nil && ev.New.GetName() != metav1.NamespaceDefault:
+		return nil
+	case ev.Old != nil && maps.Equal(ev.Old.GetLabels(), ev.New.GetLabels()) && maps.Equal(ev.Old.GetAnnotations(), ev.New.GetAnnotations()):
+		return nil
+	case ev.Old != nil:
+		return []reconcile.Request{key("", anew)}
 	}
 	return []reconcile.Request{key("", defaultIPv4), key("", defaultIPv6)}
 }

@@ -68,17 +68,34 @@ func (r *reconciler) known(ctx context.Context, key types.NamespacedName) (addre
 }
 
 func (r *reconciler) grant(ctx context.Context, pod *corev1.Pod, key types.NamespacedName) error {
-	rec, changed, err := r.ledger.Grant(address.Ask{
-		Pod: key, UID: staticpod.Identity(pod), Node: pod.Spec.NodeName, Set: setOf(pod), Wants: r.wants(),
-	})
-	var full *address.Exhausted
-	if errors.As(err, &full) {
-		r.wait(pod, key, full)
+	var (
+		rec       address.Record
+		changed   bool
+		mistake   *malformed
+		full      *address.Exhausted
+		elsewhere *address.Unavailable
+	)
+	ask, err := r.ask(ctx, pod, key)
+	if err == nil {
+		rec, changed, err = r.ledger.Grant(ask)
+	}
+	switch {
+	case errors.As(err, &mistake):
+		r.wait(pod, key, err.Error()+"; the pod waits until that is mended")
 		return nil
+	case errors.As(err, &full):
+		r.wait(pod, key, full.Error()+"; the pod waits until an address is released or a pool grows")
+		return nil
+	case errors.As(err, &elsewhere):
+		r.wait(pod, key, elsewhere.Error()+"; the pod waits until it can have that address")
+		return nil
+	case err != nil:
+		return err
 	}
 	delete(r.told, key)
 	if changed {
 		r.unwritten[key] = true
+		r.unattached(pod)
 	}
 	if !r.unwritten[key] && !r.lost(ctx, key) {
 		return nil
@@ -94,25 +111,24 @@ func (r *reconciler) grant(ctx context.Context, pod *corev1.Pod, key types.Names
 	return nil
 }
 
-// wants is what every pod asks for: an address of each family of the cluster.
-func (r *reconciler) wants() []address.Want {
-	var out []address.Want
-	for i := range r.builtin {
-		f := address.Family(*r.builtin[i].Spec.IPVersion)
-		out = append(out, address.Want{NIC: nic, Family: f, Pools: r.defaults[f]})
+// unattached says that networks of the machine are not joined.
+func (r *reconciler) unattached(pod *corev1.Pod) {
+	for _, annotation := range []string{"v1.multus-cni.io/default-network", "k8s.v1.cni.cncf.io/networks"} {
+		if network := pod.Annotations[annotation]; network != "" {
+			r.env.Events.Event(pod, corev1.EventTypeWarning, "NetworkNotAttached",
+				fmt.Sprintf("annotation %s: the pod gets no interface in %s; its only one is %s, routed by its node", annotation, network, nic))
+		}
 	}
-	return out
 }
 
-// wait keeps a pod in line until an address is released or a pool grows.
-func (r *reconciler) wait(pod *corev1.Pod, key types.NamespacedName, full *address.Exhausted) {
+// wait keeps a pod in line until something changes that may help it.
+func (r *reconciler) wait(pod *corev1.Pod, key types.NamespacedName, why string) {
 	if !slices.Contains(r.waiting, key) {
 		r.waiting = append(r.waiting, key)
 	}
 	if r.told[key] != pod.UID {
 		r.told[key] = pod.UID
-		r.env.Events.Event(pod, corev1.EventTypeWarning, ReasonExhausted,
-			full.Error()+"; the pod waits until an address is released or a pool grows")
+		r.env.Events.Event(pod, corev1.EventTypeWarning, ReasonExhausted, why)
 	}
 }
 
@@ -159,11 +175,14 @@ func (r *reconciler) afterGone(ctx context.Context, key types.NamespacedName) (t
 	now := r.env.Clock.Now()
 	since, known := r.gone[key]
 	if !known {
-		since = now
-		r.gone[key] = now
+		since = r.retainedSince(ctx, key, now)
+		r.gone[key] = since
 	}
 	g := address.Gone{Record: rec, Ended: r.ended[key] == rec.UID, For: now.Sub(since)}
 	verdict, err := r.judge(ctx, r.env.Cache, g)
+	if err == nil && verdict.Why == address.Retained {
+		return verdict.Again, r.noteRetained(ctx, key, since)
+	}
 	if err != nil || verdict.Keep {
 		return verdict.Again, err
 	}

@@ -21,9 +21,9 @@ import (
 )
 
 const (
-	defaultIPv4 = "default-ipv4"
-	defaultIPv6 = "default-ipv6"
-	finalizer   = "spiderpool.spidernet.io"
+	defaultIPv4 = address.DefaultIPv4
+	defaultIPv6 = address.DefaultIPv6
+	finalizer   = spiderpoolv2beta1.Finalizer
 	// renderEvery is the shortest time between two writes of a pool's status.
 	renderEvery = time.Second
 	// listAtMost is the number of addresses above which a status only counts.
@@ -83,7 +83,7 @@ func (r *reconciler) pool(ctx context.Context, name string) (time.Duration, erro
 		r.ledger.RemovePool(name)
 		return 0, r.readDefaults(ctx)
 	}
-	if r.ledger.SetPool(parsed) {
+	if was := r.specs[name]; r.ledger.SetPool(parsed) || was == nil || !equality.Semantic.DeepEqual(was.Spec, pool.Spec) {
 		r.freed = len(r.waiting) > 0
 	}
 	if err := r.readDefaults(ctx); err != nil {
@@ -118,6 +118,7 @@ func (r *reconciler) readDefaults(ctx context.Context) error {
 	if err := r.env.Cache.List(ctx, pools); err != nil {
 		return err
 	}
+	r.setSpecs(pools)
 	if defaults := r.defaultPools(pools); !maps.EqualFunc(defaults, r.defaults, slices.Equal) {
 		r.defaults = defaults
 		r.freed = len(r.waiting) > 0

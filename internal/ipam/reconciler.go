@@ -9,6 +9,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"berth.dev/berth/internal/controller/loop"
@@ -22,7 +23,12 @@ type reconciler struct {
 	own     *loop.OwnWrites
 	builtin []spiderpoolv2beta1.SpiderIPPool
 
+	// stateless: pods of StatefulSets are like any other.
+	stateless bool
+
 	ledger *address.Ledger // nil until open
+	// specs are the pools by name.
+	specs map[string]*spiderpoolv2beta1.SpiderIPPool
 	// defaults are the open default pools by family, in the order of use.
 	defaults map[address.Family][]string
 	// unwritten are the pods whose record is not in the API yet.
@@ -77,7 +83,13 @@ func (r *reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 }
 
 func (r *reconciler) one(ctx context.Context, req reconcile.Request) (time.Duration, error) {
-	if req.Namespace == "" {
+	switch {
+	case req.Namespace == "" && req.Name == anew:
+		r.freed = len(r.waiting) > 0
+		return 0, nil
+	case req.Namespace == "" && req.Name == reserved:
+		return 0, r.readReserved(ctx, r.env.Cache)
+	case req.Namespace == "":
 		return r.pool(ctx, req.Name)
 	}
 	name, ended := splitKey(req.Name)
@@ -121,7 +133,45 @@ func (r *reconciler) open(ctx context.Context) error {
 		}
 	}
 	r.ledger = ledger
+	if err := r.readReserved(ctx, r.env.Live); err != nil {
+		r.ledger = nil
+		return err
+	}
+	r.setSpecs(pools)
 	r.defaults = r.defaultPools(pools)
+	return nil
+}
+
+// setSpecs remembers the pools; the built-in ones may not exist as objects yet.
+func (r *reconciler) setSpecs(pools *spiderpoolv2beta1.SpiderIPPoolList) {
+	r.specs = make(map[string]*spiderpoolv2beta1.SpiderIPPool, len(pools.Items)+len(r.builtin))
+	for i := range r.builtin {
+		r.specs[r.builtin[i].Name] = &r.builtin[i]
+	}
+	for i := range pools.Items {
+		r.specs[pools.Items[i].Name] = &pools.Items[i]
+	}
+}
+
+// readReserved tells the ledger which addresses nobody may have.
+func (r *reconciler) readReserved(ctx context.Context, read client.Reader) error {
+	list := &spiderpoolv2beta1.SpiderReservedIPList{}
+	if err := read.List(ctx, list); err != nil {
+		return fmt.Errorf("read the reserved addresses: %w", err)
+	}
+	var spans []address.Span
+	for i := range list.Items {
+		if list.Items[i].DeletionTimestamp != nil {
+			continue
+		}
+		for _, text := range list.Items[i].Spec.IPs {
+			if span, err := address.ParseSpan(text); err == nil {
+				spans = append(spans, span)
+			}
+		}
+	}
+	r.ledger.SetReserved(spans)
+	r.freed = len(r.waiting) > 0
 	return nil
 }
 

@@ -18,6 +18,7 @@ import (
 
 	"berth.dev/berth/internal/controller/loop"
 	"berth.dev/berth/internal/plan/schedule"
+	spiderpoolv2beta1 "berth.dev/berth/spiderpool/v2beta1"
 )
 
 // picture leads the changes of the cluster to the scheduler that runs now.
@@ -37,6 +38,7 @@ func (p *picture) watches() []loop.Watch {
 	} {
 		watches = append(watches, loop.Watch{Kind: kind, Map: p.to((*scheduler).onOther)})
 	}
+	watches = append(watches, loop.Watch{Kind: &spiderpoolv2beta1.SpiderIPPool{}, Map: p.to((*scheduler).onAddressPool)})
 	// These are only read.
 	for _, kind := range []client.Object{
 		&corev1.Service{}, &corev1.ReplicationController{}, &appsv1.ReplicaSet{}, &appsv1.StatefulSet{}, &policyv1.PodDisruptionBudget{},
@@ -192,7 +194,8 @@ func (s *scheduler) onNamespace(ev loop.Event) []*corev1.Pod {
 	}
 	ns := ev.New.(*corev1.Namespace)
 	s.cluster.SetNamespace(ns)
-	if ev.Old != nil && equality.Semantic.DeepEqual(ev.Old.GetLabels(), ns.Labels) {
+	if ev.Old != nil && equality.Semantic.DeepEqual(ev.Old.GetLabels(), ns.Labels) &&
+		equality.Semantic.DeepEqual(ev.Old.GetAnnotations(), ns.Annotations) {
 		return nil
 	}
 	return s.wake(nil, ns)

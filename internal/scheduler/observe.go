@@ -41,6 +41,9 @@ func (s *scheduler) observe(ctx context.Context, pod *corev1.Pod) (schedule.Ask,
 			return ask, err
 		}
 	}
+	if ask.Addresses, err = s.addresses(ctx, pod); err != nil {
+		return ask, err
+	}
 	if len(pod.Spec.TopologySpreadConstraints) == 0 {
 		if ask.Kin, err = s.kin(ctx, pod); err != nil {
 			return ask, err

@@ -24,6 +24,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"berth.dev/berth/internal/controller/loop"
+	cniv1 "berth.dev/berth/spiderpool/cni/v1"
 	spiderpoolv2beta1 "berth.dev/berth/spiderpool/v2beta1"
 )
 
@@ -79,6 +80,7 @@ func New(config Config) *Sim {
 		utilruntime.Must(scheme.AddToScheme(config.Scheme))
 		utilruntime.Must(apiregistrationv1.AddToScheme(config.Scheme))
 		utilruntime.Must(spiderpoolv2beta1.AddToScheme(config.Scheme))
+		utilruntime.Must(cniv1.AddToScheme(config.Scheme))
 	}
 	if config.Nodes == 0 {
 		config.Nodes = 2

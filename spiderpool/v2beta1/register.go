@@ -9,6 +9,9 @@ import (
 // GroupName is the API group of every type in this package.
 const GroupName = "spiderpool.spidernet.io"
 
+// Finalizer keeps an object that others depend on.
+const Finalizer = GroupName
+
 // SchemeGroupVersion is the group and version of every type in this package.
 var SchemeGroupVersion = schema.GroupVersion{Group: GroupName, Version: "v2beta1"}
 
@@ -31,5 +34,13 @@ func Types() []runtime.Object {
 		&SpiderIPPoolList{},
 		&SpiderEndpoint{},
 		&SpiderEndpointList{},
+		&SpiderReservedIP{},
+		&SpiderReservedIPList{},
+		&SpiderSubnet{},
+		&SpiderSubnetList{},
+		&SpiderMultusConfig{},
+		&SpiderMultusConfigList{},
+		&SpiderCoordinator{},
+		&SpiderCoordinatorList{},
 	}
 }

@@ -11,6 +11,21 @@ func (in AllocatedIP) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in BondConfig) OpenAPIModelName() string {
+	return "io.spidernet.spiderpool.v2beta1.BondConfig"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in CoordinatorSpec) OpenAPIModelName() string {
+	return "io.spidernet.spiderpool.v2beta1.CoordinatorSpec"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in CoordinatorStatus) OpenAPIModelName() string {
+	return "io.spidernet.spiderpool.v2beta1.CoordinatorStatus"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in IPAllocationDetail) OpenAPIModelName() string {
 	return "io.spidernet.spiderpool.v2beta1.IPAllocationDetail"
 }
@@ -26,13 +41,38 @@ func (in IPPoolStatus) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in MultusCNIConfigSpec) OpenAPIModelName() string {
+	return "io.spidernet.spiderpool.v2beta1.MultusCNIConfigSpec"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in PodIPAllocation) OpenAPIModelName() string {
 	return "io.spidernet.spiderpool.v2beta1.PodIPAllocation"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in PoolIPPreAllocation) OpenAPIModelName() string {
+	return "io.spidernet.spiderpool.v2beta1.PoolIPPreAllocation"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in ReservedIPSpec) OpenAPIModelName() string {
+	return "io.spidernet.spiderpool.v2beta1.ReservedIPSpec"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in Route) OpenAPIModelName() string {
 	return "io.spidernet.spiderpool.v2beta1.Route"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in SpiderCoordinator) OpenAPIModelName() string {
+	return "io.spidernet.spiderpool.v2beta1.SpiderCoordinator"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in SpiderCoordinatorList) OpenAPIModelName() string {
+	return "io.spidernet.spiderpool.v2beta1.SpiderCoordinatorList"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
@@ -46,6 +86,11 @@ func (in SpiderEndpointList) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in SpiderIBSriovCniConfig) OpenAPIModelName() string {
+	return "io.spidernet.spiderpool.v2beta1.SpiderIBSriovCniConfig"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in SpiderIPPool) OpenAPIModelName() string {
 	return "io.spidernet.spiderpool.v2beta1.SpiderIPPool"
 }
@@ -53,6 +98,86 @@ func (in SpiderIPPool) OpenAPIModelName() string {
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in SpiderIPPoolList) OpenAPIModelName() string {
 	return "io.spidernet.spiderpool.v2beta1.SpiderIPPoolList"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in SpiderIPvlanCniConfig) OpenAPIModelName() string {
+	return "io.spidernet.spiderpool.v2beta1.SpiderIPvlanCniConfig"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in SpiderIpoibCniConfig) OpenAPIModelName() string {
+	return "io.spidernet.spiderpool.v2beta1.SpiderIpoibCniConfig"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in SpiderMacvlanCniConfig) OpenAPIModelName() string {
+	return "io.spidernet.spiderpool.v2beta1.SpiderMacvlanCniConfig"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in SpiderMultusConfig) OpenAPIModelName() string {
+	return "io.spidernet.spiderpool.v2beta1.SpiderMultusConfig"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in SpiderMultusConfigList) OpenAPIModelName() string {
+	return "io.spidernet.spiderpool.v2beta1.SpiderMultusConfigList"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in SpiderOvsCniConfig) OpenAPIModelName() string {
+	return "io.spidernet.spiderpool.v2beta1.SpiderOvsCniConfig"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in SpiderReservedIP) OpenAPIModelName() string {
+	return "io.spidernet.spiderpool.v2beta1.SpiderReservedIP"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in SpiderReservedIPList) OpenAPIModelName() string {
+	return "io.spidernet.spiderpool.v2beta1.SpiderReservedIPList"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in SpiderSRIOVCniConfig) OpenAPIModelName() string {
+	return "io.spidernet.spiderpool.v2beta1.SpiderSRIOVCniConfig"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in SpiderSubnet) OpenAPIModelName() string {
+	return "io.spidernet.spiderpool.v2beta1.SpiderSubnet"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in SpiderSubnetList) OpenAPIModelName() string {
+	return "io.spidernet.spiderpool.v2beta1.SpiderSubnetList"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in SpiderVlanCniConfig) OpenAPIModelName() string {
+	return "io.spidernet.spiderpool.v2beta1.SpiderVlanCniConfig"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in SpiderpoolPools) OpenAPIModelName() string {
+	return "io.spidernet.spiderpool.v2beta1.SpiderpoolPools"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in SubnetSpec) OpenAPIModelName() string {
+	return "io.spidernet.spiderpool.v2beta1.SubnetSpec"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in SubnetStatus) OpenAPIModelName() string {
+	return "io.spidernet.spiderpool.v2beta1.SubnetStatus"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in Trunk) OpenAPIModelName() string {
+	return "io.spidernet.spiderpool.v2beta1.Trunk"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.

@@ -70,3 +70,25 @@ func SpiderEndpointRow(e *spiderpoolv2beta1.SpiderEndpoint) []any {
 	}
 	return []any{e.Name, first.NIC, first.IPv4Pool, first.IPv4, first.IPv6Pool, first.IPv6, e.Status.Current.Node}
 }
+
+// SpiderSubnet is the header of subnets.
+var SpiderSubnet = definitions{
+	name(),
+	column("Version", "string", "ipVersion"),
+	column("Subnet", "string", "subnet"),
+	column("Allocated-IP-Count", "integer", "allocatedIPCount"),
+	column("Total-IP-Count", "integer", "totalIPCount"),
+}
+
+// SpiderSubnetRow prints a subnet.
+func SpiderSubnetRow(s *spiderpoolv2beta1.SpiderSubnet) []any {
+	return []any{s.Name, value(s.Spec.IPVersion), s.Spec.Subnet, value(s.Status.AllocatedIPCount), value(s.Status.TotalIPCount)}
+}
+
+// SpiderReservedIP is the header of reserved addresses.
+var SpiderReservedIP = definitions{name(), column("Version", "string", "ipVersion")}
+
+// SpiderReservedIPRow prints reserved addresses.
+func SpiderReservedIPRow(r *spiderpoolv2beta1.SpiderReservedIP) []any {
+	return []any{r.Name, value(r.Spec.IPVersion)}
+}

@@ -13,6 +13,10 @@ func Group() kind.Group {
 		Kinds: []kind.Kind{
 			spiderIPPoolKind(),
 			spiderEndpointKind(),
+			spiderReservedIPKind(),
+			spiderSubnetKind(),
+			spiderMultusConfigKind(),
+			spiderCoordinatorKind(),
 		},
 	}
 }

@@ -1,6 +1,8 @@
 package spiderpool
 
 import (
+	"context"
+
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"berth.dev/berth/internal/api/columns"
@@ -24,10 +26,18 @@ func spiderIPPoolKind() kind.Kind {
 		NewList:       func() runtime.Object { return &spiderpoolv2beta1.SpiderIPPoolList{} },
 	}, kind.Rules[*spiderpoolv2beta1.SpiderIPPool]{
 		Default:        defaults.SpiderIPPool,
+		PrepareCreate:  func(_ context.Context, p *spiderpoolv2beta1.SpiderIPPool) { tidyPool(p) },
+		PrepareUpdate:  func(_ context.Context, p, _ *spiderpoolv2beta1.SpiderIPPool) { tidyPool(p) },
 		Validate:       kind.Check(validation.SpiderIPPool),
 		ValidateUpdate: kind.CheckUpdate(validation.SpiderIPPoolUpdate),
 		CopySpec:       func(p, old *spiderpoolv2beta1.SpiderIPPool) { p.Spec = old.Spec },
 		CopyStatus:     func(p, old *spiderpoolv2beta1.SpiderIPPool) { p.Status = old.Status },
 		Row:            columns.SpiderIPPoolRow,
 	})
+}
+
+func tidyPool(p *spiderpoolv2beta1.SpiderIPPool) {
+	guard(p)
+	p.Spec.IPs, p.Spec.ExcludeIPs = merged(p.Spec.IPs), merged(p.Spec.ExcludeIPs)
+	label(p, "ipam.spidernet.io/ippool-cidr", p.Spec.Subnet)
 }

@@ -30,6 +30,17 @@ func (f *findings) metaUpdate(m, old *metav1.ObjectMeta) {
 	f.finalizers(m)
 }
 
+// customMeta checks the metadata of a kind that upstream knows as a custom one:
+// its finalizers may have any name.
+func (f *findings) customMeta(m *metav1.ObjectMeta, namespaced bool) {
+	f.add(apivalidation.ValidateObjectMeta(m, namespaced, apivalidation.NameIsDNSSubdomain, metaPath)...)
+}
+
+// customMetaUpdate checks a change of such metadata.
+func (f *findings) customMetaUpdate(m, old *metav1.ObjectMeta) {
+	f.add(apivalidation.ValidateObjectMetaUpdate(m, old, metaPath)...)
+}
+
 func (f *findings) finalizers(m *metav1.ObjectMeta) {
 	for i, name := range m.Finalizers {
 		if !standardFinalizer(name) {

@@ -1,12 +1,13 @@
 package validation
 
 import (
+	"fmt"
 	"net/netip"
-	"strings"
+	"slices"
 
-	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
+	"berth.dev/berth/internal/plan/address"
 	spiderpoolv2beta1 "berth.dev/berth/spiderpool/v2beta1"
 )
 
@@ -19,113 +20,149 @@ func SpiderIPPool(pool *spiderpoolv2beta1.SpiderIPPool) field.ErrorList {
 }
 
 func (f *findings) ipPool(pool *spiderpoolv2beta1.SpiderIPPool) {
-	f.meta(&pool.ObjectMeta, false, apivalidation.NameIsDNSSubdomain)
+	f.customMeta(&pool.ObjectMeta, false)
 	s := &pool.Spec
-	subnet, err := netip.ParsePrefix(s.Subnet)
-	if err != nil {
-		f.invalid(specPath.Child("subnet"), s.Subnet, "must be a valid CIDR")
-		return
-	}
-	family := int64(6)
-	if subnet.Addr().Is4() {
-		family = 4
-	}
-	if v := s.IPVersion; v == nil {
-		f.required(specPath.Child("ipVersion"), "")
-	} else if *v != family {
-		f.invalid(specPath.Child("ipVersion"), *v, "must be the IP version of the subnet")
-	}
-	excluded := f.ranges(specPath.Child("excludeIPs"), s.ExcludeIPs, subnet)
-	held := f.ranges(specPath.Child("ips"), s.IPs, subnet)
-	if g := s.Gateway; g != nil {
-		f.gateway(*g, subnet, held, excluded)
-	}
-	f.poolRoutes(specPath.Child("routes"), s.Routes, subnet)
+	f.addresses(addressSource{s.IPVersion, s.Subnet, s.IPs, s.ExcludeIPs, s.Gateway, s.Routes, "IPPool"})
 	if a := s.PodAffinity; a != nil {
 		f.selector(a, specPath.Child("podAffinity"))
 		if len(a.MatchLabels)+len(a.MatchExpressions) == 0 {
-			f.invalid(specPath.Child("podAffinity"), a, "must not be empty")
+			f.invalid(specPath.Child("podAffinity"), a, "empty podAffinity is invalid for SpiderIPPool")
 		}
 	}
 	f.selector(s.NamespaceAffinity, specPath.Child("namespaceAffinity"))
 	f.selector(s.NodeAffinity, specPath.Child("nodeAffinity"))
 }
 
-// addressRange is what "a" or "a-b" stands for, both ends included.
-type addressRange struct{ first, last netip.Addr }
+// addressSource is what pools and subnets say alike.
+type addressSource struct {
+	version       *int64
+	subnet        string
+	ips, excluded []string
+	gateway       *string
+	routes        []spiderpoolv2beta1.Route
+	kind          string
+}
 
-func (r addressRange) has(a netip.Addr) bool { return !a.Less(r.first) && !r.last.Less(a) }
+func (f *findings) addresses(s addressSource) {
+	path := specPath.Child("ipVersion")
+	switch v := s.version; {
+	case v == nil:
+		f.invalid(path, v, "is not generated correctly, 'spec.subnet' may be invalid")
+		return
+	case *v != 4 && *v != 6:
+		f.add(field.NotSupported(path, *v, []string{"4", "6"}))
+		return
+	}
+	subnet, err := netip.ParsePrefix(s.subnet)
+	switch path := specPath.Child("subnet"); {
+	case err != nil || familyOf(subnet.Addr()) != *s.version:
+		f.invalid(path, s.subnet, fmt.Sprintf("invalid CIDR format in IPv%d '%s'", *s.version, s.subnet))
+		return
+	case subnet.Masked().String() != s.subnet:
+		f.invalid(path, s.subnet, fmt.Sprintf("unformatted subnet %s, please change it to %s", s.subnet, subnet.Masked()))
+		return
+	}
+	held := f.ranges(specPath.Child("ips"), s.ips, subnet, s.kind)
+	excluded := f.ranges(specPath.Child("excludeIPs"), s.excluded, subnet, s.kind)
+	if g := s.gateway; g != nil {
+		f.gateway(*g, subnet, held, excluded, s)
+	}
+	f.poolRoutes(specPath.Child("routes"), s.routes, subnet, s.kind)
+}
 
-func (f *findings) ranges(p *field.Path, texts []string, subnet netip.Prefix) []addressRange {
-	out := make([]addressRange, 0, len(texts))
+func familyOf(a netip.Addr) int64 {
+	if a.Is4() {
+		return 4
+	}
+	return 6
+}
+
+// ranges reads texts; what cannot be read is the zero Span, so that places stay.
+func (f *findings) ranges(p *field.Path, texts []string, subnet netip.Prefix, kind string) []address.Span {
+	out := make([]address.Span, len(texts))
 	for i, text := range texts {
-		from, to, isRange := strings.Cut(text, "-")
-		if !isRange {
-			to = from
-		}
-		first, err := netip.ParseAddr(from)
-		last, err2 := netip.ParseAddr(to)
+		span, err := address.ParseSpan(text)
 		switch {
-		case err != nil || err2 != nil || last.Less(first):
-			f.invalid(p.Index(i), text, "must be an address or a range 'first-last'")
-		case !subnet.Contains(first) || !subnet.Contains(last):
-			f.invalid(p.Index(i), text, "must lie in subnet "+subnet.String())
+		case err != nil || familyOf(span.First) != familyOf(subnet.Addr()):
+			f.invalid(p.Index(i), text, fmt.Sprintf("invalid IP range format in IPv%d '%s'", familyOf(subnet.Addr()), text))
+		case !subnet.Contains(span.First) || !subnet.Contains(span.Last):
+			f.invalid(p.Index(i), text, notPertains(subnet, kind))
 		default:
-			out = append(out, addressRange{first, last})
+			out[i] = span
 		}
 	}
 	return out
 }
 
-func (f *findings) gateway(text string, subnet netip.Prefix, held, excluded []addressRange) {
-	p := specPath.Child("gateway")
+func notPertains(subnet netip.Prefix, kind string) string {
+	return fmt.Sprintf("not pertains to the 'spec.subnet' %s of %s", subnet, kind)
+}
+
+// within reads one address of the subnet.
+func (f *findings) within(p *field.Path, text string, subnet netip.Prefix, kind string) (netip.Addr, bool) {
 	a, err := netip.ParseAddr(text)
-	if err != nil || !subnet.Contains(a) {
-		f.invalid(p, text, "must be an address of subnet "+subnet.String())
+	switch {
+	case err != nil || familyOf(a) != familyOf(subnet.Addr()):
+		f.invalid(p, text, fmt.Sprintf("invalid IP format in IPv%d '%s'", familyOf(subnet.Addr()), text))
+	case !subnet.Contains(a):
+		f.invalid(p, text, notPertains(subnet, kind))
+	default:
+		return a, true
+	}
+	return a, false
+}
+
+func (f *findings) gateway(text string, subnet netip.Prefix, held, excluded []address.Span, s addressSource) {
+	a, ok := f.within(specPath.Child("gateway"), text, subnet, s.kind)
+	has := func(span address.Span) bool { return span.Contains(a) }
+	if !ok || slices.ContainsFunc(excluded, has) {
 		return
 	}
-	for _, r := range excluded {
-		if r.has(a) {
-			return
-		}
-	}
-	for _, r := range held {
-		if r.has(a) {
-			f.invalid(p, text, "must not be one of ips unless excludeIPs has it")
-			return
-		}
+	if i := slices.IndexFunc(held, has); i >= 0 {
+		f.invalid(specPath.Child("ips").Index(i), s.ips[i],
+			fmt.Sprintf("conflicts with 'spec.gateway' %s, add the gateway IP address to 'spec.excludeIPs' or remove it from 'spec.ips'", text))
 	}
 }
 
-func (f *findings) poolRoutes(p *field.Path, routes []spiderpoolv2beta1.Route, subnet netip.Prefix) {
+func (f *findings) poolRoutes(p *field.Path, routes []spiderpoolv2beta1.Route, subnet netip.Prefix, kind string) {
 	used := names{}
 	for i, r := range routes {
 		p := p.Index(i)
 		dst, err := netip.ParsePrefix(r.Dst)
 		switch {
-		case err != nil || dst.Addr().Is4() != subnet.Addr().Is4():
-			f.invalid(p.Child("dst"), r.Dst, "must be a CIDR of the subnet's IP version")
+		case err != nil || familyOf(dst.Addr()) != familyOf(subnet.Addr()):
+			f.invalid(p.Child("dst"), r.Dst, fmt.Sprintf("invalid CIDR format in IPv%d '%s'", familyOf(subnet.Addr()), r.Dst))
 		case dst.Bits() == 0:
-			f.invalid(p.Child("dst"), r.Dst, "must not be the default route: use gateway")
+			f.invalid(p.Child("dst"), r.Dst, "please specify 'spec.gateway' to configure the default route")
 		case !used.use(dst.Masked().String()):
-			f.add(field.Duplicate(p.Child("dst"), r.Dst))
+			f.invalid(p.Child("dst"), r.Dst, "duplicate route with the same dst")
 		}
-		if gw, err := netip.ParseAddr(r.Gw); err != nil || !subnet.Contains(gw) {
-			f.invalid(p.Child("gw"), r.Gw, "must be an address of subnet "+subnet.String())
-		}
+		f.within(p.Child("gw"), r.Gw, subnet, kind)
 	}
 }
 
 // SpiderIPPoolUpdate checks a change of a pool.
 func SpiderIPPoolUpdate(pool, old *spiderpoolv2beta1.SpiderIPPool) field.ErrorList {
 	var f findings
-	f.metaUpdate(&pool.ObjectMeta, &old.ObjectMeta)
-	f.ipPool(pool)
-	if pool.Spec.Subnet != old.Spec.Subnet {
-		f.invalid(specPath.Child("subnet"), pool.Spec.Subnet, fieldIsImmutable)
+	f.customMetaUpdate(&pool.ObjectMeta, &old.ObjectMeta)
+	if f.unchangeable(pool.Spec.IPVersion, old.Spec.IPVersion, pool.Spec.Subnet, old.Spec.Subnet) {
+		f.ipPool(pool)
 	}
-	f.immutable(specPath.Child("ipVersion"), pool.Spec.IPVersion, old.Spec.IPVersion)
 	return f.list
+}
+
+// unchangeable holds the fields that a pool or subnet is known by; only then
+// the rest is looked at.
+func (f *findings) unchangeable(version, was *int64, subnet, wasSubnet string) bool {
+	if version != nil && was != nil && *version != *was {
+		f.forbidden(specPath.Child("ipVersion"), "is not changeable")
+		return false
+	}
+	if subnet != wasSubnet {
+		f.forbidden(specPath.Child("subnet"), "is not changeable")
+		return false
+	}
+	return true
 }
 
 // SpiderEndpoint checks a new grant.
@@ -136,7 +173,7 @@ func SpiderEndpoint(e *spiderpoolv2beta1.SpiderEndpoint) field.ErrorList {
 }
 
 func (f *findings) spiderEndpoint(e *spiderpoolv2beta1.SpiderEndpoint) {
-	f.meta(&e.ObjectMeta, true, apivalidation.NameIsDNSSubdomain)
+	f.customMeta(&e.ObjectMeta, true)
 	p := statusPath.Child("current", "ips")
 	for i := range e.Status.Current.IPs {
 		ip, p := &e.Status.Current.IPs[i], p.Index(i)
@@ -161,7 +198,7 @@ func (f *findings) prefix(p *field.Path, text string, v4 bool) {
 // SpiderEndpointUpdate checks a change of a grant.
 func SpiderEndpointUpdate(e, old *spiderpoolv2beta1.SpiderEndpoint) field.ErrorList {
 	var f findings
-	f.metaUpdate(&e.ObjectMeta, &old.ObjectMeta)
+	f.customMetaUpdate(&e.ObjectMeta, &old.ObjectMeta)
 	f.spiderEndpoint(e)
 	return f.list
 }

@@ -3,6 +3,7 @@ package all
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -37,6 +38,7 @@ import (
 	"berth.dev/berth/internal/controller/served"
 	"berth.dev/berth/internal/controller/serviceaccount"
 	"berth.dev/berth/internal/controller/serviceaddress"
+	"berth.dev/berth/internal/controller/spidernetwork"
 	"berth.dev/berth/internal/controller/statefulset"
 	"berth.dev/berth/internal/controller/volumebinder"
 	"berth.dev/berth/internal/ipam"
@@ -51,6 +53,8 @@ type Config struct {
 	Schedulers scheduler.Profiles
 	// IPAM says what the cluster's own address pools are.
 	IPAM ipam.Config
+	// ServiceCIDRs are the services' ranges.
+	ServiceCIDRs []netip.Prefix
 	// Certificates says who signs.
 	Certificates certificate.Config
 	// EndedPods is how many pods that have ended are kept; 0 keeps all.
@@ -110,6 +114,7 @@ func Loops(config Config) ([]loop.Loop, error) {
 		bootstraptoken.SignerLoop(),
 		serviceaddress.RepairLoop(),
 		serviceaddress.RangeLoop(),
+		spidernetwork.Loop(spidernetwork.Config{ClusterCIDRs: config.IPAM.ClusterCIDRs, ServiceCIDRs: config.ServiceCIDRs}),
 		certificate.Loop(config.Certificates),
 	}
 	if config.RESTConfig != nil {

@@ -12,6 +12,7 @@ import (
 	apiregistrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
 
 	"berth.dev/berth/internal/api"
+	cniv1 "berth.dev/berth/spiderpool/cni/v1"
 	spiderpoolv2beta1 "berth.dev/berth/spiderpool/v2beta1"
 )
 
@@ -21,6 +22,7 @@ func clientScheme() *runtime.Scheme {
 	utilruntime.Must(scheme.AddToScheme(s))
 	utilruntime.Must(apiregistrationv1.AddToScheme(s))
 	utilruntime.Must(spiderpoolv2beta1.AddToScheme(s))
+	utilruntime.Must(cniv1.AddToScheme(s))
 	return s
 }
 
@@ -36,7 +38,7 @@ var clusterScoped = sets.New(
 	"FlowSchema", "PriorityLevelConfiguration", "CertificateSigningRequest", "ClusterTrustBundle",
 	"TokenReview", "SubjectAccessReview", "SelfSubjectAccessReview", "SelfSubjectRulesReview", "SelfSubjectReview",
 	"DeviceClass", "ResourceSlice", "IPAddress", "ServiceCIDR", "StorageVersion", "StorageVersionMigration",
-	"SpiderIPPool", "SpiderSubnet",
+	"SpiderIPPool", "SpiderSubnet", "SpiderReservedIP", "SpiderCoordinator",
 )
 
 // staticMapper answers from the scheme and the declared kinds alone, so that a

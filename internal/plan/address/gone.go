@@ -16,6 +16,7 @@ type SetState struct {
 	Deleting bool
 	// Start and Replicas are spec.ordinals.start and spec.replicas.
 	Start, Replicas int
+	Retention       Retention
 }
 
 // Gone is a record whose pod does not exist.
@@ -34,6 +35,7 @@ type Why string
 // The reasons.
 const (
 	OrdinalWanted Why = "OrdinalWanted" // the set still wants this ordinal: its pod comes back
+	Retained      Why = "Retained"      // the set asked to keep it
 	MightRun      Why = "MightRun"      // the pod vanished, but its containers may still run
 	NotStateful   Why = "NotStateful"   // no StatefulSet owns the pod
 	SetDeleted    Why = "SetDeleted"    // the StatefulSet is gone or being deleted
@@ -54,10 +56,29 @@ func AfterGone(g Gone) Verdict {
 	if why == "" {
 		return Verdict{Keep: true, Why: OrdinalWanted}
 	}
+	if keep, again := g.retained(why); keep {
+		return Verdict{Keep: true, Again: again, Why: Retained}
+	}
 	if !g.Ended && g.For < Linger {
 		return Verdict{Keep: true, Again: Linger - g.For, Why: MightRun}
 	}
 	return Verdict{Why: why}
+}
+
+// retained says whether the set asked to keep what it does not want, and until
+// when. A set that exists says so itself; of one that does not, its record does.
+func (g *Gone) retained(why Why) (keep bool, again time.Duration) {
+	r := g.Record.Retention
+	if g.Set != nil && g.Set.UID == g.Record.Set.UID {
+		r = g.Set.Retention
+	}
+	if why == ScaledDown && !r.WhenScaled || why == SetDeleted && !r.WhenDeleted || why == NotStateful {
+		return false, 0
+	}
+	if r.For == 0 {
+		return true, 0
+	}
+	return g.For < r.For, r.For - g.For
 }
 
 // unwanted is why nobody comes back for the record, or "".

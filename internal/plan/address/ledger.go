@@ -1,10 +1,8 @@
 package address
 
 import (
-	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 
 	"k8s.io/apimachinery/pkg/types"
 )
@@ -117,11 +115,11 @@ func (l *Ledger) Adopt(rec Record) []Conflict {
 // Grant gives a pod the addresses that it asks for, all or none of them, and
 // reports whether its record changed. What the name held before is kept where
 // it still fits. A pod that has its grant keeps it as it is. The error is an
-// *Exhausted.
+// *Exhausted or an *Unavailable.
 func (l *Ledger) Grant(ask Ask) (rec Record, changed bool, err error) {
 	old := l.records[ask.Pod]
 	sameUID := old.UID == ask.UID && len(old.Held) > 0
-	next := Record{Pod: ask.Pod, UID: ask.UID, Node: ask.Node, Set: ask.Set}
+	next := Record{Pod: ask.Pod, UID: ask.UID, Node: ask.Node, Set: ask.Set, Retention: ask.Retention}
 	if sameUID {
 		next.Held = old.Held
 	} else if next.Held, err = l.choose(ask, &old); err != nil {
@@ -147,6 +145,14 @@ func (l *Ledger) choose(ask Ask, old *Record) ([]Held, error) {
 			held = append(held, h)
 			continue
 		}
+		if want.Addr.IsValid() {
+			h, err := l.take(ask, want)
+			if err != nil {
+				return nil, err
+			}
+			held = append(held, h)
+			continue
+		}
 		h, ok := l.pick(want, held)
 		if !ok {
 			return nil, l.exhausted(ask, want)
@@ -159,7 +165,33 @@ func (l *Ledger) choose(ask Ask, old *Record) ([]Held, error) {
 // fits reports whether a held address answers a want.
 func (l *Ledger) fits(h Held, want Want) bool {
 	b, ok := l.books[h.Pool]
-	return ok && slices.Contains(want.Pools, h.Pool) && b.grantable(h.Addr)
+	if !ok || !slices.Contains(want.Pools, h.Pool) || !b.grantable(h.Addr) {
+		return false
+	}
+	if want.Addr.IsValid() {
+		return h.Addr == want.Addr
+	}
+	return !contains(want.Avoid, h.Addr)
+}
+
+// take finds the one address that a want is for.
+func (l *Ledger) take(ask Ask, want Want) (Held, error) {
+	u := &Unavailable{Pod: ask.Pod, Addr: want.Addr, Pools: want.Pools, Refused: want.Refused}
+	for _, name := range want.Pools {
+		b, ok := l.books[name]
+		if !ok || b.Family != want.Family || !b.grantable(want.Addr) {
+			continue
+		}
+		u.Pool, u.Closed, u.Reserved = name, b.Closed, l.isReserved(want.Addr)
+		if holder, taken := l.holders[want.Addr]; taken && holder != ask.Pod {
+			u.Holder = holder
+		}
+		if !u.Closed && !u.Reserved && u.Holder.Name == "" {
+			return Held{NIC: want.NIC, Addr: want.Addr, Pool: name}, nil
+		}
+		break
+	}
+	return Held{}, u
 }
 
 // pick finds a free address that is not among those chosen already.
@@ -170,7 +202,7 @@ func (l *Ledger) pick(want Want, chosen []Held) (Held, bool) {
 			continue
 		}
 		a, ok := b.pick(func(a netip.Addr) bool {
-			return slices.ContainsFunc(chosen, func(h Held) bool { return h.Addr == a })
+			return contains(want.Avoid, a) || slices.ContainsFunc(chosen, func(h Held) bool { return h.Addr == a })
 		})
 		if ok {
 			return Held{NIC: want.NIC, Addr: a, Pool: name}, true
@@ -226,45 +258,9 @@ func (l *Ledger) drop(rec Record) {
 }
 
 func (l *Ledger) isReserved(a netip.Addr) bool {
-	return slices.ContainsFunc(l.reserved, func(s Span) bool { return s.Contains(a) })
+	return contains(l.reserved, a)
 }
 
-// Exhausted says that no pool had an address left.
-type Exhausted struct {
-	Pod    types.NamespacedName
-	Family Family
-	Pools  []PoolCounts
-}
-
-// PoolCounts is how full one pool is.
-type PoolCounts struct {
-	Name   string
-	Closed bool
-	Counts
-}
-
-func (l *Ledger) exhausted(ask Ask, want Want) *Exhausted {
-	e := &Exhausted{Pod: ask.Pod, Family: want.Family}
-	for _, name := range want.Pools {
-		if b, ok := l.books[name]; ok && b.Family == want.Family {
-			e.Pools = append(e.Pools, PoolCounts{Name: name, Closed: b.Closed, Counts: b.counts()})
-		}
-	}
-	return e
-}
-
-// Error names every pool that was tried and its counts.
-func (e *Exhausted) Error() string {
-	if len(e.Pools) == 0 {
-		return fmt.Sprintf("no IPPool available for IPv%d", e.Family)
-	}
-	tried := make([]string, 0, len(e.Pools))
-	for _, p := range e.Pools {
-		s := fmt.Sprintf("%s has %s", p.Name, p.Counts)
-		if p.Closed {
-			s = p.Name + " is disabled or being deleted"
-		}
-		tried = append(tried, s)
-	}
-	return fmt.Sprintf("no IPv%d address is free: IPPool %s", e.Family, strings.Join(tried, "; IPPool "))
+func contains(spans []Span, a netip.Addr) bool {
+	return slices.ContainsFunc(spans, func(s Span) bool { return s.Contains(a) })
 }

@@ -17,6 +17,8 @@ type Record struct {
 	Node string
 	Set  Set
 	Held []Held
+	// Retention is what the set said last about addresses that it needs no more.
+	Retention Retention
 }
 
 // Held is one address.
@@ -46,7 +48,7 @@ func (r *Record) held(nic string, f Family) (Held, bool) {
 }
 
 func (r *Record) equal(o *Record) bool {
-	return r.Pod == o.Pod && r.UID == o.UID && r.Node == o.Node && r.Set == o.Set && slices.Equal(r.Held, o.Held)
+	return r.Pod == o.Pod && r.UID == o.UID && r.Node == o.Node && r.Set == o.Set && r.Retention == o.Retention && slices.Equal(r.Held, o.Held)
 }
 
 // Ask is what one pod wants.
@@ -56,6 +58,8 @@ type Ask struct {
 	Node  string
 	Set   Set
 	Wants []Want
+	// Retention goes into the record.
+	Retention Retention
 }
 
 // Want asks for one address on one interface out of the first of Pools that
@@ -64,6 +68,12 @@ type Want struct {
 	NIC    string
 	Family Family
 	Pools  []string
+	// Refused says why other pools may not be used.
+	Refused []string
+	// Addr, if valid, is the only address that will do.
+	Addr netip.Addr
+	// Avoid are addresses that others are to have.
+	Avoid []Span
 }
 
 // Conflict says that Pod claims an address that Holder has.

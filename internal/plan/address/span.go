@@ -206,3 +206,21 @@ func be64(b []byte) uint64 {
 	}
 	return v
 }
+
+// Intersect is the addresses that are in both.
+func Intersect(a, b []Span) []Span { return Subtract(a, Subtract(a, b)) }
+
+// at is the address n places after the first.
+func (s Span) at(n uint64) netip.Addr {
+	b := s.First.As16()
+	lo, carry := bits.Add64(be64(b[8:]), n, 0)
+	hi := be64(b[:8]) + carry
+	for i := range 8 {
+		b[i], b[8+i] = byte(hi>>(56-8*i)), byte(lo>>(56-8*i))
+	}
+	a := netip.AddrFrom16(b)
+	if s.First.Is4() {
+		return a.Unmap()
+	}
+	return a
+}

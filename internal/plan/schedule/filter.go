@@ -26,6 +26,7 @@ const (
 	reasonSpreadLabel   = reasonSpread + " (missing required label)"
 	reasonPodAffinity   = "node(s) didn't match pod affinity rules"
 	reasonAntiAffinity  = "node(s) didn't match pod anti-affinity rules"
+	reasonAddresses     = "node(s) had no IPPool for the pod"
 	reasonExistingAnti  = "node(s) didn't satisfy existing pods anti-affinity rules"
 )
 
@@ -88,6 +89,9 @@ func (r *request) check(n *room, t *trial) (steps []ClaimStep, refused *Refusal)
 	}
 	if reason, final := r.between(n, t); reason != "" {
 		return refuse(InterPodAffinity, final, reason)
+	}
+	if r.Addresses != nil && !r.Addresses(n.node) {
+		return refuse(AddressPools, true, reasonAddresses)
 	}
 	return steps, nil
 }

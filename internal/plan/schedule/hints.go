@@ -9,6 +9,8 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/component-helpers/scheduling/corev1/nodeaffinity"
+
+	spiderpoolv2beta1 "berth.dev/berth/spiderpool/v2beta1"
 )
 
 // Helps says that a change may make a pod fit that these filters refused. old
@@ -24,7 +26,9 @@ func (c *Cluster) Helps(pod *corev1.Pod, failed Filters, old, changed any) bool 
 	case *corev1.Pod:
 		return c.podHelps(pod, failed, as[corev1.Pod](old), as[corev1.Pod](changed))
 	case *corev1.Namespace:
-		return failed&InterPodAffinity != 0
+		return failed&(InterPodAffinity|AddressPools) != 0
+	case *spiderpoolv2beta1.SpiderIPPool:
+		return failed&AddressPools != 0
 	case *corev1.PersistentVolumeClaim:
 		return changed != nil && o.Namespace == pod.Namespace && slices.Contains(ClaimNames(pod), o.Name) &&
 			failed&(VolumeBinding|VolumeRestrictions|VolumeLimits|VolumeZone) != 0
@@ -69,7 +73,7 @@ func (c *Cluster) nodeHelps(pod *corev1.Pod, failed Filters, old, node *corev1.N
 		has(NodeName) && old == nil && pod.Spec.NodeName == node.Name,
 		has(TaintToleration) && untolerated(tolerations, node.Spec.Taints) == nil && (old == nil || untolerated(tolerations, old.Spec.Taints) != nil),
 		has(NodePorts|VolumeRestrictions|VolumeLimits) && old == nil,
-		has(VolumeBinding|VolumeZone) && relabelled,
+		has(VolumeBinding|VolumeZone|AddressPools) && relabelled,
 		has(Fit) && largeEnough(pod, old, node),
 		has(TopologySpread) && (relabelled || retainted),
 		has(InterPodAffinity) && relabelled:

@@ -32,6 +32,9 @@ type Ask struct {
 	Volumes []*corev1.PersistentVolume
 	// Storage answers about other pods' volumes; nil means that no node limits them.
 	Storage Storage
+	// Addresses says whether a pool that the pod may use is for a node; nil means
+	// that all are.
+	Addresses func(node *corev1.Node) bool
 	// Kin selects the pods of the same service or controller. Pods without
 	// constraints of their own are spread among them; nil means there are none.
 	Kin labels.Selector
@@ -130,6 +133,8 @@ const (
 	VolumeZone
 	TopologySpread
 	InterPodAffinity
+	// AddressPools is ours: upstream's come with the network.
+	AddressPools
 )
 
 // NewCluster is the cluster that a State describes.
