@@ -71,6 +71,7 @@ func TestOneCluster(t *testing.T) {
 		"pod-resize":   resizedInPlace,
 		"pod-probes":   probesAndHooks,
 		"command-line": commandLine,
+		"sticky":       stickyAddresses,
 		"tutorial":     tutorials,
 		"bound":        boundDirectly,
 		"static":       staticPods,
