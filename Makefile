@@ -40,6 +40,7 @@ programs:
 	go build -ldflags "$(LDFLAGS)" -o bin/berth ./cmd/berth
 	go build -ldflags "$(KUBECTL_LDFLAGS)" -o bin/kubectl ./cmd/kubectl
 	go build -ldflags "-s -w" -o bin/bundle/cni/berth-cni ./cmd/berth-cni
+	go build -ldflags "-s -w" -o bin/bundle/berth-fence ./cmd/berth-fence
 
 BUNDLE_SOURCES := $(shell find bundle -type f)
 .PHONY: bundle

@@ -16,6 +16,7 @@ import (
 
 	"berth.dev/berth/internal/base/datadir"
 	"berth.dev/berth/internal/base/group"
+	"berth.dev/berth/internal/fence"
 	"berth.dev/berth/internal/network/hostport"
 	"berth.dev/berth/internal/node"
 	"berth.dev/berth/internal/node/cri"
@@ -38,6 +39,8 @@ type agent struct {
 	about                         atomic.Pointer[register.Runtime] // what the runtime says of itself
 	evictor                       atomic.Pointer[evict.Evictor]
 	collector                     atomic.Pointer[image.Collector]
+	pods                          atomic.Pointer[node.Agent]
+	fence                         *fence.Keeper
 	// ---
 	client       kubernetes.Interface // with the node's identity
 	registration *register.Registration
@@ -59,6 +62,9 @@ func (s *server) agent() ([]group.Unit, error) {
 		}
 	}
 	a := &agent{server: s, bundle: bundle}
+	if err := a.openFence(); err != nil {
+		return nil, err
+	}
 	units := []group.Unit{
 		{Name: "registration", After: []string{"api server"}, Run: a.runRegistration},
 		{Name: "links", Run: a.runLinks},
@@ -67,6 +73,7 @@ func (s *server) agent() ([]group.Unit, error) {
 		// pods rely on them while berth restarts.
 		{Name: "services", After: []string{"links", "api server"}, Run: a.runServices},
 		{Name: "routes", After: []string{"links", "api server"}, Run: a.runRoutes},
+		{Name: "fence", After: []string{"registration"}, Run: a.runFence},
 		{Name: "node agent", After: []string{"registration", "images"}, Run: a.runAgent},
 	}
 	if s.cfg.ContainerRuntimeEndpoint == "" {
@@ -102,11 +109,12 @@ func (a *agent) runAgent(ctx context.Context, ready func()) error {
 		Registered: a.registration.Registered(), UnsafeSysctls: a.cfg.UnsafeSysctls, LogLinks: links, Pressure: a.pressure,
 		Volumes: volumes, HostPorts: hostport.New(), SubPath: subPaths(volumes), Log: a.log.With("component", "node"),
 		Manifests: cmp.Or(a.cfg.PodManifestPath, a.dir.PodManifests()), BadManifest: a.badManifest,
-		LogSize: logSize, LogFiles: a.cfg.LogMaxFiles, Pulled: images.Changed,
+		LogSize: logSize, LogFiles: a.cfg.LogMaxFiles, Pulled: images.Changed, Fence: a.fence,
 	})
 	if err != nil {
 		return err
 	}
+	a.pods.Store(pods)
 	evictor := evict.New(evict.Config{
 		Config: a.evicting, Dir: a.dir, State: runtimeConfig(a.dir, a.bundle, a.facts).Tasks(), Runtime: runtimeClient.RuntimeServiceClient,
 		Pods: pods, Observe: func() map[planevict.Signal]planevict.Observation { return register.Observe(a.dir.Path()) },

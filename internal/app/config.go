@@ -100,9 +100,16 @@ type Config struct {
 	// for through the API.
 	ClusterSigningDuration time.Duration
 
+	// FenceAfter is how long after its last renewed lease a node stops pods that may
+	// be replaced elsewhere.
+	FenceAfter time.Duration
+
 	// AgentPort is where the node agent serves logs and exec.
 	AgentPort int
 }
+
+// leastFence is one renewal of the lease, and one that fails.
+const leastFence = 20 * time.Second
 
 // Parts are the names that --disable takes.
 var Parts = []string{"dns", "proxy", "local-storage"}
@@ -127,6 +134,7 @@ func Defaults() Config {
 		LogMaxFiles:   5,
 
 		EvictionTransition: 5 * time.Minute,
+		FenceAfter:         40 * time.Second,
 		AgentPort:          10250,
 		API:                defaultAPI(),
 
@@ -214,6 +222,9 @@ func (c Config) Validate() error {
 	}
 	if !slices.Contains([]string{"auto", "on", "off"}, c.KubeletPaths) {
 		bad("kubelet-paths", "%q: use auto, on or off", c.KubeletPaths)
+	}
+	if c.FenceAfter < leastFence {
+		bad("fence-after", "%s; at least %s, for the lease is renewed every ten seconds", c.FenceAfter, leastFence)
 	}
 	if c.MaxPods < 1 {
 		bad("max-pods", "%d; at least 1", c.MaxPods)

@@ -77,6 +77,7 @@ func (c *Config) bindMachine(f *pflag.FlagSet) {
 	f.StringToStringVar(&c.EvictionSoftGrace, "eviction-soft-grace-period", c.EvictionSoftGrace, "grace period of each soft threshold, memory.available=1m30s")
 	f.StringToStringVar(&c.EvictionReclaim, "eviction-minimum-reclaim", c.EvictionReclaim, "how much more than its threshold has to be free before evicting ends, nodefs.available=1Gi")
 	f.DurationVar(&c.EvictionTransition, "eviction-pressure-transition-period", c.EvictionTransition, "how long a pressure condition of the node holds on")
+	f.DurationVar(&c.FenceAfter, "fence-after", c.FenceAfter, "how long after its last renewed lease this node stops the pods of StatefulSets with the annotation berth.dev/node-loss: Replace, which are then replaced elsewhere")
 	f.IntVar(&c.EvictionMaxGrace, "eviction-max-pod-grace-period", c.EvictionMaxGrace, "seconds that pods have to stop when a soft threshold is met")
 }
 

@@ -48,6 +48,7 @@ func (a *agent) runRegistration(ctx context.Context, ready func()) error {
 		Addresses: addresses, Port: int32(a.cfg.AgentPort), VolumesDir: a.dir.Volumes(), DataDir: a.dir.Path(),
 		Version: Version(), MaxPods: int64(a.cfg.MaxPods), Reserved: reserved, Eviction: eviction,
 		Pressure: a.pressure, Ready: a.ready, Runtime: a.runtimeAbout, Images: a.images, Event: event, Log: a.log,
+		Renewals: a.renewal, Conditions: a.fenceCondition,
 	})
 	if a.joined != nil {
 		a.joined.node.Store(a.registration)

@@ -63,6 +63,9 @@ type Config struct {
 	// UnsafeSysctls are what pods may set beside the safe ones; patterns may end in *.
 	UnsafeSysctls []string
 
+	// Fence ends pods that may be replaced elsewhere; nil ends none.
+	Fence Fence
+
 	Volumes Volumes
 	// HostPorts may be nil: then no port of the node leads to a pod.
 	HostPorts HostPorts

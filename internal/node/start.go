@@ -140,6 +140,9 @@ func (w *worker) start(pod *corev1.Pod, action podsync.Action) error {
 	w.actual[created.ContainerId] = c.Resources
 	w.mu.Unlock()
 	tell(corev1.EventTypeNormal, "Created", "Container created")
+	if w.fenced() { // since it was decided; what starts a moment too late the fence still finds
+		return fail(podsync.CreateContainerError, errFenced)
+	}
 	if _, err := w.agent.cri.StartContainer(ctx, &runtimeapi.StartContainerRequest{ContainerId: created.ContainerId}); err != nil {
 		return fail(podsync.RunContainerError, err)
 	}

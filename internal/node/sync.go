@@ -30,6 +30,9 @@ func (w *worker) run() {
 		if w.sync() {
 			w.tellEnd()
 			w.clean()
+			if f := w.agent.cfg.Fence; f != nil {
+				f.Forget(string(w.uid))
+			}
 			w.agent.drop(w)
 			w.agent.room()
 			return
@@ -40,6 +43,7 @@ func (w *worker) run() {
 // sync decides once; true means that the pod is over.
 func (w *worker) sync() bool {
 	w.lookForImages()
+	w.fence()
 	later := w.allocate()
 	w.mu.Lock()
 	if !w.absent && !w.admitted {

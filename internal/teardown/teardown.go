@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"berth.dev/berth/internal/base/datadir"
+	"berth.dev/berth/internal/fence"
 	"berth.dev/berth/internal/node/hostpaths"
 	"berth.dev/berth/internal/node/runtime"
 )
@@ -43,6 +44,7 @@ func (i Instance) Down(ctx context.Context) error {
 		return err
 	}
 	return errors.Join(
+		fence.Stop(i.Dir.Fence()),
 		runtime.Stop(i.Runtime),
 		i.Network(),
 		hostpaths.Of(i.Dir).Remove(),

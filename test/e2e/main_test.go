@@ -16,6 +16,7 @@ import (
 func TestMain(m *testing.M) {
 	host.Main()
 	etcdMain()
+	holderMain()
 	os.Exit(m.Run())
 }
 

@@ -109,6 +109,9 @@ func (d Dir) CRISocket() string { return filepath.Join(d.Run(), "cri.sock") }
 // CNISocket is where the CNI plugin asks the node agent.
 func (d Dir) CNISocket() string { return filepath.Join(d.Run(), "cni.sock") }
 
+// Fence is what the node agent and the process berth-fence share.
+func (d Dir) Fence() string { return filepath.Join(d.Run(), "fence") }
+
 // Create makes the directory (0700) and the run folder with its link.
 func (d Dir) Create() error {
 	if err := os.MkdirAll(string(d), 0o700); err != nil {

@@ -29,6 +29,7 @@ import (
 	"berth.dev/berth/internal/controller/loop"
 	"berth.dev/berth/internal/controller/namespace"
 	"berth.dev/berth/internal/controller/nodelife"
+	"berth.dev/berth/internal/controller/nodeloss"
 	"berth.dev/berth/internal/controller/podgc"
 	"berth.dev/berth/internal/controller/protection"
 	"berth.dev/berth/internal/controller/provisioner"
@@ -103,6 +104,7 @@ func Loops(config Config) ([]loop.Loop, error) {
 		ephemeralvolume.Loop(),
 		nodelife.Loop(),
 		nodelife.EvictionLoop(),
+		nodeloss.Loop(),
 		podgc.Loop(config.EndedPods),
 		job.Loop(),
 		job.OrphanLoop(),

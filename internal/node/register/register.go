@@ -13,7 +13,6 @@ import (
 	"sync"
 	"time"
 
-	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -22,7 +21,6 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/strategicpatch"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/component-helpers/apimachinery/lease"
 	"k8s.io/utils/clock"
 )
 
@@ -79,6 +77,10 @@ type Config struct {
 	// Ready tells whether pods can run; when not, message says why
 	// ("container runtime network not ready: …").
 	Ready func() (ready bool, reason, message string)
+	// Renewals, when set, gives each renewal of the node's lease its promise.
+	Renewals Renewals
+	// Conditions, when set, are more conditions of the node.
+	Conditions func() []corev1.NodeCondition
 	// Images, when set, lists the images on the node.
 	Images func() []corev1.ContainerImage
 	// Runtime tells about the container runtime, once it is known.
@@ -130,6 +132,9 @@ func New(cfg Config) *Registration {
 	}
 	if cfg.Runtime == nil {
 		cfg.Runtime = func() Runtime { return Runtime{} }
+	}
+	if cfg.Conditions == nil {
+		cfg.Conditions = func() []corev1.NodeCondition { return nil }
 	}
 	if cfg.Images == nil {
 		cfg.Images = func() []corev1.ContainerImage { return nil }
@@ -202,21 +207,6 @@ func (r *Registration) Run(ctx context.Context) error {
 		case <-again:
 		}
 	}
-}
-
-// lease renews the node's lease, from which the control plane sees it alive.
-func (r *Registration) lease(ctx context.Context) {
-	owned := func(l *coordinationv1.Lease) error {
-		if node := r.Node(); node != nil && len(l.OwnerReferences) == 0 {
-			l.OwnerReferences = []metav1.OwnerReference{{
-				APIVersion: "v1", Kind: "Node", Name: node.Name, UID: node.UID,
-			}}
-		}
-		return nil
-	}
-	// A lease that was not renewed may mean a broken connection: look at once.
-	lease.NewController(r.cfg.Clock, r.cfg.Client, r.cfg.Name, leaseSeconds, r.Trigger, leaseInterval,
-		r.cfg.Name, corev1.NamespaceNodeLease, owned).Run(ctx)
 }
 
 // sync brings the node's object up to date and says whether it wrote.

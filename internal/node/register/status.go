@@ -150,6 +150,9 @@ func (r *Registration) conditions(node *corev1.Node, usage usage) {
 	if ready {
 		condition.Status, condition.Reason, condition.Message = corev1.ConditionTrue, "KubeletReady", "kubelet is posting ready status"
 	}
+	for _, more := range r.cfg.Conditions() {
+		put(node, more, now)
+	}
 	put(node, condition, now)
 }
 

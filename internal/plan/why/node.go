@@ -5,6 +5,8 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"berth.dev/berth/internal/plan/nodeloss"
 )
 
 // node says what is wrong with the node that a pod was given to.
@@ -37,6 +39,7 @@ func (f *Facts) node(pod *corev1.Pod) []Answer {
 			a.Sentence = fmt.Sprintf("pod %s is on node %s, which is not ready%s", pod.Name, node.Name, because(ready.Reason, ready.Message))
 			if ready.Status == corev1.ConditionUnknown {
 				a.Sentence = fmt.Sprintf("pod %s is on node %s, which is not heard from%s", pod.Name, node.Name, because(ready.Reason, ready.Message))
+				f.replaced(&a, pod)
 			}
 		}
 		return []Answer{a}
@@ -45,6 +48,21 @@ func (f *Facts) node(pod *corev1.Pod) []Answer {
 		return nil
 	}
 	return f.pressure(pod, node)
+}
+
+// replaced is what becomes of a pod of a set that wants its pods replaced when
+// their node is lost.
+func (f *Facts) replaced(a *Answer, pod *corev1.Pod) {
+	said := nodeloss.Said(pod)
+	if said == nil {
+		return
+	}
+	a.Sentence = fmt.Sprintf("pod %s is to be replaced when its node is lost (berth.dev/node-loss): %s", pod.Name, said.Message)
+	if said.Status == corev1.ConditionTrue {
+		a.Passes, a.Next = Yes, f.command("get pod %s --watch", pod.Name)
+		return
+	}
+	a.Passes, a.Next = No, f.global("delete node %s", pod.Spec.NodeName)+"   # only when the machine is certainly off"
 }
 
 // pressure is a shortage on the node of a pod that is not ready.
@@ -89,6 +107,7 @@ func (f *Facts) terminating(pod *corev1.Pod) []Answer {
 		a.Sentence = fmt.Sprintf("pod %s is terminating on node %s, which is not heard from since %s: nobody knows whether its containers still run, so it keeps its name until the node is back, is deleted or is said to be out of service",
 			pod.Name, node.Name, ready.LastTransitionTime.UTC().Format(time.RFC3339))
 		a.Next = f.global("delete node %s", node.Name) + "   # only when the machine is certainly off"
+		f.replaced(&a, pod)
 	case end.After(f.Now):
 		a.Reason, a.Passes = Terminating, Yes
 		a.Sentence = fmt.Sprintf("pod %s is being stopped; its grace period ends in %s", pod.Name, end.Sub(f.Now).Round(time.Second))

@@ -7,6 +7,8 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
+
+	"berth.dev/berth/internal/plan/nodeloss"
 )
 
 func containerCases() []stuck {
@@ -220,6 +222,23 @@ func nodeCases() []stuck {
 			deleted(w.Pods[2], -time.Minute)
 			w.Pods, w.Assigned = w.Pods[2:], w.Assigned[2:]
 			silent(w)
+		}},
+		{name: "terminating on a silent node, to be replaced", want: NodeSilent, disturb: func(w world) {
+			deleted(w.Pods[2], -time.Minute)
+			w.Pods, w.Assigned = w.Pods[2:], w.Assigned[2:]
+			silent(w)
+			w.Pods[0].Status.Conditions = append(w.Pods[0].Status.Conditions, corev1.PodCondition{
+				Type: nodeloss.Condition, Status: corev1.ConditionTrue, Reason: nodeloss.Awaiting,
+				Message: "node n1 is not heard from; its fence stops this pod 40s after the last renewed lease, then it is replaced",
+			})
+		}},
+		{name: "on a silent node, and not to be replaced for want of a fence", want: NodeNotReady, ask: "pod/web-1", disturb: func(w world) {
+			w.notReady(1)
+			silent(w)
+			w.Pods[1].Status.Conditions = append(w.Pods[1].Status.Conditions, corev1.PodCondition{
+				Type: nodeloss.Condition, Status: corev1.ConditionFalse, Reason: nodeloss.NotPromised,
+				Message: "node n1 is not heard from, and its last renewed lease names no fence that stops this pod: nobody knows whether it still runs, so it is not replaced",
+			})
 		}},
 		{name: "terminating on a node that is gone", want: Terminating, ask: "pod/web-1", disturb: func(w world) {
 			deleted(w.Pods[1], -time.Minute).Spec.NodeName = "n7"

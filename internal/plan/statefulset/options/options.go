@@ -44,10 +44,16 @@ const (
 	PrePull = "berth.dev/pre-pull"
 	// Overrides names a ConfigMap with patches of the template by ordinal.
 	Overrides = "berth.dev/overrides"
+	// NodeLoss, "Replace", lets pods of a node that is not heard from be replaced once
+	// that node's fence has stopped them.
+	NodeLoss = "berth.dev/node-loss"
 	// ProgressDeadlineSeconds is how long a set may stand still before its
 	// condition Progressing is False.
 	ProgressDeadlineSeconds = "berth.dev/progress-deadline-seconds"
 )
+
+// Replace is the value of NodeLoss.
+const Replace = "Replace"
 
 // InPlace is when pods are updated in place.
 type InPlace string
@@ -83,6 +89,7 @@ type Options struct {
 	InPlace             InPlace
 	PrePull             bool
 	Overrides           string
+	ReplaceLost         bool
 }
 
 // Problem is an annotation whose value cannot be used.
@@ -128,6 +135,12 @@ func Parse(annotations map[string]string) (Options, []Problem) {
 		return nil
 	})
 	read(PrePull, flag(&o.PrePull))
+	read(NodeLoss, func(value string) error {
+		if o.ReplaceLost = value == Replace; !o.ReplaceLost {
+			return fmt.Errorf("must be %q", Replace)
+		}
+		return nil
+	})
 	read(Overrides, func(value string) error {
 		if problems := validation.IsDNS1123Subdomain(value); len(problems) > 0 {
 			return fmt.Errorf("must be the name of a ConfigMap: %s", problems[0])
