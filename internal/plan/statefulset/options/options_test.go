@@ -23,9 +23,9 @@ func TestParse(t *testing.T) {
 			name: "everything",
 			given: map[string]string{
 				Paused: "true", ReserveOrdinals: "3-5, 1,2", ScaleDownUnready: "True", MaxUnavailableScale: "50%", ProgressDeadlineSeconds: "30",
-				OrderedTeardown: "true", RespectPDB: "TRUE", Recovery: "Parallel", Overrides: "web-own", PrePull: "true", InPlaceUpdate: "Only", UpdateOrder: "example.com/role=replica,primary",
+				OrderedTeardown: "true", RespectPDB: "TRUE", Recovery: "Parallel", Overrides: "web-own", PrePull: "true", InPlaceUpdate: "Only", UpdateOrder: "example.com/role=replica,primary", NodeLoss: "Replace",
 			},
-			want: Options{Paused: true, Reserved: Ordinals{{1, 5}}, ScaleDownUnready: true, MaxUnavailableScale: &half, ProgressDeadline: 30 * time.Second, OrderedTeardown: true, RespectPDB: true, RecoverTogether: true, Overrides: "web-own", PrePull: true, InPlace: Only, Order: Order{Label: "example.com/role", Values: []string{"replica", "primary"}}},
+			want: Options{Paused: true, Reserved: Ordinals{{1, 5}}, ScaleDownUnready: true, MaxUnavailableScale: &half, ProgressDeadline: 30 * time.Second, OrderedTeardown: true, RespectPDB: true, RecoverTogether: true, Overrides: "web-own", PrePull: true, InPlace: Only, Order: Order{Label: "example.com/role", Values: []string{"replica", "primary"}}, ReplaceLost: true},
 		},
 		{
 			name:  "all wrong",
