@@ -50,6 +50,7 @@ func hold(dir, name string) error {
 	if err != nil {
 		return err
 	}
+	defer lock.Close() // not before: a file that nobody has any more is closed, and its lock with it
 	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		return fmt.Errorf("another one holds it: %w", note("twice"))
 	}
