@@ -26,6 +26,8 @@ import (
 	"berth.dev/berth/internal/node/localvolume"
 	"berth.dev/berth/internal/node/register"
 	nodeserver "berth.dev/berth/internal/node/server"
+	"berth.dev/berth/internal/node/shutdown"
+	"berth.dev/berth/internal/node/shutdown/logind"
 	"berth.dev/berth/internal/node/volume"
 	planevict "berth.dev/berth/internal/plan/evict"
 )
@@ -38,6 +40,7 @@ type agent struct {
 	runtimeUp, networkUp, agentUp atomic.Bool
 	about                         atomic.Pointer[register.Runtime] // what the runtime says of itself
 	evictor                       atomic.Pointer[evict.Evictor]
+	ending                        atomic.Pointer[shutdown.Watcher]
 	collector                     atomic.Pointer[image.Collector]
 	pods                          atomic.Pointer[node.Agent]
 	fence                         *fence.Keeper
@@ -106,7 +109,7 @@ func (a *agent) runAgent(ctx context.Context, ready func()) error {
 	pods, err = node.New(node.Config{
 		NodeName: a.nodeName, Client: a.client, Runtime: runtimeClient, Dir: a.dir,
 		ClusterDNS: a.dns, ClusterDomain: a.cfg.ClusterDomain, NodeIPs: a.nodeIPs, Node: a.registration.Node,
-		Registered: a.registration.Registered(), UnsafeSysctls: a.cfg.UnsafeSysctls, LogLinks: links, Pressure: a.pressure,
+		Registered: a.registration.Registered(), UnsafeSysctls: a.cfg.UnsafeSysctls, LogLinks: links, Pressure: a.pressure, Closing: a.closing,
 		Volumes: volumes, HostPorts: hostport.New(), SubPath: subPaths(volumes), Log: a.log.With("component", "node"),
 		Manifests: cmp.Or(a.cfg.PodManifestPath, a.dir.PodManifests()), BadManifest: a.badManifest,
 		LogSize: logSize, LogFiles: a.cfg.LogMaxFiles, Pulled: images.Changed, Fence: a.fence,
@@ -121,6 +124,14 @@ func (a *agent) runAgent(ctx context.Context, ready func()) error {
 		Reclaim: images.Reclaim, Changed: a.registration.Trigger, Event: a.nodeEvent, Log: a.log.With("component", "eviction"),
 	})
 	a.evictor.Store(evictor)
+	periods, err := a.cfg.shutdownPeriods()
+	if err != nil {
+		return err
+	}
+	ending := shutdown.New(shutdown.Config{
+		Periods: periods, Logind: logind.Config{Owner: a.dir.Path()}, Pods: pods, Changed: a.registration.Trigger, Event: a.nodeEvent, Log: a.log.With("component", "shutdown"),
+	})
+	a.ending.Store(ending)
 	// A node's own identity may not list volumes; removing deleted ones needs it.
 	janitor, err := a.server.client("system:serviceaccount:kube-system:local-volumes", "system:serviceaccounts", "system:serviceaccounts:kube-system")
 	if err != nil {
@@ -152,6 +163,7 @@ func (a *agent) runAgent(ctx context.Context, ready func()) error {
 			})
 		}},
 		group.Unit{Name: "eviction", After: []string{"pods"}, Run: func(ctx context.Context, ready func()) error { ready(); return evictor.Run(ctx) }},
+		group.Unit{Name: "shutdown", After: []string{"pods"}, Run: func(ctx context.Context, ready func()) error { ready(); return ending.Run(ctx) }},
 		group.Unit{Name: "server", Run: func(ctx context.Context, ready func()) error { ready(); return server.Serve(ctx, listener) }},
 		group.Unit{Name: "node images", After: []string{"pods"}, Run: func(ctx context.Context, ready func()) error { ready(); images.Run(ctx); return nil }},
 		group.Unit{Name: "local volumes", Run: func(ctx context.Context, ready func()) error {

@@ -83,6 +83,12 @@ type Config struct {
 	EvictionTransition time.Duration
 	EvictionMaxGrace   int
 
+	// ShutdownGrace is how long the machine waits for its pods when it goes down,
+	// ShutdownGraceCritical the part of it that critical pods have for themselves.
+	ShutdownGrace, ShutdownGraceCritical time.Duration
+	// ShutdownGraceByPriority says it by the priority of pods instead, in seconds.
+	ShutdownGraceByPriority map[string]string
+
 	// PodManifestPath is the folder of static pods; "" means pod-manifests in the
 	// data directory.
 	PodManifestPath string
@@ -230,6 +236,9 @@ func (c Config) Validate() error {
 		bad("max-pods", "%d; at least 1", c.MaxPods)
 	}
 	c.checkKeeping(bad)
+	if _, err := c.shutdownPeriods(); err != nil {
+		all = append(all, err)
+	}
 	return errors.Join(all...)
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"berth.dev/berth/internal/api"
 	"berth.dev/berth/internal/node/register"
+	planshutdown "berth.dev/berth/internal/plan/shutdown"
 )
 
 // runRegistration puts this node into the API. It is Ready when the runtime,
@@ -65,6 +66,12 @@ func (a *agent) pressure() []corev1.NodeConditionType {
 	return nil
 }
 
+// closing is true while the machine goes down.
+func (a *agent) closing() bool {
+	w := a.ending.Load()
+	return w != nil && w.Closing()
+}
+
 // runtimeAbout is what is known of the runtime by now.
 func (a *agent) runtimeAbout() register.Runtime {
 	if r := a.about.Load(); r != nil {
@@ -91,6 +98,9 @@ func (a *agent) ready() (ok bool, reason, message string) {
 		return false, "KubeletNotReady", "container runtime network not ready: the pod network is being set up"
 	case !a.agentUp.Load():
 		return false, "KubeletNotReady", "the node agent is reading its pods"
+	}
+	if a.closing() {
+		return false, "KubeletNotReady", planshutdown.Status
 	}
 	return true, "KubeletReady", "kubelet is posting ready status"
 }

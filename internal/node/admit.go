@@ -64,7 +64,7 @@ func (a *Agent) admit(w *worker, pod *corev1.Pod) {
 // refusal looks again with a fresh node before it refuses for what others may
 // have changed.
 func (a *Agent) refusal(w *worker, pod *corev1.Pod) *admit.Refusal {
-	node := admit.Node{Object: a.cfg.Node(), OS: runtime.GOOS, UnsafeSysctls: a.cfg.UnsafeSysctls, Pressure: a.cfg.Pressure()}
+	node := admit.Node{Object: a.cfg.Node(), OS: runtime.GOOS, UnsafeSysctls: a.cfg.UnsafeSysctls, Pressure: a.cfg.Pressure(), Closing: a.cfg.Closing()}
 	if node.Object == nil {
 		return nil
 	}

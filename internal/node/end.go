@@ -1,6 +1,8 @@
 package node
 
 import (
+	"context"
+
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -22,6 +24,20 @@ func (a *Agent) Running() []*corev1.Pod {
 	return out
 }
 
+// Active are the pods that have not ended, also those of which nothing runs yet.
+func (a *Agent) Active() []*corev1.Pod {
+	var out []*corev1.Pod
+	for _, w := range a.all() {
+		w.mu.Lock()
+		active := w.known && w.admitted && w.kill == nil && (w.last == nil || !podsync.Finished(w.last.Phase))
+		w.mu.Unlock()
+		if pod := w.latest(); active && pod != nil {
+			out = append(out, pod)
+		}
+	}
+	return out
+}
+
 // End ends a pod that the API does not ask to end, and tells why. The channel is
 // closed when nothing of it runs any more.
 func (a *Agent) End(uid types.UID, kill podsync.Kill) <-chan struct{} {
@@ -31,24 +47,53 @@ func (a *Agent) End(uid types.UID, kill podsync.Kill) <-chan struct{} {
 		close(over)
 		return over
 	}
-	told := false
-	w.change(func() {
-		if told = w.kill != nil; !told {
-			w.kill = &kill
-		}
-	})
-	if !told {
+	if w.doom(kill) {
 		a.event(w.shown(), "", corev1.EventTypeWarning, kill.Reason, kill.Message)
 	}
 	return w.quiet
 }
 
-// settled closes quiet once nothing of a pod that is ended runs.
+// Shut ends a pod without an event and returns when its volumes are down and
+// the API knows, or ctx ends.
+func (a *Agent) Shut(ctx context.Context, uid types.UID, kill podsync.Kill) {
+	w := a.find(uid)
+	if w == nil {
+		return
+	}
+	w.doom(kill)
+	select {
+	case <-w.down:
+	case <-ctx.Done():
+		return
+	}
+	w.mu.Lock()
+	writer := w.writer
+	w.mu.Unlock()
+	writer.Flush(ctx)
+}
+
+// doom says why the pod ends, unless that was said before.
+func (w *worker) doom(kill podsync.Kill) (first bool) {
+	w.change(func() {
+		if first = w.kill == nil; first {
+			w.kill = &kill
+		}
+	})
+	return first
+}
+
+// settled closes quiet once nothing of a pod that is ended runs, and down once
+// its volumes are down, too.
 func (w *worker) settled(status *corev1.PodStatus, over bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if !w.hushed && (over || w.kill != nil && podsync.Finished(status.Phase)) {
+	ended := over || w.kill != nil && podsync.Finished(status.Phase)
+	if ended && !w.hushed {
 		w.hushed = true
 		close(w.quiet)
+	}
+	if ended && (over || w.volumes.Gone) && !w.downed {
+		w.downed = true
+		close(w.down)
 	}
 }

@@ -60,6 +60,8 @@ type Config struct {
 	Registered <-chan struct{}
 	// Pressure are the conditions that the node is under; nil is none, ever.
 	Pressure func() []corev1.NodeConditionType
+	// Closing is true while the machine is going down; nil is never.
+	Closing func() bool
 	// UnsafeSysctls are what pods may set beside the safe ones; patterns may end in *.
 	UnsafeSysctls []string
 
@@ -145,6 +147,9 @@ func New(cfg Config) (*Agent, error) {
 	}
 	if cfg.Pressure == nil {
 		cfg.Pressure = func() []corev1.NodeConditionType { return nil }
+	}
+	if cfg.Closing == nil {
+		cfg.Closing = func() bool { return false }
 	}
 	if cfg.CgroupParent == "" {
 		cfg.CgroupParent = "/berth-" + cfg.Dir.ID()

@@ -47,6 +47,8 @@ type worker struct {
 	kill       *podsync.Kill
 	quiet      chan struct{} // closed once nothing runs of a pod that the node ends
 	hushed     bool          // quiet is closed
+	down       chan struct{} // closed once its volumes are down, too
+	downed     bool
 	sandboxes  map[string]podsync.Sandbox
 	containers map[string]cri.Record
 	forgotten  map[string]bool // IDs that were removed: late news must not bring them back
@@ -79,7 +81,7 @@ type worker struct {
 
 func newWorker(a *Agent, uid types.UID, about *corev1.Pod) *worker {
 	w := &worker{
-		agent: a, uid: uid, pod: about, wake: make(chan struct{}, 1), quiet: make(chan struct{}),
+		agent: a, uid: uid, pod: about, wake: make(chan struct{}, 1), quiet: make(chan struct{}), down: make(chan struct{}),
 		writer: status.New(a.cfg.Client, a.cfg.Clock, a.cfg.Log),
 		said:   map[string]time.Time{}, sets: map[string]*probe.Set{},
 		sandboxes: map[string]podsync.Sandbox{}, containers: map[string]cri.Record{},

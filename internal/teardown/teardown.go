@@ -20,6 +20,7 @@ import (
 	"berth.dev/berth/internal/fence"
 	"berth.dev/berth/internal/node/hostpaths"
 	"berth.dev/berth/internal/node/runtime"
+	"berth.dev/berth/internal/node/shutdown/logind"
 )
 
 // Instance is what is taken down.
@@ -48,6 +49,7 @@ func (i Instance) Down(ctx context.Context) error {
 		runtime.Stop(i.Runtime),
 		i.Network(),
 		hostpaths.Of(i.Dir).Remove(),
+		logind.Forget(i.Dir.Path()),
 		unmountBelow(i.Dir.Path()),
 		unmountBelow(i.Dir.Run()),
 		removeCgroups("berth-"+i.Dir.ID()),
