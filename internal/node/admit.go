@@ -43,12 +43,18 @@ func (a *Agent) admitAll() {
 func (a *Agent) admit(w *worker, pod *corev1.Pod) {
 	a.admitting.Lock()
 	defer a.admitting.Unlock()
-	if w.looked() {
+	if w.looked() || w.isPromised() {
 		return
 	}
 	var refused *admit.Refusal
+	var victims []*corev1.Pod
 	if !taken(pod) && !w.begun() {
-		refused = a.refusal(w, pod)
+		refused, victims = a.refusal(w, pod)
+	}
+	if len(victims) > 0 {
+		w.change(func() { w.promised = true })
+		a.ops.Go(func() { a.makeRoom(w, victims) })
+		return
 	}
 	if refused != nil {
 		a.event(pod, "", corev1.EventTypeWarning, refused.Reason, refused.Message)
@@ -61,26 +67,45 @@ func (a *Agent) admit(w *worker, pod *corev1.Pod) {
 	})
 }
 
+// makeRoom takes a critical pod when those that have its resources have ended.
+func (a *Agent) makeRoom(w *worker, victims []*corev1.Pod) {
+	var ended []<-chan struct{}
+	for _, v := range victims {
+		ended = append(ended, a.End(v.UID, admit.Preempted()))
+	}
+	for _, over := range ended {
+		if !await(w.ctx, over) {
+			return
+		}
+	}
+	w.change(func() { w.admitted, w.promised = true, false })
+}
+
 // refusal looks again with a fresh node before it refuses for what others may
-// have changed.
-func (a *Agent) refusal(w *worker, pod *corev1.Pod) *admit.Refusal {
+// have changed. A critical pod that only lacks resources is not refused: it
+// names the pods that have to go.
+func (a *Agent) refusal(w *worker, pod *corev1.Pod) (*admit.Refusal, []*corev1.Pod) {
 	node := admit.Node{Object: a.cfg.Node(), OS: runtime.GOOS, UnsafeSysctls: a.cfg.UnsafeSysctls, Pressure: a.cfg.Pressure(), Closing: a.cfg.Closing()}
 	if node.Object == nil {
-		return nil
+		return nil, nil
 	}
 	others := a.company(w)
 	refused := admit.Check(node, pod, others)
-	if refused == nil || !refused.Stale {
-		return refused
+	if refused != nil && refused.Stale {
+		ctx, cancel := context.WithTimeout(w.ctx, freshTimeout)
+		defer cancel()
+		fresh, err := a.cfg.Client.CoreV1().Nodes().Get(ctx, a.cfg.NodeName, metav1.GetOptions{})
+		if err != nil {
+			return refused, nil
+		}
+		node.Object = fresh
+		refused = admit.Check(node, pod, others)
 	}
-	ctx, cancel := context.WithTimeout(w.ctx, freshTimeout)
-	defer cancel()
-	fresh, err := a.cfg.Client.CoreV1().Nodes().Get(ctx, a.cfg.NodeName, metav1.GetOptions{})
-	if err != nil {
-		return refused
+	if refused != nil && refused.Lacking && admit.Critical(pod) {
+		victims, why := admit.Preempt(node, pod, others)
+		return why, victims
 	}
-	node.Object = fresh
-	return admit.Check(node, pod, others)
+	return refused, nil
 }
 
 // company are the other pods that take something of the node.
@@ -91,7 +116,7 @@ func (a *Agent) company(of *worker) []*corev1.Pod {
 			continue
 		}
 		w.mu.Lock()
-		counts := w.known && w.admitted && !w.absent && !w.deleted && !podsync.Finished(w.pod.Status.Phase) &&
+		counts := w.known && (w.admitted || w.promised) && !w.absent && !w.deleted && !podsync.Finished(w.pod.Status.Phase) &&
 			(w.last == nil || !podsync.Finished(w.last.Phase)) && (w.kill == nil || !w.kill.Refused)
 		pod := w.pod
 		w.mu.Unlock()
@@ -100,6 +125,13 @@ func (a *Agent) company(of *worker) []*corev1.Pod {
 		}
 	}
 	return others
+}
+
+// isPromised is true while others end to make room for the pod.
+func (w *worker) isPromised() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.promised
 }
 
 // shown is the pod as the API last showed it.

@@ -165,3 +165,36 @@ func TestDeletedWhileItsSandboxIsMade(t *testing.T) {
 		return slices.Contains(b.runtime.Calls(), "RunPodSandbox app") && len(b.runtime.Sandboxes()) == 0 && !b.agent.Knows("uid-app")
 	})
 }
+
+// A critical pod that only lacks resources takes those of others: it begins when
+// they have ended, and nobody else gets what was made free for it.
+func TestCriticalPodMakesRoom(t *testing.T) {
+	b := newBed(t)
+	b.stop()
+	b.onSmall()
+	b.create(oneCPU("first"))
+	b.eventually("first runs", func() bool { return b.ready("first") })
+	critical := oneCPU("critical")
+	priority := int32(2_000_000_000)
+	critical.Spec.Priority = &priority
+	b.create(critical)
+	b.eventually("critical runs", func() bool { return b.ready("critical") })
+	got := b.get("first").Status
+	if got.Phase != corev1.PodFailed || got.Reason != "Preempting" || got.Message != "Preempted in order to admit critical pod" {
+		t.Errorf("%+v", got)
+	}
+	if !b.events.has("Warning Preempting Preempted in order to admit critical pod") {
+		t.Errorf("events: %q", b.events.events)
+	}
+	third := oneCPU("third")
+	b.create(third)
+	b.eventually("third is refused", func() bool { p := b.get("third"); return p != nil && p.Status.Reason == "OutOfcpu" })
+	// It is no better than the one that is there.
+	other := critical.DeepCopy()
+	other.Name, other.UID = "other", "uid-other"
+	b.create(other)
+	b.eventually("other is refused", func() bool {
+		p := b.get("other")
+		return p != nil && p.Status.Reason == "UnexpectedAdmissionError"
+	})
+}

@@ -146,10 +146,11 @@ func unifiedSettings(r podspec.Resources) []setting {
 	if r.Memory > 0 {
 		memory = number("memory.max", r.Memory)
 	}
-	// Shares from 2 to 262144 become weights from 1 to 10000, as runc does it.
-	weight := 1 + (r.CPUShares-2)*9999/262142
-	return []setting{number("cpu.weight", weight), quota, memory}
+	return []setting{number("cpu.weight", weight(r.CPUShares)), quota, memory}
 }
+
+// weight turns shares from 2 to 262144 into weights from 1 to 10000, as runc does it.
+func weight(shares int64) int64 { return 1 + (shares-2)*9999/262142 }
 
 // removeCgroup removes the pod's cgroup from every hierarchy.
 func removeCgroup(path string) {

@@ -90,3 +90,35 @@ func TestControllersAreHandedDown(t *testing.T) {
 		t.Errorf("handed down %q, want %q", got, want)
 	}
 }
+
+// The class of a pod has its share of the processors in both versions; a class
+// without a cgroup is left alone.
+func TestSharesOfAClass(t *testing.T) {
+	for name, c := range map[string]struct{ marker, file, want string }{
+		"version 1": {"", "cpu/berth/burstable/cpu.shares", "1024"},
+		"version 2": {"cgroup.controllers", "berth/burstable/cpu.weight", "39"},
+	} {
+		root := t.TempDir()
+		file := filepath.Join(root, c.file)
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if c.marker != "" {
+			if err := os.WriteFile(filepath.Join(root, c.marker), nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := setShares(root, "/berth/burstable", 1024); !os.IsNotExist(err) {
+			t.Errorf("%s: a cgroup that is not there: %v", name, err)
+		}
+		if err := os.WriteFile(file, []byte("262144"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := setShares(root, "/berth/burstable", 1024); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if got, _ := os.ReadFile(file); string(got) != c.want {
+			t.Errorf("%s: %s, want %s", name, got, c.want)
+		}
+	}
+}

@@ -55,6 +55,7 @@ func (w *worker) runSandbox(pod *corev1.Pod, attempt uint32) error {
 	if err := makeCgroup(config.Linux.CgroupParent, podspec.PodResources(pod)); err != nil {
 		return err
 	}
+	w.agent.sharesMoved()
 	handler, err := w.runtimeHandler(pod)
 	if err != nil {
 		return err

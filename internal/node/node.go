@@ -118,6 +118,7 @@ type Agent struct {
 
 	admitting sync.Mutex    // one pod after the other
 	making    chan struct{} // holds one for each sandbox that is being made
+	moved     chan struct{} // holds one when a pod has come or gone
 
 	mu      sync.Mutex
 	life    context.Context // Run's
@@ -167,7 +168,7 @@ func New(cfg Config) (*Agent, error) {
 		}
 		cfg.Runtime = client
 	}
-	a := &Agent{cfg: cfg, cri: cfg.Runtime, workers: map[types.UID]*worker{}, making: make(chan struct{}, sandboxesAtOnce), static: newStatic()}
+	a := &Agent{cfg: cfg, cri: cfg.Runtime, workers: map[types.UID]*worker{}, making: make(chan struct{}, sandboxesAtOnce), moved: make(chan struct{}, 1), static: newStatic()}
 	a.images = image.New(cfg.Runtime.Images, cfg.Client, cfg.Clock, cfg.Pulled)
 	a.memory, a.oomFloor = machineMemory(), oomFloor()
 	if text, err := os.ReadFile(cfg.ResolvConf); err == nil {
@@ -204,6 +205,7 @@ func (a *Agent) Run(ctx context.Context, ready func()) error {
 	parts.Go(func() { pods.RunWithContext(ctx) })
 	parts.Go(func() { services.RunWithContext(ctx) })
 	parts.Go(func() { a.rotateLogs(ctx) })
+	parts.Go(func() { a.followShares(ctx) })
 	parts.Go(func() { a.followStatic(ctx) })
 	parts.Go(func() { a.followMirrors(ctx) })
 	if await(ctx, a.static.read) && await(ctx, pods.HasSyncedChecker().Done()) && (a.cfg.Registered == nil || await(ctx, a.cfg.Registered)) {

@@ -47,7 +47,14 @@ func (w *worker) allocate() (later time.Time) {
 	defer a.admitting.Unlock()
 	var pending *resize.Pending
 	if node := a.cfg.Node(); node != nil {
-		pending = resize.Check(node, admit.Static(pod), pod, a.company(w))
+		others := a.company(w)
+		if pending = resize.Check(node, admit.Static(pod), pod, others); pending == nil && before != nil {
+			if first := a.before(w, pod, node); first != nil {
+				// What both wait for is the other's: it wakes us when it has it.
+				first.poke()
+				return a.cfg.Clock.Now().Add(resizePace)
+			}
+		}
 	}
 	if pending != nil {
 		state := &podsync.ResizeState{Reason: pending.Reason, Message: pending.Message, Generation: pod.Generation}
@@ -78,8 +85,24 @@ func (w *worker) allocate() (later time.Time) {
 	return time.Time{}
 }
 
+// before is a pod that waits, too, that the node has room for, and that comes first.
+func (a *Agent) before(w *worker, pod *corev1.Pod, node *corev1.Node) *worker {
+	var first *worker
+	best := pod
+	for _, other := range a.all() {
+		other.mu.Lock()
+		asks, waits := other.asked, other.resize.Pending != nil && other.resize.Pending.Reason == corev1.PodReasonDeferred && !other.absent
+		other.mu.Unlock()
+		if other != w && waits && resize.Before(asks, best) && resize.Check(node, admit.Static(asks), asks, a.company(other)) == nil {
+			first, best = other, asks
+		}
+	}
+	return first
+}
+
 // room wakes the pods that wait for resources.
 func (a *Agent) room() {
+	a.sharesMoved()
 	for _, w := range a.all() {
 		w.mu.Lock()
 		waits := w.resize.Pending != nil

@@ -44,6 +44,7 @@ type worker struct {
 	known      bool        // the API has shown the pod
 	absent     bool        // the API has no such pod
 	admitted   bool        // the node has looked at the pod
+	promised   bool        // the node takes the pod when others have made room
 	kill       *podsync.Kill
 	quiet      chan struct{} // closed once nothing runs of a pod that the node ends
 	hushed     bool          // quiet is closed

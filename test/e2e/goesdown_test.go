@@ -34,6 +34,7 @@ func TestMachineGoesDown(t *testing.T) {
 	signal("the machine is held", bus.Held())
 	c.Import(nginxImage(t))
 
+	criticalMakesRoom(t, c)
 	order := filepath.Join(c.Host.Dir, "order")
 	if err := os.WriteFile(order, nil, 0o666); err != nil {
 		t.Fatal(err)
@@ -76,7 +77,6 @@ func TestMachineGoesDown(t *testing.T) {
 		same(t, pod, c.Kubectl("get", "pod", pod, "-o", `jsonpath={.status.phase} {.status.reason}: {.status.message} {.status.conditions[?(@.type=="DisruptionTarget")].reason}`),
 			"Failed Terminated: Pod was terminated in response to imminent node shutdown. TerminationByKubelet")
 	}
-	matches(t, "a row", c.Kubectl("get", "pod", "plain", "--no-headers"), "plain +0/1 +Terminated +0 +.*")
 	c.Eventually(60*time.Second, "False KubeletNotReady node is shutting down", func() string {
 		return c.Kubectl("get", "node", "falls", "-o", `jsonpath={.status.conditions[?(@.type=="Ready")]['status','reason','message']}`)
 	})
@@ -92,4 +92,16 @@ func TestMachineGoesDown(t *testing.T) {
 	c.Start()
 	c.Eventually(60*time.Second, "Running True", stays)
 	same(t, "what has ended", c.Kubectl("get", "pod", "plain", "-o", "jsonpath={.status.phase}"), "Failed")
+}
+
+// A critical pod that is bound directly to a full node takes the place of another.
+func criticalMakesRoom(t *testing.T, c *cluster.Cluster) {
+	all := c.Kubectl("get", "node", "falls", "-o", "jsonpath={.status.allocatable.cpu}")
+	c.Apply(shell("filler", forever, "      resources: {requests: {cpu: '"+all+"'}}\n"))
+	c.Kubectl("wait", "--for=condition=Ready", "pod/filler", "--timeout=60s")
+	c.Apply(shell("needed", forever, "      resources: {requests: {cpu: 100m}}\n  nodeName: falls\n  priorityClassName: system-node-critical\n"))
+	c.Kubectl("wait", "--for=condition=Ready", "pod/needed", "--timeout=60s")
+	same(t, "the other", c.Kubectl("get", "pod", "filler", "-o", `jsonpath={.status.phase} {.status.reason}: {.status.message}. {.status.conditions[?(@.type=="DisruptionTarget")].message}`),
+		"Failed Preempting: Preempted in order to admit critical pod. Pod was preempted by Kubelet to accommodate a critical pod.")
+	c.Kubectl("delete", "pod", "filler", "needed", "--timeout=60s")
 }

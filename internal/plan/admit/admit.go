@@ -25,6 +25,8 @@ type Refusal struct {
 	// Stale is true where a newer object of the node may allow what this one
 	// forbids: its labels and taints are changed by others.
 	Stale bool
+	// Lacking is true where others have what the pod asks for.
+	Lacking bool
 }
 
 // Node is what takes pods.
@@ -119,11 +121,26 @@ func groups(node Node, pod *corev1.Pod) *Refusal {
 	}
 }
 
+// shortage is a resource that there is too little of.
+type shortage struct {
+	name             corev1.ResourceName
+	want, used, most int64
+}
+
 // lacking names the first resource that there is too little of.
 func lacking(node *corev1.Node, pod *corev1.Pod, others []*corev1.Pod) *Refusal {
+	if list := shortages(node, pod, others); len(list) > 0 {
+		return list[0].refusal()
+	}
+	return nil
+}
+
+// shortages are all that there is too little of.
+func shortages(node *corev1.Node, pod *corev1.Pod, others []*corev1.Pod) []shortage {
+	var out []shortage
 	have := node.Status.Allocatable
 	if most := have.Pods().Value(); int64(len(others))+1 > most {
-		return insufficient(corev1.ResourcePods, 1, int64(len(others)), most)
+		out = append(out, shortage{corev1.ResourcePods, 1, int64(len(others)), most})
 	}
 	used := map[corev1.ResourceName]int64{}
 	for _, other := range others {
@@ -140,16 +157,17 @@ func lacking(node *corev1.Node, pod *corev1.Pod, others []*corev1.Pod) *Refusal 
 			continue // the cluster's, not the node's
 		}
 		if most := amount(name, q.MilliValue(), q.Value()); want[name] > 0 && want[name] > most-used[name] {
-			return insufficient(name, want[name], used[name], most)
+			out = append(out, shortage{name, want[name], used[name], most})
 		}
 	}
-	return nil
+	return out
 }
 
-func insufficient(name corev1.ResourceName, want, used, most int64) *Refusal {
+func (s shortage) refusal() *Refusal {
 	return &Refusal{
-		Reason:  "OutOf" + string(name),
-		Message: fmt.Sprintf("Node didn't have enough resource: %s, requested: %d, used: %d, capacity: %d", name, want, used, most),
+		Reason:  "OutOf" + string(s.name),
+		Message: fmt.Sprintf("Node didn't have enough resource: %s, requested: %d, used: %d, capacity: %d", s.name, s.want, s.used, s.most),
+		Lacking: true,
 	}
 }
 

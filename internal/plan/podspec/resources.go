@@ -93,3 +93,16 @@ func OOMScore(pod *corev1.Pod, c *corev1.Container, nodeMemory int64) int64 {
 	score := 1000 - 1000*c.Resources.Requests.Memory().Value()/nodeMemory
 	return min(max(score, 3), 999)
 }
+
+// ClassShares are the CPU shares of the cgroups around all burstable and all
+// best-effort pods: what the first ask for together, and the least there is.
+func ClassShares(pods []*corev1.Pod) map[corev1.PodQOSClass]int64 {
+	milli := int64(0)
+	for _, pod := range pods {
+		if QOS(pod) == corev1.PodQOSBurstable {
+			requests, _ := sum(pod)
+			milli += requests.Cpu().MilliValue()
+		}
+	}
+	return map[corev1.PodQOSClass]int64{corev1.PodQOSBurstable: shares(milli), corev1.PodQOSBestEffort: leastShares}
+}

@@ -4,13 +4,18 @@
 package resize
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	podresource "k8s.io/component-helpers/resource"
+
+	"berth.dev/berth/internal/plan/podspec"
+	"berth.dev/berth/internal/plan/schedule"
 )
 
 // Allocation is what a pod was given: the resources of the pod as a whole, and
@@ -110,6 +115,18 @@ func Check(node *corev1.Node, static bool, pod *corev1.Pod, others []*corev1.Pod
 }
 
 // amount counts processors in thousandths and bytes.
+// Before says which of two pods that wait for room gets it: the one of higher
+// priority, then the one that was promised more, then the older.
+func Before(a, b *corev1.Pod) bool {
+	class := func(p *corev1.Pod) int {
+		return slices.Index([]corev1.PodQOSClass{corev1.PodQOSGuaranteed, corev1.PodQOSBurstable, corev1.PodQOSBestEffort}, podspec.QOS(p))
+	}
+	return cmp.Or(
+		cmp.Compare(schedule.Priority(b), schedule.Priority(a)), cmp.Compare(class(a), class(b)),
+		a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.UID, b.UID),
+	) < 0
+}
+
 func amount(list corev1.ResourceList, name corev1.ResourceName) int64 {
 	q := list[name]
 	if name == corev1.ResourceCPU {
