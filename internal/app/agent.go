@@ -109,8 +109,9 @@ func (a *agent) runAgent(ctx context.Context, ready func()) error {
 	pods, err = node.New(node.Config{
 		NodeName: a.nodeName, Client: a.client, Runtime: runtimeClient, Dir: a.dir,
 		ClusterDNS: a.dns, ClusterDomain: a.cfg.ClusterDomain, NodeIPs: a.nodeIPs, Node: a.registration.Node,
-		Registered: a.registration.Registered(), UnsafeSysctls: a.cfg.UnsafeSysctls, LogLinks: links, Pressure: a.pressure, Closing: a.closing,
-		Volumes: volumes, HostPorts: hostport.New(), SubPath: subPaths(volumes), Log: a.log.With("component", "node"),
+		Registered: a.registration.Registered(), UnsafeSysctls: a.cfg.UnsafeSysctls, LogLinks: links, Closing: a.closing,
+		Pressure: func() []corev1.NodeConditionType { under, _ := a.pressure(); return under },
+		Volumes:  volumes, HostPorts: hostport.New(), SubPath: subPaths(volumes), Log: a.log.With("component", "node"),
 		Manifests: cmp.Or(a.cfg.PodManifestPath, a.dir.PodManifests()), BadManifest: a.badManifest,
 		LogSize: logSize, LogFiles: a.cfg.LogMaxFiles, Pulled: images.Changed, Fence: a.fence,
 	})

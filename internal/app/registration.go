@@ -58,12 +58,12 @@ func (a *agent) runRegistration(ctx context.Context, ready func()) error {
 	return a.registration.Run(ctx)
 }
 
-// pressure are the conditions that the node is under.
-func (a *agent) pressure() []corev1.NodeConditionType {
+// pressure are the conditions that the node is under, once somebody has looked.
+func (a *agent) pressure() (under []corev1.NodeConditionType, known bool) {
 	if e := a.evictor.Load(); e != nil {
 		return e.Pressure()
 	}
-	return nil
+	return nil, false
 }
 
 // closing is true while the machine goes down.

@@ -69,6 +69,7 @@ type Evictor struct {
 
 	mu         sync.Mutex
 	conditions []corev1.NodeConditionType
+	looked     bool
 }
 
 // New makes an evictor; Run does the work.
@@ -82,11 +83,11 @@ func New(cfg Config) *Evictor {
 	return &Evictor{cfg: cfg}
 }
 
-// Pressure are the conditions that the node is under.
-func (e *Evictor) Pressure() []corev1.NodeConditionType {
+// Pressure are the conditions that the node is under, once it was looked at.
+func (e *Evictor) Pressure() (under []corev1.NodeConditionType, known bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.conditions
+	return e.conditions, e.looked
 }
 
 // Run looks at the machine until ctx ends.
@@ -109,8 +110,8 @@ func (e *Evictor) look(ctx context.Context) time.Duration {
 	var v evict.Verdict
 	e.memory, v = e.cfg.Look(e.memory, seen, e.cfg.Clock.Now())
 	e.mu.Lock()
-	changed := !slices.Equal(e.conditions, v.Conditions)
-	e.conditions = v.Conditions
+	changed := !e.looked || !slices.Equal(e.conditions, v.Conditions)
+	e.conditions, e.looked = v.Conditions, true
 	e.mu.Unlock()
 	if changed {
 		e.cfg.Changed()

@@ -128,7 +128,7 @@ func TestPodsEndUntilThereIsEnough(t *testing.T) {
 	if len(m.ended) != 2 || m.ended[0] != want[0] || m.ended[1] != want[1] {
 		t.Errorf("%q", m.ended)
 	}
-	if p := e.Pressure(); len(p) != 1 || p[0] != corev1.NodeMemoryPressure || m.changed != 1 {
+	if p, _ := e.Pressure(); len(p) != 1 || p[0] != corev1.NodeMemoryPressure || m.changed != 1 {
 		t.Errorf("under %v, told %d times", p, m.changed)
 	}
 }

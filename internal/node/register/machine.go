@@ -22,11 +22,10 @@ type probe interface {
 	usage() usage
 }
 
-// usage is how much there is and how much is free; a share is free/whole.
+// usage is how much there is and how much is free.
 type usage struct {
 	cpus, memory, disk             int64
 	memoryAvailable, diskAvailable int64
-	inodeShare, pidShare           float64
 	inodes, inodesFree             int64
 	pids, pidsFree                 int64
 	hugePages                      map[string]int64 // "2Mi" -> bytes
@@ -87,8 +86,7 @@ func (m machine) usage() usage {
 		cpus:            int64(runtime.NumCPU()),
 		memory:          memory["MemTotal"],
 		memoryAvailable: memory["MemAvailable"],
-		inodeShare:      1, pidShare: 1,
-		hugePages: hugePages("/sys/kernel/mm/hugepages"),
+		hugePages:       hugePages("/sys/kernel/mm/hugepages"),
 	}
 	var fs unix.Statfs_t
 	if unix.Statfs(m.dataDir, &fs) == nil && fs.Blocks > 0 {
@@ -97,12 +95,10 @@ func (m machine) usage() usage {
 		u.diskAvailable = int64(fs.Bavail) * fs.Bsize
 		if fs.Files > 0 {
 			u.inodes, u.inodesFree = int64(fs.Files), int64(fs.Ffree)
-			u.inodeShare = float64(fs.Ffree) / float64(fs.Files)
 		}
 	}
 	if most, used := pids(); most > 0 {
 		u.pids, u.pidsFree = most, most-used
-		u.pidShare = float64(most-used) / float64(most)
 	}
 	return u
 }

@@ -70,9 +70,9 @@ type Config struct {
 	// Eviction holds the hard thresholds; DefaultEviction unless set.
 	Eviction *Eviction
 
-	// Pressure are conditions that hold on though there is enough again, or that
-	// soft thresholds lead to; nil is none.
-	Pressure func() []corev1.NodeConditionType
+	// Pressure are the conditions that the node is under, and whether that is
+	// known yet; until then the node shows what it showed before. nil is none.
+	Pressure func() (under []corev1.NodeConditionType, known bool)
 
 	// Ready tells whether pods can run; when not, message says why
 	// ("container runtime network not ready: …").
@@ -125,7 +125,7 @@ func New(cfg Config) *Registration {
 		cfg.Eviction = DefaultEviction()
 	}
 	if cfg.Pressure == nil {
-		cfg.Pressure = func() []corev1.NodeConditionType { return nil }
+		cfg.Pressure = func() ([]corev1.NodeConditionType, bool) { return nil, true }
 	}
 	if cfg.Ready == nil {
 		cfg.Ready = func() (bool, string, string) { return true, "", "" }

@@ -47,7 +47,7 @@ func (s *still) set(change func(*usage)) {
 func newStill() *still {
 	return &still{u: usage{
 		cpus: 2, memory: 4 << 30, memoryAvailable: 3 << 30, disk: 100 << 30,
-		diskAvailable: 50 << 30, inodeShare: 0.5, pidShare: 0.9, hugePages: map[string]int64{"2Mi": 0},
+		diskAvailable: 50 << 30, hugePages: map[string]int64{"2Mi": 0},
 	}}
 }
 
@@ -234,14 +234,36 @@ func TestQuietWhenNothingChanges(t *testing.T) {
 	}
 }
 
+// The node shows what it is told that it is under, and until then what it showed
+// before, so that a restart is no news.
 func TestPressure(t *testing.T) {
-	w := start(t, nil)
+	var mu sync.Mutex
+	var under []corev1.NodeConditionType
+	known := false
+	say := func(list ...corev1.NodeConditionType) {
+		mu.Lock()
+		under, known = list, true
+		mu.Unlock()
+	}
+	before := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n1", UID: "u"}}
+	before.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodePIDPressure, Status: corev1.ConditionTrue}}
+	w := start(t, func(c *Config) {
+		c.Pressure = func() ([]corev1.NodeConditionType, bool) {
+			mu.Lock()
+			defer mu.Unlock()
+			return under, known
+		}
+	}, before)
 	w.run(t)
 	soon(t, "registered", func() bool { return w.Node() != nil })
-	w.machine.set(func(u *usage) { u.memoryAvailable = 99 << 20; u.inodeShare = 0.04 })
+	if pid, memory := w.condition("PIDPressure"), w.condition("MemoryPressure"); pid.Reason != "KubeletHasInsufficientPID" || memory.Reason != "KubeletHasSufficientMemory" {
+		t.Errorf("%+v %+v", pid, memory)
+	}
+	say(corev1.NodeMemoryPressure, corev1.NodeDiskPressure)
 	w.Trigger()
 	soon(t, "pressure", func() bool {
-		return w.condition("MemoryPressure").Status == corev1.ConditionTrue && w.condition("DiskPressure").Reason == "KubeletHasDiskPressure"
+		return w.condition("MemoryPressure").Status == corev1.ConditionTrue && w.condition("DiskPressure").Reason == "KubeletHasDiskPressure" &&
+			w.condition("PIDPressure").Status == corev1.ConditionFalse
 	})
 	if c := w.condition("MemoryPressure"); c.Reason != "KubeletHasInsufficientMemory" || c.Message != "kubelet has insufficient memory available" {
 		t.Errorf("%+v", c)
@@ -255,7 +277,7 @@ func TestPressure(t *testing.T) {
 }
 
 // A tenth of a large disk is more than pods need.
-func TestDiskPressure(t *testing.T) {
+func TestDiskThreshold(t *testing.T) {
 	const gi = 1 << 30
 	for name, c := range map[string]struct {
 		whole, free int64
@@ -271,16 +293,11 @@ func TestDiskPressure(t *testing.T) {
 		"more than there is of disk": {8 * gi, 8 * gi, evict.Amount{Count: 30 * gi}, true},
 		"switched off":               {252 * gi, 0, evict.Amount{}, false},
 	} {
-		t.Run(name, func(t *testing.T) {
-			r := &Registration{cfg: Config{Pressure: func() []corev1.NodeConditionType { return nil }, Clock: clocktesting.NewFakeClock(time.Now()), Eviction: &Eviction{DiskAvailable: c.threshold}, Ready: func() (bool, string, string) { return true, "", "" }}}
-			node := &corev1.Node{}
-			r.conditions(node, usage{disk: c.whole, diskAvailable: c.free, inodeShare: 1, pidShare: 1})
-			for _, condition := range node.Status.Conditions {
-				if condition.Type == corev1.NodeDiskPressure && (condition.Status == corev1.ConditionTrue) != c.want {
-					t.Errorf("%+v", condition)
-				}
-			}
-		})
+		config := evict.Config{Thresholds: (&Eviction{DiskAvailable: c.threshold}).Thresholds()}
+		_, verdict := config.Look(evict.Memory{}, map[evict.Signal]evict.Observation{evict.DiskAvailable: {Available: c.free, Capacity: c.whole}}, time.Unix(0, 0))
+		if got := slices.Contains(verdict.Conditions, corev1.NodeDiskPressure); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
 	}
 }
 
@@ -339,7 +356,7 @@ func TestTroubles(t *testing.T) {
 func TestThisMachine(t *testing.T) {
 	m := machine{t.TempDir()}
 	h, u := m.host(), m.usage()
-	if h.KernelVersion == "" || h.BootID == "" || h.OSImage == "" || u.cpus < 1 || u.memory < 1<<20 || u.memoryAvailable > u.memory || u.disk == 0 || u.diskAvailable < 0 || u.diskAvailable > u.disk || u.pidShare <= 0 || u.pidShare > 1 {
+	if h.KernelVersion == "" || h.BootID == "" || h.OSImage == "" || u.cpus < 1 || u.memory < 1<<20 || u.memoryAvailable > u.memory || u.disk == 0 || u.diskAvailable < 0 || u.diskAvailable > u.disk || u.pids < 1 || u.pidsFree > u.pids {
 		t.Errorf("%+v %+v", h, u)
 	}
 	t.Logf("%+v %+v", h, u)

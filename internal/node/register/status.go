@@ -64,7 +64,7 @@ func (r *Registration) describe(node *corev1.Node) {
 	if images := r.cfg.Images(); images != nil {
 		status.Images = images
 	}
-	r.conditions(node, usage)
+	r.conditions(node)
 }
 
 // resources writes capacity and what of it pods may have.
@@ -121,27 +121,34 @@ func addTo(list corev1.ResourceList, name corev1.ResourceName, q resource.Quanti
 	list[name] = sum
 }
 
-// conditions writes the four conditions that a kubelet reports.
-func (r *Registration) conditions(node *corev1.Node, usage usage) {
+// conditions writes the four conditions that a kubelet reports. What the node is
+// under is for others to say.
+func (r *Registration) conditions(node *corev1.Node) {
 	now := metav1.NewTime(r.cfg.Clock.Now())
-	held := r.cfg.Pressure()
-	set := func(kind corev1.NodeConditionType, yes bool, reasons, messages [2]string) {
-		condition := corev1.NodeCondition{Type: kind, Status: corev1.ConditionFalse, Reason: reasons[0], Message: messages[0]}
-		if yes || slices.Contains(held, kind) {
-			condition.Status, condition.Reason, condition.Message = corev1.ConditionTrue, reasons[1], messages[1]
+	under, known := r.cfg.Pressure()
+	for _, say := range []struct {
+		kind              corev1.NodeConditionType
+		reasons, messages [2]string
+	}{
+		{
+			corev1.NodeMemoryPressure, [2]string{"KubeletHasSufficientMemory", "KubeletHasInsufficientMemory"},
+			[2]string{"kubelet has sufficient memory available", "kubelet has insufficient memory available"},
+		},
+		{
+			corev1.NodeDiskPressure, [2]string{"KubeletHasNoDiskPressure", "KubeletHasDiskPressure"},
+			[2]string{"kubelet has no disk pressure", "kubelet has disk pressure"},
+		},
+		{
+			corev1.NodePIDPressure, [2]string{"KubeletHasSufficientPID", "KubeletHasInsufficientPID"},
+			[2]string{"kubelet has sufficient PID available", "kubelet has insufficient PID available"},
+		},
+	} {
+		condition := corev1.NodeCondition{Type: say.kind, Status: corev1.ConditionFalse, Reason: say.reasons[0], Message: say.messages[0]}
+		if slices.Contains(under, say.kind) || !known && isTrue(node, say.kind) {
+			condition.Status, condition.Reason, condition.Message = corev1.ConditionTrue, say.reasons[1], say.messages[1]
 		}
 		put(node, condition, now)
 	}
-	e := r.cfg.Eviction
-	set(corev1.NodeMemoryPressure, usage.memoryAvailable < e.MemoryAvailable.Value(),
-		[2]string{"KubeletHasSufficientMemory", "KubeletHasInsufficientMemory"},
-		[2]string{"kubelet has sufficient memory available", "kubelet has insufficient memory available"})
-	set(corev1.NodeDiskPressure, usage.diskAvailable < e.DiskAvailable.Of(usage.disk) || usage.inodeShare < e.InodesFree,
-		[2]string{"KubeletHasNoDiskPressure", "KubeletHasDiskPressure"},
-		[2]string{"kubelet has no disk pressure", "kubelet has disk pressure"})
-	set(corev1.NodePIDPressure, usage.pidShare < e.PIDAvailable,
-		[2]string{"KubeletHasSufficientPID", "KubeletHasInsufficientPID"},
-		[2]string{"kubelet has sufficient PID available", "kubelet has insufficient PID available"})
 	ready, reason, message := r.cfg.Ready()
 	if reason == "" {
 		reason = "KubeletNotReady"
@@ -154,6 +161,10 @@ func (r *Registration) conditions(node *corev1.Node, usage usage) {
 		put(node, more, now)
 	}
 	put(node, condition, now)
+}
+
+func isTrue(node *corev1.Node, kind corev1.NodeConditionType) bool {
+	return slices.ContainsFunc(node.Status.Conditions, func(c corev1.NodeCondition) bool { return c.Type == kind && c.Status == corev1.ConditionTrue })
 }
 
 func put(node *corev1.Node, c corev1.NodeCondition, now metav1.Time) {
