@@ -41,6 +41,7 @@ type agent struct {
 	about                         atomic.Pointer[register.Runtime] // what the runtime says of itself
 	evictor                       atomic.Pointer[evict.Evictor]
 	ending                        atomic.Pointer[shutdown.Watcher]
+	pods                          atomic.Pointer[node.Agent]
 	collector                     atomic.Pointer[image.Collector]
 	pods                          atomic.Pointer[node.Agent]
 	fence                         *fence.Keeper

@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/informers"
 
 	"berth.dev/berth/internal/base/group"
@@ -26,11 +27,19 @@ func (a *agent) runLinks(ctx context.Context, ready func()) error {
 
 // runNetwork answers the CNI plugin.
 func (a *agent) runNetwork(ctx context.Context, ready func()) error {
-	c, err := cni.New(cni.Config{Client: a.as("system:node:"+a.nodeName, "system:nodes"), NodeName: a.nodeName, NodeIPs: a.nodeIPs, Dir: a.dir, Log: a.log})
+	c, err := cni.New(cni.Config{Client: a.as("system:node:"+a.nodeName, "system:nodes"), NodeName: a.nodeName, NodeIPs: a.nodeIPs, Dir: a.dir, Ending: a.endingOf, Log: a.log})
 	if err != nil {
 		return err
 	}
 	return c.Run(ctx, func() { a.up(&a.networkUp); ready() })
+}
+
+// endingOf is closed when a pod is to end.
+func (a *agent) endingOf(uid types.UID) <-chan struct{} {
+	if pods := a.pods.Load(); pods != nil {
+		return pods.Ending(uid)
+	}
+	return nil
 }
 
 // runRoutes leads to the pods of other nodes.

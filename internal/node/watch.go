@@ -163,6 +163,22 @@ func (a *Agent) adopt() {
 // runtime still has.
 func (a *Agent) Knows(uid types.UID) bool { return a.find(uid) != nil }
 
+// Ending is closed once a pod is to end, or is none of the node's; it is nil as
+// long as that is not known.
+func (a *Agent) Ending(uid types.UID) <-chan struct{} {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if w := a.workers[uid]; w != nil {
+		return w.going.Done()
+	}
+	if !a.synced {
+		return nil
+	}
+	ended := make(chan struct{})
+	close(ended)
+	return ended
+}
+
 // Pods returns the pods of this node with their latest status.
 func (a *Agent) Pods() []*corev1.Pod {
 	var out []*corev1.Pod

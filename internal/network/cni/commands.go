@@ -3,6 +3,7 @@ package cni
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -50,7 +51,7 @@ func (s *Server) add(ctx context.Context, req call.Request, ns *os.File) (json.R
 	if ns == nil || req.ContainerID == "" || req.IfName == "" {
 		return nil, &call.Error{Code: call.CodeInvalidEnvironment, Msg: "ADD needs CNI_CONTAINERID, CNI_IFNAME and CNI_NETNS"}
 	}
-	wait, cancel := context.WithTimeout(ctx, s.wait)
+	wait, cancel := s.whileWanted(ctx, p)
 	defer cancel()
 	e, err := s.grants.wait(wait, p)
 	if err != nil {
@@ -81,6 +82,29 @@ func (s *Server) mtu() int {
 		return overlay
 	}
 	return s.config.MTU
+}
+
+var errEnding = errors.New("the pod is to end")
+
+// whileWanted ends when the pod is to end, or has waited long enough.
+func (s *Server) whileWanted(ctx context.Context, p pod) (context.Context, context.CancelFunc) {
+	ctx, end := context.WithCancelCause(ctx)
+	wait, cancel := context.WithTimeout(ctx, s.wait)
+	if s.config.Ending != nil && p.uid != "" {
+		if ending := s.config.Ending(types.UID(p.uid)); ending != nil {
+			go func() {
+				select {
+				case <-ending:
+					end(errEnding)
+				case <-wait.Done():
+				}
+			}()
+		}
+	}
+	return wait, func() {
+		cancel()
+		end(nil)
+	}
 }
 
 // addressesOf is what an endpoint grants for one interface.

@@ -73,7 +73,7 @@ func (g *grants) wait(ctx context.Context, p pod) (*spiderpoolv2beta1.SpiderEndp
 		case <-changed:
 		case <-ctx.Done():
 			if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
-				return nil, fmt.Errorf("gave up waiting for the address of pod %s: %w", p, ctx.Err())
+				return nil, fmt.Errorf("gave up waiting for the address of pod %s: %w", p, context.Cause(ctx))
 			}
 			if e != nil {
 				return nil, fmt.Errorf("pod %s got no address in time: SpiderEndpoint %s still names the pod with UID %s; see `kubectl describe pod`", p, p, e.Status.Current.UID)

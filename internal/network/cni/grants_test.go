@@ -3,6 +3,7 @@ package cni
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -72,4 +73,37 @@ func TestFollowsTheNodesEndpoints(t *testing.T) {
 	}
 	cancel()
 	<-ended
+}
+
+// Nobody waits for the address of a pod that is to end, nor of one that the
+// node does not have; who does not know waits.
+func TestNobodyWaitsForAPodThatEnds(t *testing.T) {
+	ending := map[types.UID]chan struct{}{"ends": make(chan struct{}), "stays": make(chan struct{})}
+	s := &Server{grants: newGrants(), wait: time.Hour, config: Config{Ending: func(uid types.UID) <-chan struct{} { return ending[uid] }}}
+	failed := make(chan error, 1)
+	wait := func(ctx context.Context, uid string) error {
+		p := pod{types.NamespacedName{Namespace: "default", Name: "p"}, uid}
+		within, cancel := s.whileWanted(ctx, p)
+		defer cancel()
+		_, err := s.grants.wait(within, p)
+		return err
+	}
+	go func() { failed <- wait(t.Context(), "ends") }()
+	close(ending["ends"])
+	if err := <-failed; !errors.Is(err, errEnding) || err.Error() != "gave up waiting for the address of pod default/p: the pod is to end" {
+		t.Error(err)
+	}
+	for _, uid := range []string{"stays", "unknown", ""} {
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() { failed <- wait(ctx, uid) }()
+		select {
+		case err := <-failed:
+			t.Errorf("%q does not wait: %v", uid, err)
+		default:
+		}
+		cancel()
+		if err := <-failed; !errors.Is(err, context.Canceled) {
+			t.Errorf("%q: %v", uid, err)
+		}
+	}
 }

@@ -17,6 +17,7 @@ import (
 	"sync"
 	"time"
 
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
 
 	"berth.dev/berth/internal/base/datadir"
@@ -38,6 +39,9 @@ type Config struct {
 	// that of the pods' interfaces; unset, both are the uplink's.
 	NodeIPs []netip.Addr
 	MTU     int
+	// Ending is closed when a pod is to end: then nobody gives it an address any
+	// more. nil, or a nil channel, does not know.
+	Ending func(uid types.UID) <-chan struct{}
 }
 
 // Server answers the CNI plugin.
