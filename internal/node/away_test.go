@@ -1,0 +1,108 @@
+package node_test
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime"
+	clienttesting "k8s.io/client-go/testing"
+	clocktesting "k8s.io/utils/clock/testing"
+)
+
+// onClock starts the agent with a clock of the test's.
+func (b *bed) onClock() *clocktesting.FakeClock {
+	clk := clocktesting.NewFakeClock(time.Now())
+	cfg := b.config()
+	cfg.Clock = clk
+	b.begin(cfg)
+	return clk
+}
+
+// The API takes no status for five minutes. Meanwhile a container crashes twice
+// and is restarted, after its back-off, with nobody to ask; then all is told.
+func TestAPIAwayForMinutes(t *testing.T) {
+	b := newBed(t)
+	b.stop()
+	var away atomic.Bool
+	var tried atomic.Int64
+	b.client.PrependReactor("patch", "pods", func(clienttesting.Action) (bool, runtime.Object, error) {
+		if !away.Load() {
+			return false, nil, nil
+		}
+		tried.Add(1)
+		return true, nil, apierrors.NewServiceUnavailable("away")
+	})
+	clk := b.onClock()
+	b.create(demo("web-0"))
+	b.eventually("Ready", func() bool { return b.ready("web-0") })
+	away.Store(true)
+	began := clk.Now()
+
+	runs := []string{b.runtime.Running("app").ID}
+	another := func() bool {
+		c := b.runtime.Running("app")
+		return c != nil && !slices.Contains(runs, c.ID)
+	}
+	b.runtime.Crash(runs[0], 3)
+	b.eventually("restarted at once", another)
+	runs = append(runs, b.runtime.Running("app").ID)
+	b.runtime.Crash(runs[1], 3)
+	b.eventually("restarted after its back-off", func() bool {
+		clk.Step(time.Second)
+		return another()
+	})
+	if waited := clk.Since(began); waited < 10*time.Second {
+		t.Errorf("after %s", waited)
+	}
+	b.eventually("minutes pass, the status is tried again", func() bool {
+		clk.Step(5 * time.Second)
+		return clk.Since(began) > 5*time.Minute && tried.Load() > 5
+	})
+	if st := b.get("web-0").Status.ContainerStatuses[0]; st.RestartCount != 0 {
+		t.Errorf("told while it was away: %+v", st)
+	}
+	away.Store(false)
+	b.eventually("all is told", func() bool {
+		clk.Step(time.Second)
+		st := b.get("web-0").Status.ContainerStatuses[0]
+		return st.RestartCount == 2 && st.LastTerminationState.Terminated != nil && st.LastTerminationState.Terminated.ExitCode == 3 && b.ready("web-0")
+	})
+	if !another() {
+		t.Error("it does not run on")
+	}
+}
+
+// However often a volume fails, it is one event with a count: the words are the same.
+func TestVolumeFailureIsOneEvent(t *testing.T) {
+	b := newBed(t)
+	b.stop()
+	clk := b.onClock()
+	b.volumes.set(errors.New(`MountVolume.SetUp failed for volume "x" : hostPath type check failed: /nowhere is not a directory`))
+	b.create(demo("web-0"))
+	told := func() (list []string) {
+		b.events.mu.Lock()
+		defer b.events.mu.Unlock()
+		for _, ev := range b.events.events {
+			if strings.Contains(ev, "FailedMount") {
+				list = append(list, ev)
+			}
+		}
+		return list
+	}
+	b.eventually("it fails again and again", func() bool {
+		clk.Step(time.Second)
+		return len(told()) >= 5
+	})
+	if list := told(); len(slices.Compact(list)) != 1 {
+		t.Errorf("%q", list)
+	}
+	if st := b.get("web-0").Status; st.Phase != corev1.PodPending {
+		t.Errorf("%+v", st)
+	}
+}
