@@ -4,14 +4,12 @@
 package proxy
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
-	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/nftables"
@@ -32,8 +30,11 @@ const socketBuffer = 16 << 20
 type Config struct {
 	// Informers are shared with other parts of the node; whoever owns them starts them.
 	Informers informers.SharedInformerFactory
-	Ranges    Ranges
-	Log       *slog.Logger
+	// Node gives the zone of NodeName; nil means that it has none.
+	Node     cache.SharedIndexInformer
+	NodeName string
+	Ranges   Ranges
+	Log      *slog.Logger
 }
 
 // Proxy is one node's service proxy.
@@ -42,6 +43,8 @@ type Proxy struct {
 	services cache.Indexer
 	slices   cache.Indexer
 	synced   []cache.DoneChecker
+	zone     atomic.Pointer[string]
+	health   *health
 
 	mu    sync.Mutex
 	dirty map[types.NamespacedName]struct{} // Services to look at again
@@ -56,7 +59,7 @@ func New(cfg Config) (*Proxy, error) {
 	endpoints := cfg.Informers.Discovery().V1().EndpointSlices().Informer()
 	p := &Proxy{
 		cfg: cfg, services: services.GetIndexer(), slices: endpoints.GetIndexer(),
-		dirty: map[types.NamespacedName]struct{}{}, wake: make(chan struct{}, 1),
+		dirty: map[types.NamespacedName]struct{}{}, wake: make(chan struct{}, 1), health: newHealth(cfg.Log),
 	}
 	err := endpoints.AddIndexers(cache.Indexers{byService: func(obj any) ([]string, error) {
 		return []string{serviceOf(obj).String()}, nil
@@ -75,7 +78,29 @@ func New(cfg Config) (*Proxy, error) {
 		}
 		p.synced = append(p.synced, reg.HasSyncedChecker())
 	}
-	return p, nil
+	return p, p.watchZone()
+}
+
+// watchZone looks at all Services again when the node's zone changes.
+func (p *Proxy) watchZone() error {
+	if p.cfg.Node == nil {
+		return nil
+	}
+	put := func(obj any) {
+		node, ok := obj.(*corev1.Node)
+		if !ok || node.Name != p.cfg.NodeName {
+			return
+		}
+		zone := node.Labels[corev1.LabelTopologyZone]
+		if old := p.zone.Swap(&zone); old != nil && *old == zone {
+			return
+		}
+		for _, svc := range p.services.List() {
+			p.touch(svc)
+		}
+	}
+	_, err := p.cfg.Node.AddEventHandler(cache.ResourceEventHandlerFuncs{AddFunc: put, UpdateFunc: func(_, obj any) { put(obj) }})
+	return err
 }
 
 // serviceOf names the Service that an object belongs to.
@@ -114,9 +139,16 @@ func (p *Proxy) Run(ctx context.Context, ready func()) error {
 		return err
 	}
 	defer func() { _ = conn.CloseLasting() }()
-	state := newState()
-	state.update(p, p.take())
-	kernel, err := open(conn, p.cfg.Ranges, state.elements)
+	var helpers sync.WaitGroup
+	defer helpers.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer p.health.close()
+	flows := newFlows(p.cfg.Log)
+	helpers.Go(func() { flows.run(ctx) })
+	book := packet.NewBook()
+	book.Update(p.tables(p.take()))
+	kernel, err := open(conn, p.cfg.Ranges, book.Elements)
 	if err != nil {
 		return err
 	}
@@ -129,17 +161,21 @@ func (p *Proxy) Run(ctx context.Context, ready func()) error {
 		}
 		began := time.Now()
 		changed := p.take()
-		changes := state.update(p, changed)
+		changes := book.Update(p.tables(changed))
 		for _, c := range changes {
 			if err := kernel.apply(c); err != nil {
 				// The kernel's maps differ from what we believe (someone changed
 				// them): load everything again.
 				p.cfg.Log.Warn("service rules are loaded anew", "err", err)
-				if kernel, err = open(conn, p.cfg.Ranges, state.elements); err != nil {
+				if kernel, err = open(conn, p.cfg.Ranges, book.Elements); err != nil {
 					return err
 				}
 				break
 			}
+		}
+		// Connections are let go of once nothing leads there any more.
+		for _, c := range changes {
+			flows.drop(c.Stale)
 		}
 		p.cfg.Log.Debug("service rules", "services", len(changed), "changes", len(changes), "took", time.Since(began))
 	}
@@ -154,54 +190,47 @@ func (p *Proxy) take() map[types.NamespacedName]struct{} {
 	return taken
 }
 
-// state is what the proxy believes the kernel to have.
-type state struct {
-	tables   map[types.NamespacedName]packet.Table
-	elements packet.Elements
-}
-
-func newState() *state {
-	return &state{tables: map[types.NamespacedName]packet.Table{}, elements: packet.NewElements()}
-}
-
-// update looks at the named Services again and returns what changed.
-func (s *state) update(p *Proxy, names map[types.NamespacedName]struct{}) []packet.Change {
-	var changes []packet.Change
-	next := map[types.NamespacedName]packet.Table{}
+// tables are the parts of the packet table that the named Services make now.
+func (p *Proxy) tables(names map[types.NamespacedName]struct{}) map[types.NamespacedName]packet.Table {
+	out := make(map[types.NamespacedName]packet.Table, len(names))
 	for name := range names {
-		next[name] = p.table(name)
-	}
-	// A Service that is gone may have left its address to a new one: it goes first.
-	order := slices.SortedStableFunc(maps.Keys(next), func(a, b types.NamespacedName) int {
-		return cmp.Compare(len(next[a]), len(next[b]))
-	})
-	for _, name := range order {
-		next := next[name]
-		if c := s.elements.Replace(s.tables[name], next); !c.Empty() {
-			changes = append(changes, c)
+		svc, slicesOf := p.observe(name)
+		if svc == nil {
+			out[name] = nil
+			p.health.set(name, packet.Health{})
+			continue
 		}
-		if next == nil {
-			delete(s.tables, name)
-		} else {
-			s.tables[name] = next
-		}
+		out[name] = packet.Service(p.node(), svc, slicesOf)
+		h, _ := packet.HealthOf(p.node(), svc, slicesOf)
+		p.health.set(name, h)
 	}
-	return changes
+	return out
 }
 
-// table is the part of the packet table that a Service makes now.
-func (p *Proxy) table(name types.NamespacedName) packet.Table {
+// observe reads a Service and its slices; nil when there is none.
+func (p *Proxy) observe(name types.NamespacedName) (*corev1.Service, []*discoveryv1.EndpointSlice) {
 	obj, ok, err := p.services.GetByKey(name.String())
 	if err != nil || !ok {
-		return nil
+		return nil, nil
 	}
 	objs, err := p.slices.ByIndex(byService, name.String())
 	if err != nil {
-		return nil
+		return nil, nil
 	}
-	return packet.Service(obj.(*corev1.Service), each(objs, func(o any) *discoveryv1.EndpointSlice {
-		return o.(*discoveryv1.EndpointSlice)
-	}))
+	slicesOf := make([]*discoveryv1.EndpointSlice, len(objs))
+	for i, o := range objs {
+		slicesOf[i] = o.(*discoveryv1.EndpointSlice)
+	}
+	return obj.(*corev1.Service), slicesOf
+}
+
+// node is where we are, as far as is known.
+func (p *Proxy) node() packet.Node {
+	n := packet.Node{Name: p.cfg.NodeName}
+	if zone := p.zone.Load(); zone != nil {
+		n.Zone = *zone
+	}
+	return n
 }
 
 func connect() (*nftables.Conn, error) {

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"runtime"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -30,8 +31,10 @@ import (
 func TestMain(m *testing.M) { nettest.Main(m) }
 
 const (
-	hostIP    = "172.31.0.1"
-	serviceIP = "10.43.0.50"
+	hostIP     = "172.31.0.1"
+	hostIP6    = "fd31::1"
+	serviceIP  = "10.43.0.50"
+	serviceIP6 = "fd43::50"
 )
 
 // host prepares this namespace as a node: loopback, an address of its own,
@@ -47,8 +50,23 @@ func host(t *testing.T) {
 		t.Fatal(err)
 	}
 	check(t, os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("1"), 0o644))
-	_, services, _ := net.ParseCIDR("10.43.0.0/16")
-	check(t, netlink.RouteReplace(&netlink.Route{LinkIndex: lo.Attrs().Index, Dst: services, Type: syscall.RTN_LOCAL, Table: 255, Scope: netlink.SCOPE_HOST, Src: net.ParseIP(hostIP)}))
+	check(t, os.WriteFile("/proc/sys/net/ipv6/conf/all/forwarding", []byte("1"), 0o644))
+	own6 := addr(hostIP6 + "/128")
+	own6.Flags = syscall.IFA_F_NODAD
+	if err := netlink.AddrAdd(lo, own6); err != nil && !errors.Is(err, syscall.EEXIST) {
+		t.Fatal(err)
+	}
+	if _, err := netlink.LinkByName("uplink"); err != nil { // for what is nobody's
+		check(t, netlink.LinkAdd(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "uplink"}, PeerName: "beyond"}))
+		check(t, netlink.LinkSetUp(link(t, "beyond")))
+		up := link(t, "uplink")
+		check(t, netlink.LinkSetUp(up))
+		check(t, netlink.RouteAdd(&netlink.Route{LinkIndex: up.Attrs().Index, Dst: &net.IPNet{IP: net.IPv4zero, Mask: net.CIDRMask(0, 32)}, Scope: netlink.SCOPE_LINK, Src: net.ParseIP(hostIP)}))
+	}
+	for text, from := range map[string]string{"10.43.0.0/16": hostIP, "fd43::/112": hostIP6} {
+		_, services, _ := net.ParseCIDR(text)
+		check(t, netlink.RouteReplace(&netlink.Route{LinkIndex: lo.Attrs().Index, Dst: services, Type: syscall.RTN_LOCAL, Table: 255, Scope: netlink.SCOPE_HOST, Src: net.ParseIP(from)}))
+	}
 }
 
 func link(t *testing.T, name string) netlink.Link {
@@ -75,14 +93,20 @@ func check(t *testing.T, err error) {
 
 // pod is a network namespace connected by a veth pair, as a node makes it.
 type pod struct {
-	ip string
-	ns netns.NsHandle
+	ip, ip6 string
+	ns      netns.NsHandle
 }
 
 func newPod(t *testing.T, number int) pod {
 	t.Helper()
-	p := pod{ip: fmt.Sprintf("10.42.0.%d", number)}
-	name := fmt.Sprintf("veth%d", number)
+	return newMachine(t, fmt.Sprintf("10.42.0.%d", number), fmt.Sprintf("fd42::%d", number))
+}
+
+// newMachine is anything that reaches the node by a wire of its own.
+func newMachine(t *testing.T, ip, ip6 string) pod {
+	t.Helper()
+	p := pod{ip: ip, ip6: ip6}
+	name := fmt.Sprintf("veth%x", netip.MustParseAddr(ip).AsSlice())
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	old, err := netns.Get()
@@ -102,6 +126,9 @@ func newPod(t *testing.T, number int) pod {
 	check(t, netlink.LinkSetUp(out))
 	_, dst, _ := net.ParseCIDR(p.ip + "/32")
 	check(t, netlink.RouteAdd(&netlink.Route{LinkIndex: out.Attrs().Index, Dst: dst, Scope: netlink.SCOPE_LINK}))
+	_, dst6, _ := net.ParseCIDR(p.ip6 + "/128")
+	check(t, netlink.RouteAdd(&netlink.Route{LinkIndex: out.Attrs().Index, Dst: dst6}))
+	var mac net.HardwareAddr
 	p.in(t, func() {
 		check(t, netlink.LinkSetUp(link(t, "lo")))
 		eth := link(t, "eth0")
@@ -111,7 +138,15 @@ func newPod(t *testing.T, number int) pod {
 		check(t, netlink.RouteAdd(&netlink.Route{LinkIndex: eth.Attrs().Index, Dst: &net.IPNet{IP: gw, Mask: net.CIDRMask(32, 32)}, Scope: netlink.SCOPE_LINK}))
 		check(t, netlink.RouteAdd(&netlink.Route{LinkIndex: eth.Attrs().Index, Gw: gw}))
 		check(t, netlink.NeighSet(&netlink.Neigh{LinkIndex: eth.Attrs().Index, IP: gw, HardwareAddr: out.Attrs().HardwareAddr, State: netlink.NUD_PERMANENT}))
+		own := addr(p.ip6 + "/128")
+		own.Flags = syscall.IFA_F_NODAD
+		check(t, netlink.AddrAdd(eth, own))
+		gw6 := net.ParseIP("fe80::1")
+		check(t, netlink.NeighSet(&netlink.Neigh{LinkIndex: eth.Attrs().Index, Family: netlink.FAMILY_V6, IP: gw6, HardwareAddr: out.Attrs().HardwareAddr, State: netlink.NUD_PERMANENT}))
+		check(t, netlink.RouteAdd(&netlink.Route{LinkIndex: eth.Attrs().Index, Dst: &net.IPNet{IP: net.IPv6zero, Mask: net.CIDRMask(0, 128)}, Gw: gw6}))
+		mac = eth.Attrs().HardwareAddr
 	})
+	check(t, netlink.NeighSet(&netlink.Neigh{LinkIndex: out.Attrs().Index, Family: netlink.FAMILY_V6, IP: net.ParseIP(p.ip6), HardwareAddr: mac, State: netlink.NUD_PERMANENT}))
 	return p
 }
 
@@ -135,7 +170,7 @@ func (p pod) in(t *testing.T, f func()) {
 func (p pod) serve(t *testing.T, port int) {
 	t.Helper()
 	p.in(t, func() {
-		l, err := net.Listen("tcp4", fmt.Sprintf("%s:%d", p.ip, port))
+		l, err := net.Listen("tcp", fmt.Sprintf(":%d", port))
 		if err != nil {
 			t.Error(err)
 			return
@@ -148,7 +183,7 @@ func (p pod) serve(t *testing.T, port int) {
 					return
 				}
 				from, _, _ := net.SplitHostPort(c.RemoteAddr().String())
-				fmt.Fprintf(c, "%s from %s", p.ip, from)
+				fmt.Fprintf(c, "%s from %s", p.ip, strings.TrimPrefix(from, "::ffff:"))
 				c.Close()
 			}
 		}()
@@ -157,7 +192,7 @@ func (p pod) serve(t *testing.T, port int) {
 
 // call connects to a Service and returns what answers.
 func call(to string) (string, error) {
-	c, err := net.DialTimeout("tcp4", to, 2*time.Second)
+	c, err := net.DialTimeout("tcp", to, 30*time.Second)
 	if err != nil {
 		return "", err
 	}
@@ -172,9 +207,10 @@ func start(t *testing.T, client *fake.Clientset) {
 	p, err := proxy.New(proxy.Config{
 		Informers: f, Log: slog.New(slog.DiscardHandler),
 		Ranges: proxy.Ranges{
-			Cluster:  []netip.Prefix{netip.MustParsePrefix("10.42.0.0/16")},
-			Services: []netip.Prefix{netip.MustParsePrefix("10.43.0.0/16")},
+			Cluster:  []netip.Prefix{netip.MustParsePrefix("10.42.0.0/16"), netip.MustParsePrefix("fd42::/64")},
+			Services: []netip.Prefix{netip.MustParsePrefix("10.43.0.0/16"), netip.MustParsePrefix("fd43::/112")},
 		},
+		NodeName: "here", Node: f.Core().V1().Nodes().Informer(),
 	})
 	check(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -191,7 +227,7 @@ func start(t *testing.T, client *fake.Clientset) {
 	case <-ready:
 	case err := <-ended:
 		t.Fatalf("ended: %v", err)
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("not ready")
 	}
 }
@@ -218,9 +254,9 @@ func slice(pods ...pod) *discoveryv1.EndpointSlice {
 // eventually repeats until the rules have caught up with the API.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(5 * time.Second); !ok(); {
+	for deadline := time.Now().Add(time.Minute); !ok(); {
 		if time.Now().After(deadline) {
-			t.Fatalf("not so after 5 s: %s", what)
+			t.Fatalf("not so after a minute: %s", what)
 		}
 	}
 }

@@ -2,42 +2,42 @@ package proxy
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net/netip"
+	"time"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
-	"golang.org/x/sys/unix"
 
 	"berth.dev/berth/internal/plan/packet"
 )
 
-// Registers of 32 bits each; a key of four parts fills the first four.
-const (
-	regAddr   = 8
-	regProto  = 9
-	regPort   = 10
-	regNumber = 11
-	regToAddr = 12
-	regToPort = 13
-)
-
-// table is our nftables table as the kernel has it. Its rules never change: a
-// Service is elements in its maps. There is one chain for each number of
-// endpoints that any Service ever had, because the kernel draws numbers below a
-// constant.
+// table is our nftables table of one family as the kernel has it. Its rules
+// never change: a Service is elements in its maps. There is one chain for each
+// way of drawing an endpoint that any Service ever needed, because the kernel
+// draws numbers below a constant.
 type table struct {
-	conn    *nftables.Conn
-	table   *nftables.Table
-	fronts  *nftables.Set // front -> goto the chain of its endpoint count
-	entries *nftables.Set // front and number -> endpoint
-	refused *nftables.Set // fronts without endpoints
-	hairpin *nftables.Set // endpoint and itself
-	draw    map[int]*nftables.Chain
+	family
+	conn     *nftables.Conn
+	table    *nftables.Table
+	fronts   *nftables.Set // front -> goto the chain that draws
+	outside  *nftables.Set // the same, for packets from outside the cluster
+	entries  *nftables.Set // front and number -> endpoint
+	unserved *nftables.Set // fronts without endpoints -> what to do
+	members  *nftables.Set // front and endpoint, where clients stick
+	sticky   *nftables.Set // client and front -> endpoint, for a time
+	guarded  *nftables.Set // fronts that not everybody may use
+	admitted *nftables.Set // front and client
+	hairpin  *nftables.Set // endpoint and itself
+	draw     map[packet.Draw]*nftables.Chain
 }
 
 // tableName is the same for every instance: each has its own network namespace.
 const tableName = "berth"
+
+// refuseChain is where verdict maps send what is to be refused.
+const refuseChain = "refuse"
 
 // Ranges are the address ranges that the fixed rules need.
 type Ranges struct {
@@ -46,183 +46,184 @@ type Ranges struct {
 	Local []netip.Addr
 }
 
-// open replaces our table by a fresh one in one transaction, so packets never
-// see half of it. The given elements are in it from the start.
-func open(conn *nftables.Conn, r Ranges, all packet.Elements) (*table, error) {
-	t := &table{conn: conn, table: &nftables.Table{Family: nftables.TableFamilyIPv4, Name: tableName}, draw: map[int]*nftables.Chain{}}
-	conn.AddTable(t.table) // so that deleting it cannot fail
-	conn.DelTable(t.table)
-	conn.AddTable(t.table)
-	if err := t.sets(); err != nil {
-		return nil, err
+// tables are those of all families that the cluster has.
+type tables []*table
+
+// open replaces our tables by fresh ones in one transaction each, so packets
+// never see half of them. The given elements are in them from the start.
+func open(conn *nftables.Conn, r Ranges, all packet.Elements) (tables, error) {
+	var out tables
+	for _, f := range []family{ipv4, ipv6} {
+		t := &table{family: f, conn: conn, table: &nftables.Table{Family: f.table, Name: tableName}, draw: map[packet.Draw]*nftables.Chain{}}
+		if f.words == 4 && len(f.of(r.Services)) == 0 {
+			continue // a kernel without IPv6 has nothing to fail with
+		}
+		conn.AddTable(t.table) // so that deleting it cannot fail
+		conn.DelTable(t.table)
+		conn.AddTable(t.table)
+		if err := t.sets(); err != nil {
+			return nil, err
+		}
+		t.rules(r)
+		if err := t.apply(all.All()); err != nil {
+			return nil, fmt.Errorf("load the nftables table %q: %w", tableName, err)
+		}
+		out = append(out, t)
 	}
-	t.rules(r)
-	if err := t.apply(packet.Change{AddEntries: all.Entries, AddCounts: all.Counts, AddRefused: keys(all.Refused), AddHairpin: keys(all.Hairpin)}); err != nil {
-		return nil, fmt.Errorf("load the nftables table %q: %w", tableName, err)
-	}
-	return t, nil
+	return out, nil
 }
 
-// Remove deletes our table; it is no error if there is none.
+// Remove deletes our tables; it is no error if there are none.
 func Remove() error {
 	conn, err := connect()
 	if err != nil {
 		return err
 	}
-	t := &nftables.Table{Family: nftables.TableFamilyIPv4, Name: tableName}
-	conn.AddTable(t)
-	conn.DelTable(t)
+	defer func() { _ = conn.CloseLasting() }()
+	for _, f := range []family{ipv4, ipv6} {
+		t := &nftables.Table{Family: f.table, Name: tableName}
+		conn.AddTable(t)
+		conn.DelTable(t)
+	}
 	return conn.Flush()
 }
 
 func (t *table) sets() error {
-	front := nftables.MustConcatSetType(nftables.TypeIPAddr, nftables.TypeInetProto, nftables.TypeInetService)
-	t.fronts = &nftables.Set{
-		Table: t.table, Name: "fronts", IsMap: true, Concatenation: true,
-		KeyType: front, DataType: nftables.TypeVerdict,
+	concat := nftables.MustConcatSetType
+	front := concat(t.address, nftables.TypeInetProto, nftables.TypeInetService)
+	back := concat(t.address, nftables.TypeInetService)
+	set := func(name string, key nftables.SetDatatype, data ...nftables.SetDatatype) *nftables.Set {
+		s := &nftables.Set{Table: t.table, Name: name, Concatenation: true, KeyType: key}
+		if len(data) > 0 {
+			s.IsMap, s.DataType = true, data[0]
+		}
+		return s
 	}
-	t.entries = &nftables.Set{
-		Table: t.table, Name: "entries", IsMap: true, Concatenation: true,
-		KeyType:  nftables.MustConcatSetType(nftables.TypeIPAddr, nftables.TypeInetProto, nftables.TypeInetService, nftables.TypeMark),
-		DataType: nftables.MustConcatSetType(nftables.TypeIPAddr, nftables.TypeInetService),
+	t.fronts = set("fronts", front, nftables.TypeVerdict)
+	t.outside = set("outside", front, nftables.TypeVerdict)
+	t.unserved = set("unserved", front, nftables.TypeVerdict)
+	t.entries = set("entries", concat(t.address, nftables.TypeInetProto, nftables.TypeInetService, nftables.TypeMark), back)
+	t.members = set("members", concat(t.address, nftables.TypeInetProto, nftables.TypeInetService, t.address, nftables.TypeInetService))
+	t.sticky = set("sticky", concat(t.address, t.address, nftables.TypeInetProto, nftables.TypeInetService), back)
+	t.sticky.Dynamic, t.sticky.HasTimeout, t.sticky.Size = true, true, 1<<20
+	t.guarded = set("guarded", front)
+	t.admitted = set("admitted", concat(t.address, nftables.TypeInetProto, nftables.TypeInetService, t.address))
+	t.admitted.Interval = true
+	t.hairpin = set("hairpin", concat(t.address, t.address))
+	var problems []error
+	for _, s := range []*nftables.Set{t.fronts, t.outside, t.unserved, t.entries, t.members, t.sticky, t.guarded, t.admitted, t.hairpin} {
+		problems = append(problems, t.conn.AddSet(s, nil))
 	}
-	t.refused = &nftables.Set{Table: t.table, Name: "refused", Concatenation: true, KeyType: front}
-	t.hairpin = &nftables.Set{
-		Table: t.table, Name: "hairpin", Concatenation: true,
-		KeyType: nftables.MustConcatSetType(nftables.TypeIPAddr, nftables.TypeIPAddr),
-	}
-	for _, s := range []*nftables.Set{t.fronts, t.entries, t.refused, t.hairpin} {
-		if err := t.conn.AddSet(s, nil); err != nil {
+	return errors.Join(problems...)
+}
+
+// apply sends one change.
+func (all tables) apply(c packet.Change) error {
+	for _, t := range all {
+		if err := t.apply(c); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// rules are the fixed rules.
-func (t *table) rules(r Ranges) {
-	nat := func(name string, hook *nftables.ChainHook, prio *nftables.ChainPriority) *nftables.Chain {
-		return t.conn.AddChain(&nftables.Chain{Table: t.table, Name: name, Type: nftables.ChainTypeNAT, Hooknum: hook, Priority: prio})
-	}
-	filter := func(name string, hook *nftables.ChainHook) *nftables.Chain {
-		return t.conn.AddChain(&nftables.Chain{Table: t.table, Name: name, Type: nftables.ChainTypeFilter, Hooknum: hook, Priority: nftables.ChainPriorityFilter})
-	}
-	toFront := append(loadFront(), &expr.Lookup{SourceRegister: regAddr, IsDestRegSet: true, SetName: t.fronts.Name, SetID: t.fronts.ID})
-	for _, c := range []*nftables.Chain{
-		nat("prerouting", nftables.ChainHookPrerouting, nftables.ChainPriorityNATDest),
-		nat("output", nftables.ChainHookOutput, nftables.ChainPriorityNATDest),
-	} {
-		t.rule(c, toFront...)
-	}
-	post := nat("postrouting", nftables.ChainHookPostrouting, nftables.ChainPriorityNATSource)
-	// An endpoint that reaches itself through a Service must see another source.
-	t.rule(post, load(regAddr, source), load(regProto, destination),
-		&expr.Lookup{SourceRegister: regAddr, SetName: t.hairpin.Name, SetID: t.hairpin.ID}, &expr.Masq{})
-	for _, pods := range v4(r.Cluster) {
-		// Pods leave the cluster under the node's address.
-		exprs := append(within(source, pods, true), within(destination, pods, false)...)
-		t.rule(post, append(exprs, &expr.Masq{})...)
-	}
-	noEndpoints := append(loadFront(), &expr.Lookup{SourceRegister: regAddr, SetName: t.refused.Name, SetID: t.refused.ID}, refuse())
-	for _, c := range []*nftables.Chain{filter("forward-refuse", nftables.ChainHookForward), filter("output-refuse", nftables.ChainHookOutput)} {
-		t.rule(c, noEndpoints...)
-	}
-	// What reaches the node itself under a service address had no Service: it must
-	// not meet whatever listens on that port here.
-	in := filter("input-refuse", nftables.ChainHookInput)
-	for _, own := range r.Local {
-		if own.Is4() {
-			t.rule(in, load(regAddr, destination), &expr.Cmp{Op: expr.CmpOpEq, Register: regAddr, Data: own.AsSlice()}, &expr.Verdict{Kind: expr.VerdictAccept})
+// apply sends the family's part of one change as one transaction.
+func (t *table) apply(c packet.Change) error {
+	for _, draws := range []map[packet.Front]packet.Draw{c.Add.Fronts, c.Add.Outside} {
+		for front, d := range draws {
+			if t.is(front.Addr) && d.Endpoints > 0 {
+				t.drawChain(d)
+			}
 		}
 	}
-	for _, svc := range v4(r.Services) {
-		t.rule(in, append(within(destination, svc, true), refuse())...)
+	byKey := func(s *nftables.Set, elements []nftables.SetElement) error {
+		for i := range elements {
+			elements[i].Val, elements[i].VerdictData = nil, nil
+		}
+		return t.conn.SetDeleteElements(s, elements)
 	}
-}
-
-// apply sends one change as one transaction.
-func (t *table) apply(c packet.Change) error {
-	for _, n := range c.AddCounts {
-		t.drawChain(n)
-	}
-	steps := []struct {
-		set *nftables.Set
-		el  []nftables.SetElement
-		do  func(*nftables.Set, []nftables.SetElement) error
-	}{
-		{t.fronts, each(c.DelCounts, func(f packet.Front) nftables.SetElement { return nftables.SetElement{Key: frontKey(f)} }), t.conn.SetDeleteElements},
-		{t.entries, each(c.DelEntries, func(e packet.Entry) nftables.SetElement { return nftables.SetElement{Key: entryKey(e)} }), t.conn.SetDeleteElements},
-		{t.refused, each(c.DelRefused, func(f packet.Front) nftables.SetElement { return nftables.SetElement{Key: frontKey(f)} }), t.conn.SetDeleteElements},
-		{t.hairpin, each(c.DelHairpin, hairpinElement), t.conn.SetDeleteElements},
-		{t.entries, entryElements(c.AddEntries), t.conn.SetAddElements},
-		{t.fronts, t.frontElements(c.AddCounts), t.conn.SetAddElements},
-		{t.refused, each(c.AddRefused, func(f packet.Front) nftables.SetElement { return nftables.SetElement{Key: frontKey(f)} }), t.conn.SetAddElements},
-		{t.hairpin, each(c.AddHairpin, hairpinElement), t.conn.SetAddElements},
-	}
-	for _, s := range steps {
-		// One message holds at most 64 KiB of attributes.
-		for el := s.el; len(el) > 0; {
-			n := min(len(el), 400)
-			if err := s.do(s.set, el[:n]); err != nil {
-				return err
+	for _, step := range []struct {
+		e  packet.Elements
+		do func(*nftables.Set, []nftables.SetElement) error
+	}{{c.Del, byKey}, {c.Add, t.conn.SetAddElements}} {
+		for set, elements := range t.elements(step.e) {
+			// One message holds at most 64 KiB of attributes.
+			for len(elements) > 0 {
+				n := min(len(elements), 400)
+				if err := step.do(set, elements[:n]); err != nil {
+					return err
+				}
+				elements = elements[n:]
 			}
-			el = el[n:]
 		}
 	}
 	return t.conn.Flush()
 }
 
-// drawChain makes the chain that picks one of n endpoints.
-func (t *table) drawChain(n int) {
-	if t.draw[n] != nil {
-		return
-	}
-	c := t.conn.AddChain(&nftables.Chain{Table: t.table, Name: fmt.Sprintf("one-of-%d", n)})
-	t.draw[n] = c
-	t.rule(c, append(loadFront(),
-		&expr.Numgen{Register: regNumber, Modulus: uint32(n), Type: unix.NFT_NG_RANDOM},
-		&expr.Lookup{SourceRegister: regAddr, DestRegister: regToAddr, IsDestRegSet: true, SetName: t.entries.Name, SetID: t.entries.ID},
-		&expr.NAT{Type: expr.NATTypeDestNAT, Family: unix.NFPROTO_IPV4, RegAddrMin: regToAddr, RegProtoMin: regToPort, Specified: true})...)
-}
-
-func (t *table) frontElements(counts map[packet.Front]int) []nftables.SetElement {
-	var out []nftables.SetElement
-	for f, n := range counts {
-		out = append(out, nftables.SetElement{Key: frontKey(f), VerdictData: &expr.Verdict{Kind: expr.VerdictGoto, Chain: t.draw[n].Name}})
-	}
-	return out
-}
-
-func (t *table) rule(c *nftables.Chain, exprs ...expr.Any) {
-	t.conn.AddRule(&nftables.Rule{Table: t.table, Chain: c, Exprs: exprs})
-}
-
-func entryElements(entries map[packet.Entry]packet.Back) []nftables.SetElement {
-	var out []nftables.SetElement
-	for e, b := range entries {
-		if e.Addr.Is4() && b.Addr.Is4() {
-			out = append(out, nftables.SetElement{Key: entryKey(e), Val: append(b.Addr.AsSlice(), pad(binary.BigEndian.AppendUint16(nil, b.Port))...)})
+// elements are the family's elements as the kernel takes them.
+func (t *table) elements(e packet.Elements) map[*nftables.Set][]nftables.SetElement {
+	out := map[*nftables.Set][]nftables.SetElement{}
+	add := func(s *nftables.Set, a netip.Addr, element func() nftables.SetElement) {
+		if t.is(a) {
+			out[s] = append(out[s], element())
 		}
 	}
+	for f, d := range e.Fronts {
+		add(t.fronts, f.Addr, func() nftables.SetElement { return nftables.SetElement{Key: frontKey(f), VerdictData: t.to(d)} })
+	}
+	for f, d := range e.Outside {
+		add(t.outside, f.Addr, func() nftables.SetElement { return nftables.SetElement{Key: frontKey(f), VerdictData: t.to(d)} })
+	}
+	for f, v := range e.Unserved {
+		add(t.unserved, f.Addr, func() nftables.SetElement {
+			verdict := &expr.Verdict{Kind: expr.VerdictDrop}
+			if v == packet.Refuse {
+				verdict = &expr.Verdict{Kind: expr.VerdictGoto, Chain: refuseChain}
+			}
+			return nftables.SetElement{Key: frontKey(f), VerdictData: verdict}
+		})
+	}
+	for n, b := range e.Entries {
+		add(t.entries, n.Addr, func() nftables.SetElement {
+			return nftables.SetElement{Key: binary.NativeEndian.AppendUint32(frontKey(n.Front), n.Number), Val: backKey(b)}
+		})
+	}
+	for m := range e.Members {
+		add(t.members, m.Front.Addr, func() nftables.SetElement {
+			return nftables.SetElement{Key: append(frontKey(m.Front), backKey(m.Back)...)}
+		})
+	}
+	for f := range e.Guarded {
+		add(t.guarded, f.Addr, func() nftables.SetElement { return nftables.SetElement{Key: frontKey(f)} })
+	}
+	for a := range e.Admitted {
+		add(t.admitted, a.Addr, func() nftables.SetElement {
+			first, last := ends(a.From)
+			return nftables.SetElement{Key: append(frontKey(a.Front), first...), KeyEnd: append(frontKey(a.Front), last...)}
+		})
+	}
+	for a := range e.Hairpin {
+		add(t.hairpin, a, func() nftables.SetElement { return nftables.SetElement{Key: append(a.AsSlice(), a.AsSlice()...)} })
+	}
 	return out
 }
 
-func hairpinElement(a netip.Addr) nftables.SetElement {
-	return nftables.SetElement{Key: append(a.AsSlice(), a.AsSlice()...)}
+// to leads to the chain that draws. Packets from outside for which the node has
+// nothing are left alone here and dropped later.
+func (t *table) to(d packet.Draw) *expr.Verdict {
+	if d.Endpoints == 0 {
+		return &expr.Verdict{Kind: expr.VerdictAccept}
+	}
+	return &expr.Verdict{Kind: expr.VerdictGoto, Chain: drawName(d)}
 }
 
-func frontKey(f packet.Front) []byte {
-	key := append(f.Addr.AsSlice(), pad([]byte{byte(f.Protocol)})...)
-	return append(key, pad(binary.BigEndian.AppendUint16(nil, f.Port))...)
+// ends are a prefix's first and last address.
+func ends(p netip.Prefix) (first, last []byte) {
+	first, last = p.Masked().Addr().AsSlice(), p.Masked().Addr().AsSlice()
+	for i := p.Bits(); i < 8*len(last); i++ {
+		last[i/8] |= 0x80 >> (i % 8)
+	}
+	return first, last
 }
 
-func entryKey(e packet.Entry) []byte {
-	return binary.NativeEndian.AppendUint32(frontKey(e.Front), e.Number)
-}
-
-// pad fills a key part to a register's four bytes.
-func pad(b []byte) []byte {
-	out := make([]byte, 4)
-	copy(out, b)
-	return out
-}
+func seconds(n uint32) time.Duration { return time.Duration(n) * time.Second }

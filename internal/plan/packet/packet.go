@@ -7,7 +7,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
-	"k8s.io/apimachinery/pkg/util/sets"
 )
 
 // ProxyNameLabel marks Services that another proxy serves (KEP-2447).
@@ -23,12 +22,16 @@ const (
 	SCTP Protocol = 132
 )
 
-// Front is what clients connect to.
+// Front is what clients connect to. A node port has the unspecified address of
+// its family.
 type Front struct {
 	Addr     netip.Addr
 	Protocol Protocol
 	Port     uint16
 }
+
+// NodePort says that any of the node's own addresses is meant.
+func (f Front) NodePort() bool { return f.Addr.IsUnspecified() }
 
 // Back is one endpoint of a Front.
 type Back struct {
@@ -36,29 +39,146 @@ type Back struct {
 	Port uint16
 }
 
-// Table maps each front to its backs in a fixed order. A front without backs is
-// refused.
-type Table map[Front][]Back
+// Verdict is what becomes of packets for which there is no endpoint.
+type Verdict uint8
 
-// Service is the part of the table that one Service and its slices make.
-// Headless, ExternalName and foreign Services make none.
-func Service(svc *corev1.Service, slicesOf []*discoveryv1.EndpointSlice) Table {
+// A client of a Service without endpoints is told at once; one that only this
+// node has no endpoint for is left to try another node.
+const (
+	Refuse Verdict = iota
+	Drop
+)
+
+// Target is what becomes of new connections to a Front.
+type Target struct {
+	// Near are the endpoints for all packets, or, when the target is split, for
+	// those from pods and from the node itself only.
+	Near []Back
+	// Far are the endpoints for packets from elsewhere when Split.
+	Far   []Back
+	Split bool
+	// None is what happens without an endpoint in Near.
+	None Verdict
+	// Masquerade hides the client behind the node, so that answers come back here.
+	Masquerade bool
+	// Sticky is for how many seconds a client keeps its endpoint; 0: not at all.
+	Sticky uint32
+	// Sources are whom packets may come from; none means anyone.
+	Sources []netip.Prefix
+}
+
+// Table maps each front to its target. The order of a target's backs is fixed.
+type Table map[Front]Target
+
+// Node is where the table is for.
+type Node struct{ Name, Zone string }
+
+// defaultStickiness is ClientIP affinity without a timeout of its own.
+const defaultStickiness = 10800
+
+// Service is the part of the table that one Service and its slices make on a
+// node. Headless, ExternalName and foreign Services make none.
+func Service(node Node, svc *corev1.Service, slicesOf []*discoveryv1.EndpointSlice) Table {
 	if svc.Spec.Type == corev1.ServiceTypeExternalName || svc.Labels[ProxyNameLabel] != "" {
 		return nil
 	}
 	t := Table{}
 	for _, text := range clusterIPs(svc) {
-		addr, err := netip.ParseAddr(text)
+		ip, err := netip.ParseAddr(text)
 		if err != nil {
 			continue // "None", or not assigned yet
 		}
-		for _, port := range svc.Spec.Ports {
-			if proto, ok := protocol(port.Protocol); ok {
-				t[Front{Addr: addr, Protocol: proto, Port: uint16(port.Port)}] = backs(addr.Is6(), port, slicesOf)
-			}
+		for i := range svc.Spec.Ports {
+			t.port(node, svc, &svc.Spec.Ports[i], ip, slicesOf)
 		}
 	}
 	return t
+}
+
+// port adds the fronts of one port in the family of one cluster address.
+func (t Table) port(node Node, svc *corev1.Service, port *corev1.ServicePort, ip netip.Addr, slicesOf []*discoveryv1.EndpointSlice) {
+	proto, ok := protocol(port.Protocol)
+	if !ok {
+		return
+	}
+	found := sorted(node, ip.Is6(), *port, slicesOf)
+	inside := Target{Near: found.cluster, Sticky: stickiness(svc)}
+	if p := svc.Spec.InternalTrafficPolicy; p != nil && *p == corev1.ServiceInternalTrafficPolicyLocal {
+		inside.Near = found.local
+		if len(found.cluster) > 0 {
+			inside.None = Drop
+		}
+	}
+	t[Front{ip, proto, uint16(port.Port)}] = inside
+
+	outside := Target{Near: found.cluster, Sticky: stickiness(svc)}
+	if svc.Spec.ExternalTrafficPolicy == corev1.ServiceExternalTrafficPolicyLocal {
+		outside.Split, outside.Far = true, found.local
+	} else {
+		outside.Masquerade = true
+	}
+	for _, text := range svc.Spec.ExternalIPs {
+		if a, err := netip.ParseAddr(text); err == nil && a.Is6() == ip.Is6() {
+			t[Front{a, proto, uint16(port.Port)}] = outside
+		}
+	}
+	if svc.Spec.Type == corev1.ServiceTypeLoadBalancer {
+		guarded := outside
+		guarded.Sources = sources(svc, ip.Is6())
+		for _, in := range svc.Status.LoadBalancer.Ingress {
+			a, err := netip.ParseAddr(in.IP)
+			if err == nil && a.Is6() == ip.Is6() && (in.IPMode == nil || *in.IPMode == corev1.LoadBalancerIPModeVIP) {
+				t[Front{a, proto, uint16(port.Port)}] = guarded
+			}
+		}
+	}
+	if port.NodePort != 0 && (svc.Spec.Type == corev1.ServiceTypeNodePort || svc.Spec.Type == corev1.ServiceTypeLoadBalancer) {
+		t[Front{anyAddr(ip.Is6()), proto, uint16(port.NodePort)}] = outside
+	}
+}
+
+func anyAddr(v6 bool) netip.Addr {
+	if v6 {
+		return netip.IPv6Unspecified()
+	}
+	return netip.IPv4Unspecified()
+}
+
+func stickiness(svc *corev1.Service) uint32 {
+	if svc.Spec.SessionAffinity != corev1.ServiceAffinityClientIP {
+		return 0
+	}
+	if c := svc.Spec.SessionAffinityConfig; c != nil && c.ClientIP != nil && c.ClientIP.TimeoutSeconds != nil {
+		return uint32(*c.ClientIP.TimeoutSeconds)
+	}
+	return defaultStickiness
+}
+
+// sources are the ranges of one family that may use a load balancer. Ranges of
+// the other family only admit nobody of this one.
+func sources(svc *corev1.Service, v6 bool) []netip.Prefix {
+	var out []netip.Prefix
+	for _, text := range svc.Spec.LoadBalancerSourceRanges {
+		if p, err := netip.ParsePrefix(text); err == nil && p.Addr().Is6() == v6 {
+			out = append(out, p.Masked())
+		}
+	}
+	if len(out) == 0 && len(svc.Spec.LoadBalancerSourceRanges) > 0 {
+		out = []netip.Prefix{netip.PrefixFrom(anyAddr(v6), anyAddr(v6).BitLen())}
+	}
+	slices.SortFunc(out, netip.Prefix.Compare)
+	return widest(out)
+}
+
+// widest leaves out ranges that lie within another: interval maps take no overlap.
+func widest(ordered []netip.Prefix) []netip.Prefix {
+	var out []netip.Prefix
+	for _, p := range ordered {
+		if len(out) == 0 || !out[len(out)-1].Overlaps(p) {
+			out = append(out, p)
+		}
+	}
+	return out
 }
 
 func clusterIPs(svc *corev1.Service) []string {
@@ -69,8 +189,8 @@ func clusterIPs(svc *corev1.Service) []string {
 }
 
 func protocol(p corev1.Protocol) (Protocol, bool) {
-	switch p {
-	case corev1.ProtocolTCP, "":
+	switch cmp.Or(p, corev1.ProtocolTCP) {
+	case corev1.ProtocolTCP:
 		return TCP, true
 	case corev1.ProtocolUDP:
 		return UDP, true
@@ -78,63 +198,4 @@ func protocol(p corev1.Protocol) (Protocol, bool) {
 		return SCTP, true
 	}
 	return 0, false
-}
-
-// backs collects the ready endpoints of one family for a Service port. When
-// none is ready, those that are serving while they terminate take over (KEP-1669).
-func backs(v6 bool, port corev1.ServicePort, slicesOf []*discoveryv1.EndpointSlice) []Back {
-	ready, serving := sets.New[Back](), sets.New[Back]()
-	for _, slice := range slicesOf {
-		if (slice.AddressType == discoveryv1.AddressTypeIPv6) != v6 || slice.AddressType == discoveryv1.AddressTypeFQDN {
-			continue
-		}
-		number, ok := portNumber(slice, port)
-		if !ok {
-			continue
-		}
-		for _, ep := range slice.Endpoints {
-			into := serving
-			switch {
-			case isTrue(ep.Conditions.Ready, true):
-				into = ready
-			case !isTrue(ep.Conditions.Serving, false) || !isTrue(ep.Conditions.Terminating, false):
-				continue
-			}
-			for _, text := range ep.Addresses {
-				if addr, err := netip.ParseAddr(text); err == nil {
-					into.Insert(Back{Addr: addr, Port: number})
-				}
-			}
-		}
-	}
-	if ready.Len() == 0 {
-		ready = serving
-	}
-	out := ready.UnsortedList()
-	slices.SortFunc(out, func(a, b Back) int { return cmp.Or(a.Addr.Compare(b.Addr), cmp.Compare(a.Port, b.Port)) })
-	return out
-}
-
-// portNumber finds the slice's port of the same name and protocol.
-func portNumber(slice *discoveryv1.EndpointSlice, port corev1.ServicePort) (uint16, bool) {
-	for _, p := range slice.Ports {
-		name, proto := "", corev1.ProtocolTCP
-		if p.Name != nil {
-			name = *p.Name
-		}
-		if p.Protocol != nil {
-			proto = *p.Protocol
-		}
-		if name == port.Name && proto == cmp.Or(port.Protocol, corev1.ProtocolTCP) && p.Port != nil {
-			return uint16(*p.Port), true
-		}
-	}
-	return 0, false
-}
-
-func isTrue(b *bool, unset bool) bool {
-	if b == nil {
-		return unset
-	}
-	return *b
 }
