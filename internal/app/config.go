@@ -20,6 +20,7 @@ import (
 	"berth.dev/berth/internal/controller/certificate"
 	"berth.dev/berth/internal/controller/podgc"
 	"berth.dev/berth/internal/join"
+	"berth.dev/berth/internal/plan/balancer"
 )
 
 // Config is everything a server can be told. Flags, the configuration file and
@@ -40,6 +41,8 @@ type Config struct {
 	ClusterCIDRs  []string // at most one IPv4 and one IPv6 prefix
 	ServiceCIDRs  []string
 	ClusterDomain string
+	// LoadBalancerPool are the ranges that Services of type LoadBalancer get their address from.
+	LoadBalancerPool []string
 
 	ContainerRuntimeEndpoint string // "" means the bundle's containerd
 	DatastoreEndpoints       []string
@@ -193,6 +196,15 @@ func (c Config) Validate() error {
 			if a.Overlaps(b) {
 				bad("service-cidr", "%s overlaps the cluster CIDR %s; choose a range of its own", b, a)
 			}
+		}
+	}
+	balancers, err := balancer.ParsePool(c.LoadBalancerPool)
+	if err != nil {
+		bad("load-balancer-pool", "%v", err)
+	}
+	for _, p := range slices.Concat(clusters, services) {
+		if balancers.Overlaps(p) {
+			bad("load-balancer-pool", "%s overlaps the range %s of the cluster's pods or services; choose a range of its own", balancers, p)
 		}
 	}
 	if !slices.Contains([]string{"error", "warn", "info", "debug"}, c.LogLevel) {

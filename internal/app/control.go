@@ -28,6 +28,7 @@ import (
 	"berth.dev/berth/internal/keyring"
 	"berth.dev/berth/internal/lead"
 	"berth.dev/berth/internal/network/dns"
+	"berth.dev/berth/internal/plan/balancer"
 	"berth.dev/berth/internal/plan/schedule"
 	"berth.dev/berth/internal/scheduler"
 )
@@ -153,8 +154,13 @@ func (s *server) runLoops(ctx context.Context, ready func(), as func(user string
 	if err != nil {
 		return err
 	}
+	balancers, err := balancer.ParsePool(s.cfg.LoadBalancerPool)
+	if err != nil {
+		return err
+	}
 	loops, err := all.Loops(all.Config{
-		RootCA: s.pki.CA.CertPEM, Certificates: signing, IPAM: ipam.Config{ClusterCIDRs: s.cluster, Stateless: !s.cfg.StickyAddresses}, ServiceCIDRs: s.services, RESTConfig: as,
+		LoadBalancers: balancers,
+		RootCA:        s.pki.CA.CertPEM, Certificates: signing, IPAM: ipam.Config{ClusterCIDRs: s.cluster, Stateless: !s.cfg.StickyAddresses}, ServiceCIDRs: s.services, RESTConfig: as,
 		NoLocalStorage: !s.enabled("local-storage"), Schedulers: schedulers(s.cfg.SchedulerProfiles), EndedPods: max(s.cfg.TerminatedPods, 0),
 	})
 	if err != nil {

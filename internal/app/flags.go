@@ -26,6 +26,7 @@ func (c *Config) BindFlags(f *pflag.FlagSet) {
 	f.StringSliceVar(&c.ClusterCIDRs, "cluster-cidr", c.ClusterCIDRs, "range of pod addresses; for dual stack one IPv4 and one IPv6 range")
 	f.StringSliceVar(&c.ServiceCIDRs, "service-cidr", c.ServiceCIDRs, "range of service addresses; for dual stack one IPv4 and one IPv6 range")
 	f.StringVar(&c.ClusterDomain, "cluster-domain", c.ClusterDomain, "DNS domain of the cluster")
+	f.StringSliceVar(&c.LoadBalancerPool, "load-balancer-pool", c.LoadBalancerPool, "addresses for services of type LoadBalancer, as 192.0.2.240-192.0.2.250 or 192.0.2.240/28; your network has to lead them to a node (default: none, such services wait for somebody else to give them one)")
 
 	f.StringSliceVar(&c.DatastoreEndpoints, "datastore-endpoint", c.DatastoreEndpoints, "URLs of an existing etcd cluster (default: embedded)")
 	f.StringVar(&c.DatastoreCAFile, "datastore-cafile", c.DatastoreCAFile, "CA of the etcd cluster")

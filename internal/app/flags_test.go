@@ -77,6 +77,7 @@ func TestValidateNamesTheFlag(t *testing.T) {
 		"cluster-domain":          {"--cluster-domain=-"},
 		"cluster-cidr":            {"--cluster-cidr=10.42.0.1/16"},
 		"service-cidr":            {"--service-cidr=10.42.128.0/24"},
+		"load-balancer-pool":      {"--load-balancer-pool=10.43.0.1-10.43.0.9"},
 		"log-level":               {"--log-level=loud"},
 		"disable":                 {"--disable=cake"},
 		"datastore-certfile":      {"--datastore-certfile=a.crt"},

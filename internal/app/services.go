@@ -4,6 +4,8 @@ import (
 	"context"
 	"os"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/informers"
 
@@ -58,9 +60,13 @@ func (a *agent) runServices(ctx context.Context, ready func()) error {
 		return err
 	}
 	watches := informers.NewSharedInformerFactory(client, 0)
+	own, err := a.ownNode()
+	if err != nil {
+		return err
+	}
 	var units []group.Unit
 	if a.enabled("proxy") {
-		p, err := proxy.New(proxy.Config{Informers: watches, Log: a.log.With("component", "proxy"), Ranges: proxy.Ranges{
+		p, err := proxy.New(proxy.Config{Informers: watches, Node: own.Core().V1().Nodes().Informer(), NodeName: a.nodeName, Log: a.log.With("component", "proxy"), Ranges: proxy.Ranges{
 			Cluster: a.cluster, Services: a.services, Local: a.dns,
 		}})
 		if err != nil {
@@ -82,7 +88,20 @@ func (a *agent) runServices(ctx context.Context, ready func()) error {
 		}
 		units = append(units, group.Unit{Name: "dns", Run: d.Run})
 	}
+	own.StartWithContext(ctx)
+	defer own.Shutdown()
 	watches.StartWithContext(ctx)
 	defer watches.Shutdown()
 	return group.Run(ctx, ready, units...)
+}
+
+// ownNode watches this machine's node and no other.
+func (a *agent) ownNode() (informers.SharedInformerFactory, error) {
+	client, err := a.server.client("system:node:"+a.nodeName, "system:nodes")
+	if err != nil {
+		return nil, err
+	}
+	return informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithTweakListOptions(func(o *metav1.ListOptions) {
+		o.FieldSelector = fields.OneTermEqualSelector(metav1.ObjectNameField, a.nodeName).String()
+	})), nil
 }

@@ -23,7 +23,7 @@ func TestOneCluster(t *testing.T) {
 	if f := flag.Lookup("test.parallel"); f != nil && f.Value.String() == f.DefValue {
 		_ = f.Value.Set("6")
 	}
-	c := cluster.New(t, "shared", "--kubelet-paths=on", logSize)
+	c := cluster.New(t, "shared", "--kubelet-paths=on", logSize, "--load-balancer-pool=192.0.2.200-192.0.2.201")
 	t.Setenv("PATH", helpers(c)+":"+os.Getenv("PATH"))
 	foldersOfItsOwn(t, c)
 	c.Start()
@@ -68,6 +68,7 @@ func TestOneCluster(t *testing.T) {
 		"pod-ends":     restartsAndEnds,
 		"pod-security": securityOfContainers,
 		"pod-ports":    portsOfTheNode,
+		"ways-in":      waysIntoServices,
 		"pod-resize":   resizedInPlace,
 		"pod-probes":   probesAndHooks,
 		"command-line": commandLine,

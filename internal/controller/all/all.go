@@ -17,6 +17,7 @@ import (
 	"berth.dev/berth/internal/api"
 	"berth.dev/berth/internal/controller/attributesclass"
 	"berth.dev/berth/internal/controller/autoscale"
+	"berth.dev/berth/internal/controller/balancer"
 	"berth.dev/berth/internal/controller/bootstraptoken"
 	"berth.dev/berth/internal/controller/certificate"
 	"berth.dev/berth/internal/controller/cronjob"
@@ -43,6 +44,7 @@ import (
 	"berth.dev/berth/internal/controller/statefulset"
 	"berth.dev/berth/internal/controller/volumebinder"
 	"berth.dev/berth/internal/ipam"
+	planbalancer "berth.dev/berth/internal/plan/balancer"
 	"berth.dev/berth/internal/scheduler"
 )
 
@@ -62,6 +64,9 @@ type Config struct {
 	EndedPods int
 	// NoLocalStorage leaves out the local provisioner.
 	NoLocalStorage bool
+	// LoadBalancers is the pool of Services of type LoadBalancer; without one
+	// they wait for somebody else's.
+	LoadBalancers planbalancer.Pool
 	// Kinds are the built-in kinds that are served; nil means api.Kinds().
 	Kinds []api.Kind
 	// RESTConfig gives the loops that must know custom kinds their own
@@ -118,6 +123,9 @@ func Loops(config Config) ([]loop.Loop, error) {
 		serviceaddress.RangeLoop(),
 		spidernetwork.Loop(spidernetwork.Config{ClusterCIDRs: config.IPAM.ClusterCIDRs, ServiceCIDRs: config.ServiceCIDRs}),
 		certificate.Loop(config.Certificates),
+	}
+	if len(config.LoadBalancers) > 0 {
+		loops = append(loops, balancer.Loop(config.LoadBalancers))
 	}
 	if config.RESTConfig != nil {
 		autoscaled, err := autoscale.NewServed(config.RESTConfig(autoscale.User, serviceAccountGroups...), clock.RealClock{})

@@ -182,3 +182,40 @@ func TestSlicesFollowPods(t *testing.T) {
 		}
 	})
 }
+
+// A Service that wants its clients near says for whom each endpoint is.
+func TestHints(t *testing.T) {
+	for how, want := range map[string]string{
+		"": "", "PreferClose": " zone z", "PreferSameZone": " zone z", "PreferSameNode": " node node1 zone z",
+	} {
+		s := State{Service: service(func(s *corev1.Service) {
+			if how != "" {
+				s.Spec.TrafficDistribution = &how
+			}
+		}), Zones: map[string]string{"node1": "z"}, Pods: []*corev1.Pod{pod(0, true), pod(1, false)}}
+		for _, e := range Decide(s).Create[0].Endpoints {
+			got := ""
+			if e.Hints != nil {
+				for _, n := range e.Hints.ForNodes {
+					got += " node " + n.Name
+				}
+				for _, z := range e.Hints.ForZones {
+					got += " zone " + z.Name
+				}
+			}
+			if e.TargetRef.Name == "web-1" && got != "" || e.TargetRef.Name == "web-0" && got != want {
+				t.Errorf("%q, pod %s: hints %q, want %q for the ready one", how, e.TargetRef.Name, got, want)
+			}
+		}
+	}
+}
+
+// The annotation of old manifests is the field of today.
+func TestTolerateUnreadyEndpoints(t *testing.T) {
+	s := State{Service: service(func(s *corev1.Service) {
+		s.Annotations = map[string]string{"service.alpha.kubernetes.io/tolerate-unready-endpoints": "true"}
+	}), Pods: []*corev1.Pod{pod(0, false)}}
+	if e := Decide(s).Create[0].Endpoints[0]; !*e.Conditions.Ready || *e.Conditions.Serving {
+		t.Errorf("an unready pod's endpoint is ready=%v, serving=%v", *e.Conditions.Ready, *e.Conditions.Serving)
+	}
+}

@@ -78,7 +78,7 @@ func (s State) endpoint(pod *corev1.Pod, addresses []string) discoveryv1.Endpoin
 	e := discoveryv1.Endpoint{
 		Addresses: addresses,
 		Conditions: discoveryv1.EndpointConditions{
-			Ready:       ptr.To(s.Service.Spec.PublishNotReadyAddresses || (serving && !terminating)),
+			Ready:       ptr.To(publishesNotReady(s.Service) || (serving && !terminating)),
 			Serving:     ptr.To(serving),
 			Terminating: ptr.To(terminating),
 		},
@@ -90,10 +90,41 @@ func (s State) endpoint(pod *corev1.Pod, addresses []string) discoveryv1.Endpoin
 			e.Zone = ptr.To(zone)
 		}
 	}
+	e.Hints = hints(s.Service, e)
 	if pod.Spec.Hostname != "" && pod.Spec.Subdomain == s.Service.Name {
 		e.Hostname = ptr.To(pod.Spec.Hostname)
 	}
 	return e
+}
+
+// tolerateUnready is what publishNotReadyAddresses was before it was a field;
+// old manifests still say it.
+const tolerateUnready = "service.alpha.kubernetes.io/tolerate-unready-endpoints"
+
+func publishesNotReady(service *corev1.Service) bool {
+	return service.Spec.PublishNotReadyAddresses || service.Annotations[tolerateUnready] == "true"
+}
+
+// hints say for whom an endpoint is that the Service's trafficDistribution wants
+// near its clients.
+func hints(service *corev1.Service, e discoveryv1.Endpoint) *discoveryv1.EndpointHints {
+	var h discoveryv1.EndpointHints
+	how := ptr.Deref(service.Spec.TrafficDistribution, "")
+	sameNode := how == corev1.ServiceTrafficDistributionPreferSameNode
+	sameZone := sameNode || how == corev1.ServiceTrafficDistributionPreferSameZone || how == corev1.ServiceTrafficDistributionPreferClose
+	if !ptr.Deref(e.Conditions.Ready, false) {
+		return nil
+	}
+	if sameNode && e.NodeName != nil {
+		h.ForNodes = []discoveryv1.ForNode{{Name: *e.NodeName}}
+	}
+	if sameZone && e.Zone != nil {
+		h.ForZones = []discoveryv1.ForZone{{Name: *e.Zone}}
+	}
+	if len(h.ForNodes)+len(h.ForZones) == 0 {
+		return nil
+	}
+	return &h
 }
 
 func families(service *corev1.Service) []discoveryv1.AddressType {

@@ -31,14 +31,14 @@ func (s State) subsets() []corev1.EndpointSubset {
 	family := families(s.Service)[0]
 	all := byPort{}
 	for _, pod := range s.Pods {
-		if !Counts(pod) || pod.DeletionTimestamp != nil && !s.Service.Spec.PublishNotReadyAddresses {
+		if !Counts(pod) || pod.DeletionTimestamp != nil && !publishesNotReady(s.Service) {
 			continue
 		}
 		found := addresses(pod, family)
 		if len(found) == 0 {
 			continue
 		}
-		o := offer{address: s.address(pod, found[0]), ready: s.Service.Spec.PublishNotReadyAddresses || Ready(pod)}
+		o := offer{address: s.address(pod, found[0]), ready: publishesNotReady(s.Service) || Ready(pod)}
 		for _, port := range s.legacyPorts(pod) {
 			all.add(port, o)
 		}
