@@ -107,7 +107,7 @@ func TestClusterAddress(t *testing.T) {
 		if got[web].None != c.none {
 			t.Errorf("%s: without endpoints %v, want %v", name, got[web].None, c.none)
 		}
-		if len(got) != 2 || got[udp].Near != nil && len(got[udp].Near) > 0 {
+		if len(got) != 2 || len(got[udp].Near) > 0 {
 			t.Errorf("%s: fronts %v, want one for each port", name, got)
 		}
 	}
