@@ -109,7 +109,7 @@ func (a *agent) runAgent(ctx context.Context, ready func()) error {
 	links := a.provideHostPaths()
 	pods, err = node.New(node.Config{
 		NodeName: a.nodeName, Client: a.client, Runtime: runtimeClient, Dir: a.dir,
-		ClusterDNS: a.dns, ClusterDomain: a.cfg.ClusterDomain, NodeIPs: a.nodeIPs, Node: a.registration.Node,
+		ClusterDNS: a.dns, ClusterDomain: a.cfg.ClusterDomain, NodeIPs: a.nodeIPs, MaxPods: a.cfg.MaxPods, Node: a.registration.Node,
 		Registered: a.registration.Registered(), UnsafeSysctls: a.cfg.UnsafeSysctls, LogLinks: links, Closing: a.closing,
 		Pressure: func() []corev1.NodeConditionType { under, _ := a.pressure(); return under },
 		Volumes:  volumes, HostPorts: hostport.New(), SubPath: subPaths(volumes), Log: a.log.With("component", "node"),

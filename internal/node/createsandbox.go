@@ -2,7 +2,6 @@ package node
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 
@@ -45,7 +44,15 @@ func (w *worker) createSandbox(pod *corev1.Pod, action podsync.Action) {
 }
 
 func (w *worker) runSandbox(pod *corev1.Pod, attempt uint32) error {
-	config, err := w.sandboxConfig(pod, attempt)
+	handler, err := w.runtimeHandler(pod)
+	if err != nil {
+		return err
+	}
+	users, err := w.agent.giveUsers(pod, handler)
+	if err != nil {
+		return err
+	}
+	config, err := w.sandboxConfig(pod, attempt, users)
 	if err != nil {
 		return err
 	}
@@ -56,10 +63,6 @@ func (w *worker) runSandbox(pod *corev1.Pod, attempt uint32) error {
 		return err
 	}
 	w.agent.sharesMoved()
-	handler, err := w.runtimeHandler(pod)
-	if err != nil {
-		return err
-	}
 	select {
 	case w.agent.making <- struct{}{}:
 		defer func() { <-w.agent.making }()
@@ -83,15 +86,11 @@ func (w *worker) runSandbox(pod *corev1.Pod, attempt uint32) error {
 }
 
 // sandboxConfig is the pod's sandbox request; containers carry it too.
-func (w *worker) sandboxConfig(pod *corev1.Pod, attempt uint32) (*runtimeapi.PodSandboxConfig, error) {
+func (w *worker) sandboxConfig(pod *corev1.Pod, attempt uint32, users *runtimeapi.UserNamespace) (*runtimeapi.PodSandboxConfig, error) {
 	a := w.agent
 	var servers []string
 	for _, ip := range a.cfg.ClusterDNS {
 		servers = append(servers, ip.String())
-	}
-	if pod.Spec.HostUsers != nil && !*pod.Spec.HostUsers {
-		// Running it as the host's users would be less than what was asked for.
-		return nil, errors.New("can't set spec.hostUsers: false: user namespaces are not supported on this node")
 	}
 	resolver, left := podspec.PodResolver(pod, servers, a.cfg.ClusterDomain, a.resolver)
 	if left != "" {
@@ -103,6 +102,7 @@ func (w *worker) sandboxConfig(pod *corev1.Pod, attempt uint32) (*runtimeapi.Pod
 		CgroupParent:  a.cgroup(pod),
 		Resolver:      resolver,
 		ClusterDomain: a.cfg.ClusterDomain,
+		Users:         users,
 	})
 }
 

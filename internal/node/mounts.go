@@ -85,14 +85,5 @@ func (a *Agent) recursiveReadOnly(m *corev1.VolumeMount) (bool, error) {
 
 // canRecursiveReadOnly is what the runtime said of its default handler.
 func (a *Agent) canRecursiveReadOnly() bool {
-	node := a.cfg.Node()
-	if node == nil {
-		return false
-	}
-	for _, h := range node.Status.RuntimeHandlers {
-		if h.Name == "" && h.Features != nil {
-			return h.Features.RecursiveReadOnlyMounts != nil && *h.Features.RecursiveReadOnlyMounts
-		}
-	}
-	return false
+	return a.hasFeature("", func(f *corev1.NodeRuntimeHandlerFeatures) *bool { return f.RecursiveReadOnlyMounts })
 }

@@ -54,6 +54,8 @@ type Config struct {
 	ClusterDNS    []netip.Addr
 	ClusterDomain string
 	NodeIPs       []netip.Addr
+	// MaxPods is how many pods the node may run, 110 unless set.
+	MaxPods int
 	// Node returns the node's object as last seen, nil before it is known.
 	Node func() *corev1.Node
 	// Registered is closed once Node knows it; nil is known from the start.
@@ -116,6 +118,7 @@ type Agent struct {
 
 	ops sync.WaitGroup
 
+	users     users
 	admitting sync.Mutex    // one pod after the other
 	making    chan struct{} // holds one for each sandbox that is being made
 	moved     chan struct{} // holds one when a pod has come or gone
@@ -158,6 +161,9 @@ func New(cfg Config) (*Agent, error) {
 	if cfg.ResolvConf == "" {
 		cfg.ResolvConf = "/etc/resolv.conf"
 	}
+	if cfg.MaxPods == 0 {
+		cfg.MaxPods = 110
+	}
 	if cfg.Relist == 0 {
 		cfg.Relist = time.Minute
 	}
@@ -171,6 +177,7 @@ func New(cfg Config) (*Agent, error) {
 	a := &Agent{cfg: cfg, cri: cfg.Runtime, workers: map[types.UID]*worker{}, making: make(chan struct{}, sandboxesAtOnce), moved: make(chan struct{}, 1), static: newStatic()}
 	a.images = image.New(cfg.Runtime.Images, cfg.Client, cfg.Clock, cfg.Pulled)
 	a.memory, a.oomFloor = machineMemory(), oomFloor()
+	a.loadUsers()
 	if text, err := os.ReadFile(cfg.ResolvConf); err == nil {
 		a.resolver = podspec.ParseResolver(string(text))
 	}

@@ -47,8 +47,8 @@ func reference(pod *corev1.Pod, container string) *corev1.ObjectReference {
 }
 
 // attempt is the name that the runtime gave to what it could not make, with
-// the space before it.
-var attempt = regexp.MustCompile(` "?\b[0-9a-f]{64}\b"?`)
+// the space or slash before it.
+var attempt = regexp.MustCompile(`( "?|/)\b[0-9a-f]{64}\b"?`)
 
 // lasting is a runtime's message without the names that each try makes up
 // anew: the same failure is one event with a count, and a status that stays.

@@ -93,7 +93,11 @@ func (w *worker) start(pod *corev1.Pod, action podsync.Action) error {
 		return &failed{reason: reason, message: message}
 	}
 
-	sandboxConfig, err := w.sandboxConfig(pod, sandbox.Attempt)
+	users, err := w.agent.usersOf(pod)
+	if err != nil {
+		return fail(podsync.CreateContainerConfigError, err)
+	}
+	sandboxConfig, err := w.sandboxConfig(pod, sandbox.Attempt, users)
 	if err != nil {
 		return fail(podsync.CreateContainerConfigError, err)
 	}
@@ -118,7 +122,7 @@ func (w *worker) start(pod *corev1.Pod, action podsync.Action) error {
 		}
 		return fail(podsync.ErrImagePull, err)
 	}
-	config, err := w.containerConfig(pod, c, action.Attempt, img, sandbox, volumes)
+	config, err := w.containerConfig(pod, c, action.Attempt, img, sandbox, volumes, users)
 	if err != nil {
 		return fail(podsync.CreateContainerConfigError, err)
 	}
@@ -188,7 +192,7 @@ func (w *worker) postStart(pod *corev1.Pod, c *corev1.Container, id string) erro
 }
 
 // containerConfig is the request for one container.
-func (w *worker) containerConfig(pod *corev1.Pod, c *corev1.Container, attempt int32, img image.Image, sandbox podsync.Sandbox, images map[string]*runtimeapi.ImageSpec) (*runtimeapi.ContainerConfig, error) {
+func (w *worker) containerConfig(pod *corev1.Pod, c *corev1.Container, attempt int32, img image.Image, sandbox podsync.Sandbox, images map[string]*runtimeapi.ImageSpec, users *runtimeapi.UserNamespace) (*runtimeapi.ContainerConfig, error) {
 	env, err := w.environment(pod, c, sandbox)
 	if err != nil {
 		return nil, err
@@ -202,7 +206,7 @@ func (w *worker) containerConfig(pod *corev1.Pod, c *corev1.Container, attempt i
 		return nil, err
 	}
 	return cri.ContainerConfig(pod, c, cri.ContainerOptions{
-		Attempt: attempt, ImageRef: img.Ref, Image: img.User, Env: env, Mounts: mounts, Devices: devices,
+		Attempt: attempt, ImageRef: img.Ref, Image: img.User, Env: env, Mounts: mounts, Devices: devices, Users: users,
 		OOMScore: w.agent.oomScore(pod, c), SeccompDir: filepath.Join(w.agent.cfg.Dir.Kubelet(), "seccomp"), Target: w.target(pod, c.Name),
 	})
 }

@@ -40,4 +40,5 @@ func (a *Agent) removeTraces(pod *corev1.Pod, logs ...string) {
 	for _, dir := range append(logs, a.ownDirectory(string(pod.UID))) {
 		_ = os.RemoveAll(dir)
 	}
+	a.releaseUsers(pod.UID)
 }

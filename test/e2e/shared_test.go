@@ -67,6 +67,7 @@ func TestOneCluster(t *testing.T) {
 		"pod-order":    orderOfContainers,
 		"pod-ends":     restartsAndEnds,
 		"pod-security": securityOfContainers,
+		"pod-users":    usersOfPods,
 		"pod-ports":    portsOfTheNode,
 		"ways-in":      waysIntoServices,
 		"pod-resize":   resizedInPlace,

@@ -112,10 +112,25 @@ func (d Dir) CNISocket() string { return filepath.Join(d.Run(), "cni.sock") }
 // Fence is what the node agent and the process berth-fence share.
 func (d Dir) Fence() string { return filepath.Join(d.Run(), "fence") }
 
-// Create makes the directory (0700) and the run folder with its link.
+// Create makes the directory and the run folder with its link. Everything in it
+// is closed to other users, but they may pass through: root of a pod with a user
+// namespace of its own is one of them, and its files lie below.
 func (d Dir) Create() error {
-	if err := os.MkdirAll(string(d), 0o700); err != nil {
+	if err := os.MkdirAll(string(d), 0o711); err != nil {
 		return err
+	}
+	for _, inside := range []string{d.Kubelet(), d.join("log"), d.Volumes()} {
+		if err := os.MkdirAll(inside, 0o700); err != nil {
+			return err
+		}
+		if err := os.Chmod(inside, 0o700); err != nil { // former versions left it to DIR
+			return err
+		}
+	}
+	if info, err := os.Stat(string(d)); err == nil && info.Mode().Perm() == 0o700 { // the same
+		if err := os.Chmod(string(d), 0o711); err != nil {
+			return err
+		}
 	}
 	if err := os.MkdirAll(d.Run(), 0o711); err != nil {
 		return err

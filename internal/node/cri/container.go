@@ -21,6 +21,8 @@ type ContainerOptions struct {
 	OOMScore int64
 	// SeccompDir holds the profiles that a pod may name.
 	SeccompDir string
+	// Users are the pod's own, nil for the node's.
+	Users *runtimeapi.UserNamespace
 	// Target is the container whose processes an ephemeral container shares.
 	Target string
 }
@@ -33,6 +35,13 @@ func ContainerConfig(pod *corev1.Pod, c *corev1.Container, o ContainerOptions) (
 	context, err := security(pod, c, o.SeccompDir)
 	if err != nil {
 		return nil, err
+	}
+	if o.Users != nil {
+		// What is mounted belongs inside to whom it belongs outside.
+		context.NamespaceOptions.UsernsOptions = o.Users
+		for _, m := range o.Mounts {
+			m.UidMappings, m.GidMappings = o.Users.Uids, o.Users.Gids
+		}
 	}
 	if o.Target != "" {
 		context.NamespaceOptions.Pid = runtimeapi.NamespaceMode_TARGET

@@ -13,6 +13,8 @@ type SandboxOptions struct {
 	CgroupParent  string
 	Resolver      podspec.Resolver
 	ClusterDomain string
+	// Users are the pod's own, nil for the node's.
+	Users *runtimeapi.UserNamespace
 }
 
 // SandboxConfig is the request for a pod's sandbox.
@@ -33,6 +35,7 @@ func SandboxConfig(pod *corev1.Pod, o SandboxOptions) (*runtimeapi.PodSandboxCon
 			Resources:       linuxResources(podspec.PodResources(pod)),
 		},
 	}
+	config.Linux.SecurityContext.NamespaceOptions.UsernsOptions = o.Users
 	if !pod.Spec.HostNetwork {
 		name, err := podspec.KernelHostname(pod, o.ClusterDomain)
 		if err != nil {

@@ -98,7 +98,16 @@ func (r *Runtime) prepare() error {
 			}
 		}
 	}
-	for _, dir := range []string{r.cfg.root(), r.cfg.state(), r.cfg.shimSocks(), r.cfg.CertsDir(), r.cfg.Dir.CNIConf()} {
+	// What runs below the state may be of other users (see datadir.Create).
+	for _, open := range []string{r.cfg.Dir.Containerd(), r.cfg.state()} {
+		if err := os.MkdirAll(open, 0o711); err != nil {
+			return err
+		}
+		if err := os.Chmod(open, 0o711); err != nil {
+			return err
+		}
+	}
+	for _, dir := range []string{r.cfg.root(), r.cfg.shimSocks(), r.cfg.CertsDir(), r.cfg.Dir.CNIConf()} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return err
 		}

@@ -103,6 +103,10 @@ func newAt(t testing.TB, name, addr string) *Host {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// Pods with users of their own have files below.
+	if err := os.Chmod(dir, 0o711); err != nil {
+		t.Fatal(err)
+	}
 	h := &Host{Name: name, Addr: addr, Dir: dir, t: t}
 	t.Cleanup(func() {
 		h.off()
