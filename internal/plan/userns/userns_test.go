@@ -74,7 +74,7 @@ func TestParsePool(t *testing.T) {
 func TestReadRefuses(t *testing.T) {
 	for text, want := range map[string]string{
 		"{": "invalid user namespace mappings file", "{}": "should be identical",
-		`{"uidMappings":[{"hostId":65536,"length":65536}],"gidMappings":[{"hostId":131072,"length":65536}]}`:                                 "should be identical",
+		`{"uidMappings":[{"hostId":65536,"length":65536}],"gidMappings":[{"hostId":131072,"length":65536}]}`:                                "should be identical",
 		`{"uidMappings":[{"hostId":65536,"containerId":1,"length":65536}],"gidMappings":[{"hostId":65536,"containerId":1,"length":65536}]}`: "UID 0 must be mapped",
 		`{"uidMappings":[{"hostId":65536,"length":1}],"gidMappings":[{"hostId":65536,"length":1}]}`:                                         "wrong user namespace length 1",
 		`{"uidMappings":[{"hostId":1,"length":65536}],"gidMappings":[{"hostId":1,"length":65536}]}`:                                         "wrong user namespace offset specified 1",
