@@ -103,7 +103,7 @@ func (a *agent) runAgent(ctx context.Context, ready func()) error {
 		return err
 	}
 	volumes := volume.New(volume.Config{
-		Root: a.dir.Kubelet(), VolumesDir: a.dir.Volumes(), Client: a.client, Node: a.registration.Node,
+		Root: a.dir.Kubelet(), VolumesDir: a.dir.Volumes(), NodeName: a.nodeName, Client: a.client, Node: a.registration.Node,
 		Changed: func(uid types.UID) { pods.VolumesChanged(uid) }, Log: a.log.With("component", "volumes"),
 	})
 	links := a.provideHostPaths()

@@ -4,28 +4,35 @@ import (
 	"context"
 	"errors"
 
+	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/kubernetes"
 )
 
-// access is how a ConfigMap or a Secret is read, alike for both.
+// access is how what a ref names is read, alike for all kinds.
 type access struct {
 	ref
+	node   string
 	client kubernetes.Interface
 }
 
-func (f *follows) access(r ref) access { return access{r, f.client} }
+func (f *follows) access(r ref) access { return access{r, f.node, f.client} }
 
 func (a access) options() metav1.ListOptions {
-	return metav1.ListOptions{FieldSelector: fields.OneTermEqualSelector(metav1.ObjectNameField, a.name).String()}
+	return metav1.ListOptions{FieldSelector: a.selectFields()}
 }
 
 // list returns the object, nil when there is none, and the version to watch from.
 func (a access) list(ctx context.Context) (found *object, version string, err error) {
+	switch a.kind {
+	case trustBundle, trustBundles:
+		return a.listBundles(ctx)
+	case certificate:
+		return a.listRequests(ctx)
+	}
 	if a.kind == "secret" {
 		list, err := a.client.CoreV1().Secrets(a.namespace).List(ctx, a.options())
 		if err != nil {
@@ -55,7 +62,10 @@ func (a access) watch(ctx context.Context, version string, seconds int64) (watch
 	options.ResourceVersion = version
 	options.TimeoutSeconds = &seconds
 	options.AllowWatchBookmarks = true
-	if a.kind == "secret" {
+	switch a.kind {
+	case trustBundle, trustBundles, certificate:
+		return a.watchCertificates(ctx, options)
+	case "secret":
 		return a.client.CoreV1().Secrets(a.namespace).Watch(ctx, options)
 	}
 	return a.client.CoreV1().ConfigMaps(a.namespace).Watch(ctx, options)
@@ -75,6 +85,12 @@ func (a access) read(event watch.Event) (found *object, ours bool, err error) {
 		name, found = o.Name, fromSecret(o)
 	case *corev1.ConfigMap:
 		name, found = o.Name, fromConfigMap(o)
+	case *certificatesv1.PodCertificateRequest:
+		name, found = o.Name, &object{version: o.ResourceVersion, request: &o.Status}
+	case *certificatesv1.ClusterTrustBundle:
+		if found, name, err = a.readBundle(o); err != nil {
+			return nil, false, err
+		}
 	default:
 		return nil, false, errors.New("the watch sent an object of another kind")
 	}
@@ -85,7 +101,7 @@ func (a access) read(event watch.Event) (found *object, ours bool, err error) {
 }
 
 func fromSecret(s *corev1.Secret) *object {
-	return &object{s.ResourceVersion, s.Immutable != nil && *s.Immutable, s.Data}
+	return &object{version: s.ResourceVersion, immutable: s.Immutable != nil && *s.Immutable, data: s.Data}
 }
 
 func fromConfigMap(c *corev1.ConfigMap) *object {
@@ -96,5 +112,5 @@ func fromConfigMap(c *corev1.ConfigMap) *object {
 	for key, value := range c.BinaryData {
 		data[key] = value
 	}
-	return &object{c.ResourceVersion, c.Immutable != nil && *c.Immutable, data}
+	return &object{version: c.ResourceVersion, immutable: c.Immutable != nil && *c.Immutable, data: data}
 }

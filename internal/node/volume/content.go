@@ -69,16 +69,21 @@ func (v *Volumes) files(ctx context.Context, pod *corev1.Pod, vol corev1.Volume,
 	case vol.DownwardAPI != nil:
 		err = v.addDownward(files, pod, vol.DownwardAPI.Items, mode(vol.DownwardAPI.DefaultMode))
 	default:
-		return v.projected(ctx, pod, vol.Projected, path)
+		return v.projected(ctx, pod, vol, path)
 	}
 	return files, time.Time{}, err
 }
 
 // projected joins several sources; a later one wins where names collide.
-func (v *Volumes) projected(ctx context.Context, pod *corev1.Pod, p *corev1.ProjectedVolumeSource, path string) (map[string]file, time.Time, error) {
-	files := map[string]file{}
+func (v *Volumes) projected(ctx context.Context, pod *corev1.Pod, vol corev1.Volume, path string) (map[string]file, time.Time, error) {
+	p, files := vol.Projected, map[string]file{}
 	var again time.Time
-	for _, s := range p.Sources {
+	sooner := func(t time.Time) {
+		if again.IsZero() || t.Before(again) {
+			again = t
+		}
+	}
+	for i, s := range p.Sources {
 		var err error
 		switch {
 		case s.Secret != nil:
@@ -90,9 +95,20 @@ func (v *Volumes) projected(ctx context.Context, pod *corev1.Pod, p *corev1.Proj
 		case s.ServiceAccountToken != nil:
 			var t token
 			if t, err = v.token(ctx, pod, s.ServiceAccountToken, path); err == nil {
-				files[s.ServiceAccountToken.Path] = tokenFile(pod, t, mode(p.DefaultMode))
-				if again.IsZero() || t.renew.Before(again) {
-					again = t.renew
+				files[s.ServiceAccountToken.Path] = guarded(pod, []byte(t.text), mode(p.DefaultMode))
+				sooner(t.renew)
+			}
+		case s.ClusterTrustBundle != nil:
+			var anchors []byte
+			if anchors, err = v.anchors(ctx, s.ClusterTrustBundle); err == nil {
+				files[filepath.Clean(s.ClusterTrustBundle.Path)] = guarded(pod, anchors, mode(p.DefaultMode))
+			}
+		case s.PodCertificate != nil:
+			var c *credential
+			if c, err = v.certificate(ctx, pod, place{vol.Name, i}, s.PodCertificate, path); err == nil {
+				addCertificate(files, pod, s.PodCertificate, c, mode(p.DefaultMode))
+				if c.asked == (ref{}) { // else its answer wakes us
+					sooner(c.renew)
 				}
 			}
 		default:
@@ -103,6 +119,17 @@ func (v *Volumes) projected(ctx context.Context, pod *corev1.Pod, p *corev1.Proj
 		}
 	}
 	return files, again, nil
+}
+
+// addCertificate adds the files that a podCertificate source names.
+func addCertificate(files map[string]file, pod *corev1.Pod, s *corev1.PodCertificateProjection, c *credential, mode os.FileMode) {
+	for path, data := range map[string][]byte{
+		s.CredentialBundlePath: slices.Concat(c.key, c.chain), s.KeyPath: c.key, s.CertificateChainPath: c.chain,
+	} {
+		if path != "" {
+			files[filepath.Clean(path)] = guarded(pod, data, mode)
+		}
+	}
 }
 
 // addObject adds the keys of a ConfigMap or Secret: all, or those in items.
@@ -166,6 +193,11 @@ func references(namespace string, volumes []corev1.Volume) []ref {
 				}
 				if s.Secret != nil {
 					add("secret", s.Secret.Name)
+				}
+				if s.ClusterTrustBundle != nil {
+					if r := trustRef(s.ClusterTrustBundle); !slices.Contains(refs, r) {
+						refs = append(refs, r)
+					}
 				}
 			}
 		}

@@ -11,25 +11,30 @@ import (
 	"sync"
 	"time"
 
+	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/utils/clock"
+
+	"berth.dev/berth/internal/plan/trust"
 )
 
-// ref names a ConfigMap or Secret that a volume shows.
+// ref names a ConfigMap, a Secret or something of certificates that a volume shows.
 type ref struct {
-	kind      string // "configmap" or "secret", as in upstream's messages
+	kind      string // "configmap", "secret", …: as in upstream's messages
 	namespace string
 	name      string
 }
 
-// object is what is kept of a ConfigMap or Secret.
+// object is what is kept of it.
 type object struct {
 	version   string
 	immutable bool
 	data      map[string][]byte
+	bundles   []trust.Bundle
+	request   *certificatesv1.PodCertificateRequestStatus
 }
 
 // follows watches each object that pods of this node use, one by one: the
@@ -37,6 +42,7 @@ type object struct {
 // pod uses its object.
 type follows struct {
 	client  kubernetes.Interface
+	node    string
 	clock   clock.WithTicker
 	log     *slog.Logger
 	changed func(users []types.UID)
@@ -60,9 +66,9 @@ type follow struct {
 	moved  chan struct{}
 }
 
-func newFollows(client kubernetes.Interface, clk clock.WithTicker, log *slog.Logger, changed func([]types.UID)) *follows {
+func newFollows(client kubernetes.Interface, node string, clk clock.WithTicker, log *slog.Logger, changed func([]types.UID)) *follows {
 	return &follows{
-		client: client, clock: clk, log: log, changed: changed,
+		client: client, node: node, clock: clk, log: log, changed: changed,
 		byRef: map[ref]*follow{}, byPod: map[types.UID][]ref{},
 	}
 }
@@ -78,14 +84,7 @@ func (f *follows) use(life context.Context, uid types.UID, refs []ref) {
 		return
 	}
 	for _, r := range refs {
-		one := f.byRef[r]
-		if one == nil {
-			ctx, stop := context.WithCancel(life)
-			one = &follow{ref: r, stop: stop, used: map[types.UID]bool{}, moved: make(chan struct{})}
-			f.byRef[r] = one
-			f.running.Go(func() { f.run(ctx, one) })
-		}
-		one.used[uid] = true
+		f.begin(life, uid, r)
 	}
 	for _, r := range f.byPod[uid] {
 		if !slices.Contains(refs, r) {
@@ -93,6 +92,28 @@ func (f *follows) use(life context.Context, uid types.UID, refs []ref) {
 		}
 	}
 	f.byPod[uid] = refs
+}
+
+// also says that the pod uses one more object.
+func (f *follows) also(life context.Context, uid types.UID, r ref) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if life.Err() == nil && !slices.Contains(f.byPod[uid], r) {
+		f.begin(life, uid, r)
+		f.byPod[uid] = append(slices.Clone(f.byPod[uid]), r)
+	}
+}
+
+// begin follows an object for a pod. The lock is held.
+func (f *follows) begin(life context.Context, uid types.UID, r ref) {
+	one := f.byRef[r]
+	if one == nil {
+		ctx, stop := context.WithCancel(life)
+		one = &follow{ref: r, stop: stop, used: map[types.UID]bool{}, moved: make(chan struct{})}
+		f.byRef[r] = one
+		f.running.Go(func() { f.run(ctx, one) })
+	}
+	one.used[uid] = true
 }
 
 // release ends the pod's use of all objects.
@@ -162,6 +183,36 @@ func (f *follows) get(ctx context.Context, r ref, sync, missing time.Duration) (
 	}
 }
 
+// await returns the object once it is as wanted, or as it is when patience ends.
+func (f *follows) await(ctx context.Context, r ref, patience time.Duration, wanted func(*object) bool) (*object, error) {
+	f.mu.Lock()
+	one := f.byRef[r]
+	f.mu.Unlock()
+	if one == nil {
+		return nil, fmt.Errorf("object %q/%q not registered", r.namespace, r.name)
+	}
+	late := f.clock.NewTimer(patience)
+	defer late.Stop()
+	for {
+		one.mu.Lock()
+		synced, found, moved := one.synced, one.object, one.moved
+		one.mu.Unlock()
+		if synced && found == nil {
+			return nil, apierrors.NewNotFound(certificatesv1.Resource(r.kind), r.name)
+		}
+		if synced && wanted(found) {
+			return found, nil
+		}
+		select {
+		case <-moved:
+		case <-late.C():
+			return found, nil
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
 // run lists and watches the object until ctx ends.
 func (f *follows) run(ctx context.Context, one *follow) {
 	const shortest, longest = 10 * time.Millisecond, 5 * time.Second
@@ -214,6 +265,9 @@ func (f *follows) watch(ctx context.Context, one *follow) (final bool, err error
 				return false, nil
 			}
 			found, ours, err := access.read(event)
+			if errors.Is(err, errAgain) {
+				return false, nil
+			}
 			if err != nil {
 				return false, err
 			}

@@ -35,6 +35,7 @@ func (v *Volumes) TearDown(ctx context.Context, uid types.UID) error {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	st.gone = true
+	v.certificates.forget(uid)
 	if err := removeTree(ctx, v.PodDir(uid)); err != nil {
 		st.gone = false
 		return fmt.Errorf("remove the directory of pod %s: %w", uid, err)

@@ -136,10 +136,11 @@ func (a *audiences) UnmarshalJSON(data []byte) error {
 	return json.Unmarshal(data, (*[]string)(a))
 }
 
-// tokenFile is readable for the pod's own user alone when that is one user, or
-// when a group is going to be allowed to read it.
-func tokenFile(pod *corev1.Pod, t token, mode os.FileMode) file {
-	f := file{data: []byte(t.text), mode: mode, uid: onlyUser(pod)}
+// guarded is a file of a projected volume that is readable for the pod's own
+// user alone when that is one user, or when a group is going to be allowed to
+// read it.
+func guarded(pod *corev1.Pod, data []byte, mode os.FileMode) file {
+	f := file{data: data, mode: mode, uid: onlyUser(pod)}
 	if f.uid != nil || fsGroup(pod) != nil {
 		f.mode = 0o600
 	}

@@ -28,6 +28,8 @@ type Config struct {
 	// VolumesDir holds the local provisioner's volumes. A local volume below
 	// it is created when it is missing; elsewhere that is an error.
 	VolumesDir string
+	// NodeName is this node's name.
+	NodeName string
 	// Client talks to the API server as this node.
 	Client kubernetes.Interface
 	// Node returns the node's object as last seen, or nil: its labels decide
@@ -53,6 +55,8 @@ type Volumes struct {
 	life    context.Context // Run's, set before started is closed
 	queue   workqueue.TypedRateLimitingInterface[types.UID]
 	follows *follows
+
+	certificates certificates
 
 	mu   sync.Mutex
 	pods map[types.UID]*podState
@@ -92,7 +96,7 @@ func New(cfg Config) *Volumes {
 			workqueue.TypedRateLimitingQueueConfig[types.UID]{Clock: cfg.Clock},
 		),
 	}
-	v.follows = newFollows(cfg.Client, cfg.Clock, cfg.Log, v.changed)
+	v.follows = newFollows(cfg.Client, cfg.NodeName, cfg.Clock, cfg.Log, v.changed)
 	return v
 }
 
@@ -202,7 +206,7 @@ func (v *Volumes) Setup(ctx context.Context, pod *corev1.Pod) (map[string]string
 	}
 	st.pod = pod
 	volumes := mounted(pod)
-	v.follows.use(v.life, pod.UID, references(pod.Namespace, volumes))
+	v.follows.use(v.life, pod.UID, append(references(pod.Namespace, volumes), v.certificates.asked(pod.UID)...))
 	paths, err := v.setupAll(ctx, pod, volumes)
 	if err != nil {
 		return nil, err

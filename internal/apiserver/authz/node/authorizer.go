@@ -86,7 +86,9 @@ func (a *Authorizer) decide(r request) verdict {
 				return ok && g.uses(r.node, claim)
 			})
 		case schema.GroupResource{Resource: "serviceaccounts"}:
-			return a.token(r)
+			return a.account(r)
+		case schema.GroupResource{Group: "certificates.k8s.io", Resource: "podcertificaterequests"}:
+			return podCertificates(r)
 		case schema.GroupResource{Resource: "nodes"}:
 			return nodes(r)
 		case schema.GroupResource{Resource: "pods"}:

@@ -49,15 +49,30 @@ func (a *Authorizer) claim(r request) verdict {
 	return a.related(r, ask)
 }
 
-// token: tokens of the service accounts of the node's pods.
-func (a *Authorizer) token(r request) verdict {
+// account: the service accounts of the node's pods, and tokens of theirs.
+func (a *Authorizer) account(r request) verdict {
 	switch {
+	case r.GetVerb() == "get" && r.GetSubresource() == "":
 	case r.GetVerb() != "create" || r.GetName() == "":
 		return because("can only create tokens for individual service accounts")
 	case r.GetSubresource() != "token":
 		return because("can only create token subresource of serviceaccount")
 	}
 	return a.related(r, func(g *Graph) bool { return g.uses(r.node, reference{serviceAccount, r.GetNamespace(), r.GetName()}) })
+}
+
+// podCertificates: requests for the node's pods.
+func podCertificates(r request) verdict {
+	switch {
+	case r.GetSubresource() != "":
+		return because("nodes may not access the status subresource of PodCertificateRequests")
+	case r.GetVerb() == "create":
+		// Admission (NodeRestriction) sees to it that the pod is on the node.
+		return yes
+	case (r.GetVerb() == "list" || r.GetVerb() == "watch") && selectsNode(r, "spec.nodeName"):
+		return yes
+	}
+	return because("can only create podcertificaterequests, and list/watch them with spec.nodeName field selector")
 }
 
 func nodes(r request) verdict {
