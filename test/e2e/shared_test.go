@@ -68,6 +68,7 @@ func TestOneCluster(t *testing.T) {
 		"pod-ends":     restartsAndEnds,
 		"pod-security": securityOfContainers,
 		"pod-users":    usersOfPods,
+		"pod-certs":    certificatesOfPods,
 		"host-paths":   hostPathTypes,
 		"mounted":      mountedObjects,
 		"groups":       groupOfClaims,

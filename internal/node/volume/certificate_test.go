@@ -3,6 +3,7 @@ package volume
 import (
 	"bytes"
 	"context"
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -59,7 +60,7 @@ func withSigner(t *testing.T, clk *clocktesting.FakeClock, objects ...runtime.Ob
 	return &signer{t, n, key}
 }
 
-// request waits for the request of that name.
+// request waits until the request of that name is there and followed.
 func (s *signer) request(name string) *certificatesv1.PodCertificateRequest {
 	s.t.Helper()
 	var r *certificatesv1.PodCertificateRequest
@@ -70,7 +71,17 @@ func (s *signer) request(name string) *certificatesv1.PodCertificateRequest {
 		}
 		return err == nil
 	})
-	return r
+	// The fake API server tells a watch nothing of what was before it.
+	for late := time.After(time.Minute); ; {
+		select {
+		case kind := <-s.n.watching:
+			if kind == "podcertificaterequests" {
+				return r
+			}
+		case <-late:
+			s.t.Fatal("nobody follows " + name)
+		}
+	}
 }
 
 func (s *signer) say(r *certificatesv1.PodCertificateRequest, kind, reason, message string) {
@@ -238,8 +249,7 @@ func TestNewKey(t *testing.T) {
 		if err != nil || r.CheckSignature() != nil || len(r.Subject.Names) != 0 {
 			t.Errorf("%s: %v", kind, err)
 		}
-		public := private.(interface{ Public() any })
-		if equal, ok := public.Public().(interface{ Equal(any) bool }); ok && !equal.Equal(r.PublicKey) {
+		if equal, ok := private.(crypto.Signer).Public().(interface{ Equal(crypto.PublicKey) bool }); !ok || !equal.Equal(r.PublicKey) {
 			t.Errorf("%s: the request is for another key", kind)
 		}
 	}

@@ -203,6 +203,9 @@ func (f *follows) await(ctx context.Context, r ref, patience time.Duration, want
 		if synced && wanted(found) {
 			return found, nil
 		}
+		if patience <= 0 {
+			return nil, nil
+		}
 		select {
 		case <-moved:
 		case <-late.C():
@@ -297,7 +300,7 @@ func (f *follows) set(one *follow, found *object) {
 		one.moved = make(chan struct{})
 	}
 	one.mu.Unlock()
-	if same || first {
+	if same || first && one.kind != certificate { // which nobody may be waiting for
 		return
 	}
 	f.mu.Lock()
