@@ -69,7 +69,7 @@ func certificatesOfPods(t *testing.T, c *cluster.Cluster) {
 	}
 	c.Kubectl("wait", "--for=condition=Ready", "pod/certified", "--timeout=180s")
 	same(t, "trust anchors", c.Kubectl("exec", "certified", "--", "cat", "/c/roots.pem"), root)
-	same(t, "no anchors", c.Kubectl("exec", "certified", "--", "stat", "-c", "%s %a", "/c/none.pem"), "0 644")
+	same(t, "no anchors", c.Kubectl("exec", "certified", "--", "stat", "-L", "-c", "%s %a", "/c/none.pem"), "0 644")
 	text := []byte(c.Kubectl("exec", "certified", "--", "cat", "/c/bundle.pem"))
 	pair, err := tls.X509KeyPair(text, text)
 	if err != nil {
