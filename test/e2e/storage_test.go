@@ -97,7 +97,8 @@ func storageOfPods(t *testing.T, c *cluster.Cluster) {
 			}
 		}
 		script("echo no such device >&2; exit 32\n")
-		c.Eventually(60*time.Second, "true", func() string {
+		// The next try may be two minutes off by now.
+		c.Eventually(4*time.Minute, "true", func() string {
 			said := c.Kubectl("describe", "pod", "nfs")
 			return fmt.Sprint(strings.Contains(said, "this node's kernel has no NFS client (nfs is not in /proc/filesystems): load its module or run the pod on another node") ||
 				strings.Contains(said, "mount failed: exit status 32\n"))
