@@ -43,7 +43,6 @@ type agent struct {
 	ending                        atomic.Pointer[shutdown.Watcher]
 	pods                          atomic.Pointer[node.Agent]
 	collector                     atomic.Pointer[image.Collector]
-	pods                          atomic.Pointer[node.Agent]
 	fence                         *fence.Keeper
 	// ---
 	client       kubernetes.Interface // with the node's identity
