@@ -157,11 +157,16 @@ func (a *agent) runAgent(ctx context.Context, ready func()) error {
 			return pods.Run(ctx, func() {
 				a.up(&a.agentUp)
 				ready()
-				// What was deleted by force while we were away left its volumes here.
-				if err := volumes.TearDownOthers(ctx, pods.Knows); err != nil {
-					a.log.Warn("volumes of former pods", "err", err)
-				}
 			})
+		}},
+		group.Unit{Name: "former volumes", After: []string{"pods"}, Run: func(ctx context.Context, ready func()) error {
+			ready()
+			// What was deleted by force while we were away left its volumes here. A
+			// server that does not answer may hold this up for ever.
+			if err := volumes.TearDownOthers(ctx, pods.Knows); err != nil && ctx.Err() == nil {
+				a.log.Warn("volumes of former pods", "err", err)
+			}
+			return nil
 		}},
 		group.Unit{Name: "eviction", After: []string{"pods"}, Run: func(ctx context.Context, ready func()) error { ready(); return evictor.Run(ctx) }},
 		group.Unit{Name: "shutdown", After: []string{"pods"}, Run: func(ctx context.Context, ready func()) error { ready(); return ending.Run(ctx) }},

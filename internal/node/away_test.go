@@ -10,7 +10,9 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	clienttesting "k8s.io/client-go/testing"
 	clocktesting "k8s.io/utils/clock/testing"
 )
@@ -105,4 +107,33 @@ func TestVolumeFailureIsOneEvent(t *testing.T) {
 	if st := b.get("web-0").Status; st.Phase != corev1.PodPending {
 		t.Errorf("%+v", st)
 	}
+}
+
+// A volume that cannot be taken down because its server does not answer holds up
+// its own pod, also one that is deleted by force; nobody else's, and not the agent.
+func TestHungUnmountHoldsUpOnePod(t *testing.T) {
+	b := newBed(t)
+	hung := make(chan struct{})
+	b.volumes.hang(func(uid types.UID) {
+		if uid == "uid-stuck" {
+			<-hung
+		}
+	})
+	b.create(demo("stuck"))
+	b.create(demo("other"))
+	b.eventually("both run", func() bool { return b.ready("stuck") && b.ready("other") })
+	b.delete("stuck", metav1.DeleteOptions{})
+	b.delete("other", metav1.DeleteOptions{})
+	b.eventually("the other is gone", func() bool { return b.get("other") == nil && b.runtime.Running("app") == nil })
+	if b.get("stuck") == nil {
+		t.Error("it is gone before its volumes are")
+	}
+	b.delete("stuck", metav1.DeleteOptions{GracePeriodSeconds: new(int64)})
+	b.create(demo("later"))
+	b.eventually("one that comes later runs", func() bool { return b.ready("later") })
+	if !b.agent.Knows("uid-stuck") {
+		t.Error("what is left of the pod is forgotten")
+	}
+	close(hung)
+	b.eventually("all of it is gone", func() bool { return !b.agent.Knows("uid-stuck") && len(b.runtime.Sandboxes()) == 1 })
 }

@@ -28,6 +28,7 @@ type noVolumes struct {
 	root string
 	mu   sync.Mutex
 	fail error
+	hung func(types.UID)
 	torn []types.UID
 }
 
@@ -47,9 +48,22 @@ func (v *noVolumes) Setup(_ context.Context, pod *corev1.Pod) (map[string]string
 
 func (v *noVolumes) TearDown(_ context.Context, uid types.UID) error {
 	v.mu.Lock()
+	hung := v.hung
+	v.mu.Unlock()
+	if hung != nil {
+		hung(uid)
+	}
+	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.torn = append(v.torn, uid)
 	return nil
+}
+
+// hang calls f, which may not return, before anything is torn down.
+func (v *noVolumes) hang(f func(types.UID)) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.hung = f
 }
 
 func (v *noVolumes) set(err error) {

@@ -71,10 +71,24 @@ func (v *Volumes) TearDownOthers(ctx context.Context, keep func(types.UID) bool)
 	if err != nil {
 		return err
 	}
-	var errs []error
+	// Side by side: one whose server does not answer holds up nobody but itself.
+	failed := make(chan error, len(uids))
 	for _, uid := range uids {
-		if !keep(uid) {
-			errs = append(errs, v.TearDown(ctx, uid))
+		go func() {
+			if keep(uid) {
+				failed <- nil
+				return
+			}
+			failed <- v.TearDown(ctx, uid)
+		}()
+	}
+	var errs []error
+	for range uids {
+		select {
+		case err := <-failed:
+			errs = append(errs, err)
+		case <-ctx.Done():
+			return errors.Join(append(errs, ctx.Err())...)
 		}
 	}
 	return errors.Join(errs...)
