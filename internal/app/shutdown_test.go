@@ -19,7 +19,8 @@ func TestShutdownPeriods(t *testing.T) {
 		"two periods": {Config{ShutdownGrace: time.Minute, ShutdownGraceCritical: 10 * time.Second}, []shutdown.Period{{Priority: 0, Seconds: 50}, {Priority: 2_000_000_000, Seconds: 10}}, ""},
 		"by priority": {Config{ShutdownGraceByPriority: map[string]string{"0": "5", "1000": "7"}}, []shutdown.Period{{Priority: 0, Seconds: 5}, {Priority: 1000, Seconds: 7}}, ""},
 		"both": {
-			Config{ShutdownGrace: time.Minute, ShutdownGraceByPriority: map[string]string{"0": "5"}}, nil,
+			Config{ShutdownGrace: time.Minute, ShutdownGraceByPriority: map[string]string{"0": "5"}},
+			nil,
 			"--shutdown-grace-period-by-pod-priority: give this or --shutdown-grace-period, not both",
 		},
 		"no number":  {Config{ShutdownGraceByPriority: map[string]string{"high": "5"}}, nil, "--shutdown-grace-period-by-pod-priority: high=5: use a priority and a number of seconds"},

@@ -131,15 +131,18 @@ func (r *Registration) conditions(node *corev1.Node) {
 		reasons, messages [2]string
 	}{
 		{
-			corev1.NodeMemoryPressure, [2]string{"KubeletHasSufficientMemory", "KubeletHasInsufficientMemory"},
+			corev1.NodeMemoryPressure,
+			[2]string{"KubeletHasSufficientMemory", "KubeletHasInsufficientMemory"},
 			[2]string{"kubelet has sufficient memory available", "kubelet has insufficient memory available"},
 		},
 		{
-			corev1.NodeDiskPressure, [2]string{"KubeletHasNoDiskPressure", "KubeletHasDiskPressure"},
+			corev1.NodeDiskPressure,
+			[2]string{"KubeletHasNoDiskPressure", "KubeletHasDiskPressure"},
 			[2]string{"kubelet has no disk pressure", "kubelet has disk pressure"},
 		},
 		{
-			corev1.NodePIDPressure, [2]string{"KubeletHasSufficientPID", "KubeletHasInsufficientPID"},
+			corev1.NodePIDPressure,
+			[2]string{"KubeletHasSufficientPID", "KubeletHasInsufficientPID"},
 			[2]string{"kubelet has sufficient PID available", "kubelet has insufficient PID available"},
 		},
 	} {

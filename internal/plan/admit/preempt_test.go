@@ -46,29 +46,35 @@ func TestPreempt(t *testing.T) {
 		},
 		"the smaller of two that are": {
 			critical(of("new", "500m", "", "")),
-			[]*corev1.Pod{of("a", "1", "300Mi", corev1.PodQOSBurstable), of("b", "1", "200Mi", corev1.PodQOSBurstable)}, "b",
+			[]*corev1.Pod{of("a", "1", "300Mi", corev1.PodQOSBurstable), of("b", "1", "200Mi", corev1.PodQOSBurstable)},
+			"b",
 		},
 		"burstable before guaranteed": {
 			critical(of("new", "500m", "", "")),
-			[]*corev1.Pod{of("a", "500m", "", corev1.PodQOSGuaranteed), of("b", "1500m", "", corev1.PodQOSBurstable)}, "b",
+			[]*corev1.Pod{of("a", "500m", "", corev1.PodQOSGuaranteed), of("b", "1500m", "", corev1.PodQOSBurstable)},
+			"b",
 		},
 		"both when one is not enough": {
 			critical(of("new", "2", "", "")),
-			[]*corev1.Pod{of("a", "500m", "", corev1.PodQOSGuaranteed), of("b", "1500m", "", corev1.PodQOSBurstable)}, "b a",
+			[]*corev1.Pod{of("a", "500m", "", corev1.PodQOSGuaranteed), of("b", "1500m", "", corev1.PodQOSBurstable)},
+			"b a",
 		},
 		"best effort for a place": {
 			critical(of("new", "", "", "")),
 			[]*corev1.Pod{
 				of("g", "100m", "", corev1.PodQOSGuaranteed), of("b", "", "", corev1.PodQOSBestEffort), of("c", "1m", "", corev1.PodQOSBurstable), of("1", "", "", corev1.PodQOSBurstable), of("2", "", "", corev1.PodQOSBurstable),
 				of("3", "", "", corev1.PodQOSBurstable), of("4", "", "", corev1.PodQOSBurstable), of("5", "", "", corev1.PodQOSBurstable), of("6", "", "", corev1.PodQOSBurstable), of("7", "", "", corev1.PodQOSBurstable),
-			}, "b",
+			},
+			"b",
 		},
 		"the critical stay": {
-			critical(of("new", "500m", "", "")), []*corev1.Pod{critical(of("a", "2", "", corev1.PodQOSBurstable))},
+			critical(of("new", "500m", "", "")),
+			[]*corev1.Pod{critical(of("a", "2", "", corev1.PodQOSBurstable))},
 			"UnexpectedAdmissionError: " + none + "[(res: cpu, q: 500), ]",
 		},
 		"asks for more than there is": {
-			critical(of("new", "3", "", "")), []*corev1.Pod{of("a", "2", "", corev1.PodQOSBurstable)},
+			critical(of("new", "3", "", "")),
+			[]*corev1.Pod{of("a", "2", "", corev1.PodQOSBurstable)},
 			"UnexpectedAdmissionError: " + none + "[(res: cpu, q: 1000), ]",
 		},
 		"something else is wrong": {
@@ -76,7 +82,8 @@ func TestPreempt(t *testing.T) {
 				p := critical(of("new", "1", "", ""))
 				p.Spec.NodeSelector = map[string]string{"no": "where"}
 				return p
-			}(), []*corev1.Pod{of("a", "2", "", corev1.PodQOSBurstable)},
+			}(),
+			[]*corev1.Pod{of("a", "2", "", corev1.PodQOSBurstable)},
 			"NodeAffinity: Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector",
 		},
 	} {
