@@ -213,7 +213,7 @@ func (s *server) authority(ctx context.Context, servers []string, token join.Tok
 		return ca, err
 	}
 	if token.Secret == "" {
-		return nil, errors.New("--token: this machine has not joined yet; print a token on a server with `berth token`")
+		return nil, errors.New("--token: this machine has not joined yet; make one on a server with `berth token create`")
 	}
 	if len(servers) == 0 {
 		return nil, errors.New("--server: say where a server of the cluster is, https://ADDRESS:6443")
@@ -238,7 +238,7 @@ func (s *server) firstCertificate(ctx context.Context, token join.Token, renewin
 	case <-has:
 	default:
 		if token.Secret == "" {
-			return errors.New("--token: this machine has no certificate; print a token on a server with `berth token`")
+			return errors.New("--token: this machine has no certificate; make one on a server with `berth token create`")
 		}
 		config := s.joined.servers.Config(s.caFile())
 		config.BearerToken = token.Secret
@@ -252,7 +252,11 @@ func (s *server) firstCertificate(ctx context.Context, token join.Token, renewin
 			return err
 		})
 		if err != nil {
-			return err
+			// Nothing half done: the next token may be another cluster's.
+			if errors.Is(err, errRefused) {
+				_ = os.Remove(s.caFile())
+			}
+			return refused(err, token, time.Now())
 		}
 	}
 	renewing.Go(func() { s.joined.identity.RunClient(ctx) })
@@ -262,6 +266,20 @@ func (s *server) firstCertificate(ctx context.Context, token join.Token, renewin
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// errRefused says that servers do not take a token or certificate.
+var errRefused = errors.New("the servers refuse it; make another on a server with `berth token create`")
+
+// refused says why, as far as a machine can know that has not joined.
+func refused(err error, token join.Token, now time.Time) error {
+	switch {
+	case !errors.Is(err, errRefused):
+		return err
+	case !token.Expires.IsZero() && now.After(token.Expires):
+		return fmt.Errorf("--token: it expired at %s; make another on a server with `berth token create`", token.Expires.Format(time.RFC3339))
+	}
+	return fmt.Errorf("--token: %w", err)
 }
 
 // untilDone tries until it works or it cannot: the first and every tenth failure is said.
@@ -275,7 +293,7 @@ func untilDone(ctx context.Context, log *slog.Logger, try func(context.Context) 
 		case errors.Is(err, join.ErrForeign):
 			return fmt.Errorf("--token: %w", err)
 		case apierrors.IsUnauthorized(err):
-			return errors.New("--token: the server refuses it; print the current one on a server with `berth token`")
+			return errRefused
 		}
 		if n%10 == 1 {
 			log.Warn("waiting for a server of the cluster", "error", err)

@@ -20,7 +20,8 @@ func newToken(s streams) *cobra.Command {
 		Short: "Print the token that machines join this cluster with",
 		Long: `Print the token that machines join this cluster with (berth agent --token). It says
 whom they are to believe and lets them ask for a node's certificate; keep it as you
-keep a password. To make another, delete DIR/pki/join.token and start the server again.
+keep a password. It lasts: to make another, delete DIR/pki/join.token and start the
+server again. One that ends by itself is made by berth token create.
 
 With --server it is the token of the cluster's servers, which opens all its keys:
 whoever has it can do anything. Keep it apart from the backups of the datastore. With
@@ -64,6 +65,7 @@ other servers must then be given it at their next start.`,
 			return nil
 		},
 	}
+	cmd.AddCommand(newTokenCreate(s), newTokenList(s), newTokenDelete(s))
 	c.bindDir(cmd)
 	cmd.Flags().BoolVar(&server, "server", false, "the token for more servers (berth server --token-file) instead")
 	cmd.Flags().BoolVar(&rotate, "rotate", false, "with --server: make a new one")

@@ -170,8 +170,7 @@ func TestFenceLetsGo(t *testing.T) {
 // other moves it on.
 func TestDeadlineIsPastForAll(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		dir, err := os.MkdirTemp(t.TempDir(), "")
-		must(t, err)
+		dir := t.TempDir()
 		agent, err := openClock(dir)
 		must(t, err)
 		defer agent.close()

@@ -11,7 +11,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-
 func TestMain(m *testing.M) {
 	if len(os.Args) == 2 && filepath.Base(os.Args[0]) == "fence-of-a-test" {
 		if err := Run(os.Args[1], os.Stderr); err != nil {

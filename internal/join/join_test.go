@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"berth.dev/berth/internal/pki"
 )
@@ -29,7 +30,12 @@ func TestToken(t *testing.T) {
 	if err != nil || got != token {
 		t.Errorf("%v, %v; want %v", got, err, token)
 	}
-	for _, text := range []string{"", set.JoinToken, set.JoinToken + ".", token.String() + "0", "A" + token.String()[1:], token.Authority} {
+	token.Expires = time.Unix(1767355200, 0).UTC()
+	if got, err := ParseToken(token.String()); err != nil || got != token || !strings.HasSuffix(token.String(), ".1767355200") {
+		t.Errorf("%v, %v; want %v", got, err, token)
+	}
+	token.Expires = time.Time{}
+	for _, text := range []string{"", set.JoinToken, token.String() + ".", token.String() + ".x", token.String() + ".1.2", set.JoinToken + ".", token.String() + "0", "A" + token.String()[1:], token.Authority} {
 		if got, err := ParseToken(text); err == nil {
 			t.Errorf("%q is read as %v", text, got)
 		}

@@ -25,7 +25,8 @@ const (
 	InfoNamespace = "kube-public"
 	InfoName      = "cluster-info"
 
-	secretType      = corev1.SecretType("bootstrap.kubernetes.io/token")
+	// SecretType is that of their Secrets.
+	SecretType      = corev1.SecretType("bootstrap.kubernetes.io/token")
 	signatureKey    = "jws-kubeconfig-"
 	kubeconfigKey   = "kubeconfig"
 	expirationKey   = "expiration"
@@ -43,7 +44,7 @@ func Named(secret string) bool { return name.MatchString(secret) }
 // is not set. An end that cannot be read has passed.
 func Expires(secret *corev1.Secret, now time.Time) (left time.Duration, never bool) {
 	text := string(secret.Data[expirationKey])
-	if secret.Type != secretType || text == "" {
+	if secret.Type != SecretType || text == "" {
 		return 0, true
 	}
 	end, err := time.Parse(time.RFC3339, text)
@@ -79,7 +80,7 @@ func Sign(info *corev1.ConfigMap, secrets []*corev1.Secret, now time.Time) (data
 // signer is the id and the key of a token that may sign.
 func signer(secret *corev1.Secret, now time.Time) (id, key string, ok bool) {
 	parts := name.FindStringSubmatch(secret.Name)
-	if parts == nil || secret.Type != secretType || string(secret.Data[tokenIDKey]) != parts[1] || string(secret.Data[usageSigningKey]) != "true" {
+	if parts == nil || secret.Type != SecretType || string(secret.Data[tokenIDKey]) != parts[1] || string(secret.Data[usageSigningKey]) != "true" {
 		return "", "", false
 	}
 	if left, never := Expires(secret, now); !never && left == 0 {

@@ -14,7 +14,7 @@ var now = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 // token is a good one, changed.
 func token(id string, change map[string]string) *corev1.Secret {
 	s := &corev1.Secret{
-		ObjectMeta: metav1.ObjectMeta{Namespace: Namespace, Name: "bootstrap-token-" + id}, Type: secretType,
+		ObjectMeta: metav1.ObjectMeta{Namespace: Namespace, Name: "bootstrap-token-" + id}, Type: SecretType,
 		Data: map[string][]byte{tokenIDKey: []byte(id), tokenSecretKey: []byte("0123456789abcdef"), usageSigningKey: []byte("true")},
 	}
 	for k, v := range change {
