@@ -41,6 +41,8 @@ const readyWithin = 30 * time.Second
 type Options struct {
 	// Without names loops that are not started.
 	Without []string
+	// ClusterCIDRs are the ranges of pod addresses; none is 10.42.0.0/16.
+	ClusterCIDRs []netip.Prefix
 	// Calm fails the test when a loop warns that something failed.
 	Calm bool
 	// Tune changes the API server's configuration.
@@ -90,9 +92,13 @@ func (c *Cluster) RestartLoops(t testing.TB) {
 
 func (c *Cluster) start(t testing.TB) {
 	t.Helper()
+	cidrs := c.options.ClusterCIDRs
+	if len(cidrs) == 0 {
+		cidrs = []netip.Prefix{netip.MustParsePrefix("10.42.0.0/16")}
+	}
 	loops, err := all.Loops(all.Config{
 		RootCA: c.PKI.CA.CertPEM, RESTConfig: c.as, Certificates: certificate.Config{Authority: c.PKI.CA},
-		IPAM: ipam.Config{ClusterCIDRs: []netip.Prefix{netip.MustParsePrefix("10.42.0.0/16")}},
+		IPAM: ipam.Config{ClusterCIDRs: cidrs},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -128,6 +128,15 @@ func (m *machine) live(ctx context.Context) error {
 	}
 }
 
+// Grants watches the records of all addresses.
+func (c *Cluster) Grants(ctx context.Context) (watch.Interface, error) {
+	client, err := grantsClient(c.Config)
+	if err != nil {
+		return nil, err
+	}
+	return client.Get().Resource("spiderendpoints").Param("watch", "true").Watch(ctx)
+}
+
 // grantsClient reads the records of addresses.
 func grantsClient(config *rest.Config) (*rest.RESTClient, error) {
 	scheme := runtime.NewScheme()
