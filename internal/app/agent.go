@@ -18,6 +18,7 @@ import (
 	"berth.dev/berth/internal/base/group"
 	"berth.dev/berth/internal/fence"
 	"berth.dev/berth/internal/network/hostport"
+	"berth.dev/berth/internal/network/policy"
 	"berth.dev/berth/internal/node"
 	"berth.dev/berth/internal/node/cri"
 	"berth.dev/berth/internal/node/evict"
@@ -49,7 +50,8 @@ type agent struct {
 	registration *register.Registration
 	nodeEvent    func(kind, reason, message string)
 	evicting     planevict.Config
-	once         sync.Once // closes nodeReady
+	once         sync.Once             // closes nodeReady
+	policies     chan *policy.Enforcer // holds the enforcer once it is made
 }
 
 // agent returns the units that make this machine a node.
@@ -64,7 +66,7 @@ func (s *server) agent() ([]group.Unit, error) {
 			return nil, err
 		}
 	}
-	a := &agent{server: s, bundle: bundle}
+	a := &agent{server: s, bundle: bundle, policies: make(chan *policy.Enforcer, 1)}
 	if err := a.openFence(); err != nil {
 		return nil, err
 	}

@@ -121,7 +121,7 @@ type Config struct {
 const leastFence = 20 * time.Second
 
 // Parts are the names that --disable takes.
-var Parts = []string{"dns", "proxy", "local-storage"}
+var Parts = []string{"dns", "proxy", "network-policy", "local-storage"}
 
 // Defaults is the configuration of a server that was told nothing.
 func Defaults() Config {

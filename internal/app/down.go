@@ -9,6 +9,7 @@ import (
 	"berth.dev/berth/internal/base/datadir"
 	"berth.dev/berth/internal/network/cni"
 	"berth.dev/berth/internal/network/hostport"
+	"berth.dev/berth/internal/network/policy"
 	"berth.dev/berth/internal/network/proxy"
 	"berth.dev/berth/internal/preflight"
 	"berth.dev/berth/internal/teardown"
@@ -28,7 +29,7 @@ func Down(ctx context.Context, dir datadir.Dir, bundleDir string, say func(forma
 		Dir: dir, Holder: Holder(dir), Log: say,
 		Runtime: runtimeConfig(dir, bundle, preflight.Run(preflight.Config{DataDir: dir.Path()}).Facts),
 		Network: func() error {
-			return errors.Join(removeNetwork(dir), cni.Remove(dir), proxy.Remove(), hostport.Remove())
+			return errors.Join(removeNetwork(dir), cni.Remove(dir), proxy.Remove(), policy.Remove(), hostport.Remove())
 		},
 	}.Down(ctx)
 }

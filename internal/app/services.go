@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"net/netip"
 	"os"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -13,6 +14,7 @@ import (
 	"berth.dev/berth/internal/network/cni"
 	"berth.dev/berth/internal/network/dns"
 	"berth.dev/berth/internal/network/link"
+	"berth.dev/berth/internal/network/policy"
 	"berth.dev/berth/internal/network/proxy"
 	"berth.dev/berth/internal/network/route"
 )
@@ -29,7 +31,7 @@ func (a *agent) runLinks(ctx context.Context, ready func()) error {
 
 // runNetwork answers the CNI plugin.
 func (a *agent) runNetwork(ctx context.Context, ready func()) error {
-	c, err := cni.New(cni.Config{Client: a.as("system:node:"+a.nodeName, "system:nodes"), NodeName: a.nodeName, NodeIPs: a.nodeIPs, Dir: a.dir, Ending: a.endingOf, Log: a.log})
+	c, err := cni.New(cni.Config{Client: a.as("system:node:"+a.nodeName, "system:nodes"), NodeName: a.nodeName, NodeIPs: a.nodeIPs, Dir: a.dir, Ending: a.endingOf, Log: a.log, Guard: a.guard()})
 	if err != nil {
 		return err
 	}
@@ -42,6 +44,22 @@ func (a *agent) endingOf(uid types.UID) <-chan struct{} {
 		return pods.Ending(uid)
 	}
 	return nil
+}
+
+// guard has pods wait for their network until what policies say of them is in force.
+func (a *agent) guard() func(context.Context, types.NamespacedName, types.UID, []netip.Addr) error {
+	if !a.enabled("network-policy") {
+		return nil
+	}
+	return func(ctx context.Context, pod types.NamespacedName, uid types.UID, addresses []netip.Addr) error {
+		select {
+		case p := <-a.policies:
+			a.policies <- p
+			return p.Attach(ctx, pod, uid, addresses)
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }
 
 // runRoutes leads to the pods of other nodes.
@@ -73,6 +91,17 @@ func (a *agent) runServices(ctx context.Context, ready func()) error {
 			return err
 		}
 		units = append(units, group.Unit{Name: "proxy", Run: p.Run})
+	}
+	if a.enabled("network-policy") {
+		p, err := policy.New(policy.Config{
+			Informers: watches, Client: client, NodeName: a.nodeName, Local: a.dns, DualStack: len(a.services) > 1 || a.services[0].Addr().Is6(),
+			Log: a.log.With("component", "network policy"),
+		})
+		if err != nil {
+			return err
+		}
+		a.policies <- p
+		units = append(units, group.Unit{Name: "network policy", Run: p.Run})
 	}
 	if a.enabled("dns") {
 		conf, err := os.ReadFile("/etc/resolv.conf")

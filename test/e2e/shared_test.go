@@ -74,6 +74,7 @@ func TestOneCluster(t *testing.T) {
 		"groups":       groupOfClaims,
 		"pod-ports":    portsOfTheNode,
 		"ways-in":      waysIntoServices,
+		"policies":     policiesOfTheNetwork,
 		"pod-resize":   resizedInPlace,
 		"pod-probes":   probesAndHooks,
 		"command-line": commandLine,

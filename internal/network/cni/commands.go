@@ -68,6 +68,11 @@ func (s *Server) add(ctx context.Context, req call.Request, ns *os.File) (json.R
 	if err := s.removed(ctx, w.Host); err != nil {
 		return nil, err
 	}
+	if s.config.Guard != nil {
+		if err := s.config.Guard(wait, p.NamespacedName, types.UID(p.uid), addrs); err != nil {
+			return nil, &call.Error{Code: call.CodeTryAgain, Msg: err.Error()}
+		}
+	}
 	if err := link.Attach(w); err != nil {
 		return nil, fmt.Errorf("network of pod %s: %w", p, err)
 	}

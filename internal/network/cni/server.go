@@ -42,6 +42,9 @@ type Config struct {
 	// Ending is closed when a pod is to end: then nobody gives it an address any
 	// more. nil, or a nil channel, does not know.
 	Ending func(uid types.UID) <-chan struct{}
+	// Guard returns when a pod may have its network: what it may send and receive
+	// is in force. nil means that there is nothing to wait for.
+	Guard func(ctx context.Context, pod types.NamespacedName, uid types.UID, addresses []netip.Addr) error
 }
 
 // Server answers the CNI plugin.
