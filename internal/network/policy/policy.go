@@ -54,7 +54,8 @@ type Enforcer struct {
 type attached struct {
 	uid       types.UID
 	addresses []netip.Addr
-	enforced  bool
+	// decided says that a decision was made with it, enforced that it is in force.
+	decided, enforced bool
 }
 
 // New registers with the informers, so call it before they are started.
@@ -203,6 +204,11 @@ func (e *Enforcer) observe() (netpolicy.State, map[types.NamespacedName]types.UI
 		pod := obj.(*corev1.Pod)
 		name := types.NamespacedName{Namespace: pod.Namespace, Name: pod.Name}
 		covered[name] = pod.UID
+		now, attaching := e.attached[name]
+		if attaching = attaching && (now.uid == pod.UID || now.uid == ""); attaching {
+			now.decided = true
+			e.attached[name] = now
+		}
 		if pod.Spec.HostNetwork || pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed {
 			continue
 		}
@@ -212,7 +218,7 @@ func (e *Enforcer) observe() (netpolicy.State, map[types.NamespacedName]types.UI
 				p.Addresses = append(p.Addresses, a)
 			}
 		}
-		if now, ok := e.attached[name]; ok && (now.uid == pod.UID || now.uid == "") {
+		if attaching {
 			p.Addresses = now.addresses
 		}
 		for i := range pod.Spec.Containers {
@@ -231,7 +237,7 @@ func (e *Enforcer) enforced(covered map[types.NamespacedName]types.UID) {
 	for name, pod := range e.attached {
 		uid, known := covered[name]
 		switch {
-		case known && (uid == pod.uid || pod.uid == ""):
+		case pod.decided && known && (uid == pod.uid || pod.uid == ""):
 			pod.enforced = true
 			e.attached[name] = pod
 		case pod.enforced:

@@ -136,7 +136,7 @@ func TestPacketsMeetThePolicies(t *testing.T) {
 	check(t, netlink.LinkSetUp(lo))
 	own, err := netlink.ParseAddr(nodeIP + "/32")
 	check(t, err)
-	check(t, netlink.AddrAdd(lo, own))
+	check(t, netlink.AddrReplace(lo, own))
 	check(t, os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("1"), 0o644))
 	server, client := newSpace(t, "server", "10.42.0.1"), newSpace(t, "client", "10.42.0.2")
 	server.serve(t, 80)
