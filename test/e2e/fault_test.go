@@ -117,6 +117,7 @@ func TestProcessesKilledUnderBerth(t *testing.T) {
 		w.kill(t, w.containerd(t))
 		c.Kill()
 		c.Start()
+		w.initialized(t)
 		if after := c.Containers(); after != before {
 			t.Errorf("containers changed:\n%s\nnow:\n%s", before, after)
 		}

@@ -50,6 +50,7 @@ func watch(t *testing.T, c *cluster.Cluster) *witness {
 		counter: map[string]int{},
 		address: map[string]string{},
 	}
+	w.initialized(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan struct{})
 	go func() {
@@ -96,6 +97,18 @@ func (w *witness) look(ctx context.Context) {
 		}
 		byName[name] = item.Id
 	}
+}
+
+// initialized waits until the runtime answers, which it does not in the first
+// moments of its life.
+func (w *witness) initialized(t *testing.T) {
+	t.Helper()
+	w.c.Eventually(60*time.Second, "ready", func() string {
+		if _, err := w.runtime.ListPodSandbox(t.Context(), &runtimeapi.ListPodSandboxRequest{}); err != nil {
+			return err.Error()
+		}
+		return "ready"
+	})
 }
 
 func (w *witness) running(ctx context.Context) ([]*runtimeapi.Container, error) {

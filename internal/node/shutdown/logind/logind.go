@@ -53,29 +53,39 @@ func Forget(owner string) error {
 type Logind struct {
 	cfg     Config
 	conn    *dbus.Conn
+	end     context.CancelFunc
 	signals chan *dbus.Signal
 	events  chan bool
 }
 
+// patience is how long a call that is under way may go on when everything ends.
+const patience = 5 * time.Second
+
 // Dial connects and listens; the connection ends with ctx.
 func Dial(ctx context.Context, cfg Config) (*Logind, error) {
+	// A lock whose answer nobody reads any more would be held until the process
+	// ends, so calls are not cut off at once.
+	life, end := context.WithCancel(context.WithoutCancel(ctx))
+	context.AfterFunc(ctx, func() { time.AfterFunc(patience, end) })
 	if cfg.ConfDir == "" {
 		cfg.ConfDir = ConfDir
 	}
 	var conn *dbus.Conn
 	var err error
 	if cfg.Address == "" {
-		conn, err = dbus.ConnectSystemBus(dbus.WithContext(ctx))
+		conn, err = dbus.ConnectSystemBus(dbus.WithContext(life))
 	} else {
-		conn, err = dbus.Connect(cfg.Address, dbus.WithContext(ctx))
+		conn, err = dbus.Connect(cfg.Address, dbus.WithContext(life))
 	}
 	if err != nil {
+		end()
 		return nil, fmt.Errorf("connect to the system bus: %w", err)
 	}
-	l := &Logind{cfg: cfg, conn: conn, signals: make(chan *dbus.Signal, 4), events: make(chan bool)}
+	l := &Logind{cfg: cfg, conn: conn, end: end, signals: make(chan *dbus.Signal, 4), events: make(chan bool)}
 	err = conn.AddMatchSignal(dbus.WithMatchInterface(manager), dbus.WithMatchMember("PrepareForShutdown"), dbus.WithMatchObjectPath(object))
 	if err != nil {
 		conn.Close()
+		end()
 		return nil, fmt.Errorf("listen to logind: %w", err)
 	}
 	conn.Signal(l.signals)
@@ -107,7 +117,10 @@ func (l *Logind) listen(ctx context.Context) {
 func (l *Logind) Events() <-chan bool { return l.events }
 
 // Close ends the connection.
-func (l *Logind) Close() { l.conn.Close() }
+func (l *Logind) Close() {
+	l.conn.Close()
+	l.end()
+}
 
 // GoesDown is true while the machine is going down.
 func (l *Logind) GoesDown() (bool, error) {

@@ -152,6 +152,9 @@ func (f *Logind) serve(c *net.UnixConn) {
 		for _, one := range body {
 			if fd, ok := one.(dbus.UnixFD); ok {
 				_ = syscall.Close(int(fd)) // the other side has its own
+				if err == nil {
+					f.held <- struct{}{}
+				}
 			}
 		}
 		if err != nil {
@@ -223,7 +226,6 @@ func (f *Logind) answer(m *dbus.Message) ([]any, error) {
 		f.mu.Lock()
 		f.holding++
 		f.mu.Unlock()
-		f.held <- struct{}{}
 		go f.await(r)
 		return []any{dbus.UnixFD(fd)}, nil
 	}
