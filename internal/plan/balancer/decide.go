@@ -53,7 +53,7 @@ func Decide(svc *corev1.Service, pool Pool, taken map[netip.Addr]string) ([]core
 			} else if free, ok := part.free(taken); ok {
 				a = free
 			} else {
-				return nil, fmt.Errorf("no %s address is free in the pool %s: all %s are taken", family, part, part.size())
+				return nil, fmt.Errorf("no %s address is free in the pool %s: all %d are taken", family, part, part.used(taken))
 			}
 		}
 		out = append(out, corev1.LoadBalancerIngress{IP: a.String(), IPMode: ptr.To(corev1.LoadBalancerIPModeVIP)})

@@ -4,7 +4,6 @@ package balancer
 
 import (
 	"fmt"
-	"math/big"
 	"net/netip"
 	"slices"
 	"strings"
@@ -114,14 +113,15 @@ func (p Pool) free(taken map[netip.Addr]string) (netip.Addr, bool) {
 	return netip.Addr{}, false
 }
 
-// size is how many addresses there are.
-func (p Pool) size() *big.Int {
-	sum := new(big.Int)
-	for _, r := range p {
-		n := new(big.Int).Sub(new(big.Int).SetBytes(r.Last.AsSlice()), new(big.Int).SetBytes(r.First.AsSlice()))
-		sum.Add(sum, n.Add(n, big.NewInt(1)))
+// used is how many of the pool's addresses are taken.
+func (p Pool) used(taken map[netip.Addr]string) int {
+	n := 0
+	for a := range taken {
+		if p.Contains(a) {
+			n++
+		}
 	}
-	return sum
+	return n
 }
 
 // String is how the pool is written.
