@@ -83,7 +83,7 @@ func TestNeverKubernetesItself(t *testing.T) {
 var (
 	pureStandard = []string{
 		"bytes", "cmp", "container/heap", "container/list", "crypto/hmac", "crypto/sha256", "crypto/x509", "encoding", "errors", "fmt", "hash", "iter", "maps",
-		"math", "math/big", "math/bits", "net/netip", "path", "regexp", "slices", "sort", "strconv", "strings", "text/tabwriter", "time", "unicode",
+		"math", "math/bits", "net/netip", "path", "regexp", "slices", "sort", "strconv", "strings", "text/tabwriter", "time", "unicode",
 	}
 	pureOthers = []string{
 		"k8s.io/api", "k8s.io/apimachinery", "k8s.io/component-helpers", "k8s.io/utils/dump", "k8s.io/utils/ptr", "k8s.io/utils/net",
