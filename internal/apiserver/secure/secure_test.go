@@ -144,8 +144,26 @@ func TestNodeRights(t *testing.T) {
 	if _, err := node.CoreV1().Pods("").List(ctx, metav1.ListOptions{FieldSelector: fields.OneTermEqualSelector("spec.nodeName", "n1").String()}); err != nil {
 		t.Error(err)
 	}
-	_, err = node.CoreV1().Pods("").List(ctx, metav1.ListOptions{})
-	forbidden(t, err, `pods is forbidden: User "system:node:n1" cannot list resource "pods" in API group "" at the cluster scope: node: can only list/watch pods with spec.nodeName field selector`)
+	// It sees the pods of others, for network policies (docs/decisions/0031), and that is all.
+	other, err := c.Client.CoreV1().Pods("default").Create(ctx, &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Name: "other"},
+		Spec:       corev1.PodSpec{NodeName: "n2", AutomountServiceAccountToken: new(bool), Containers: []corev1.Container{{Name: "c", Image: "demo"}}},
+	}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if all, err := node.CoreV1().Pods("").List(ctx, metav1.ListOptions{}); err != nil || len(all.Items) != 1 {
+		t.Errorf("%v, %v", all, err)
+	}
+	forbidden(t, node.CoreV1().Pods("default").Delete(ctx, "other", metav1.DeleteOptions{}), `node "n1" can only delete pods with spec.nodeName set to itself`)
+	_, err = node.CoreV1().Pods("default").UpdateStatus(ctx, other, metav1.UpdateOptions{})
+	forbidden(t, err, `node "n1" can only update pod status for pods with spec.nodeName set to itself`)
+	for _, list := range []func() error{
+		func() error { _, err := node.CoreV1().Secrets("").List(ctx, metav1.ListOptions{}); return err },
+		func() error { _, err := node.CoreV1().ConfigMaps("").List(ctx, metav1.ListOptions{}); return err },
+	} {
+		forbidden(t, list(), `cannot list resource`)
+	}
 
 	pod := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Name: "p"},
