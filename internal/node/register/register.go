@@ -133,9 +133,6 @@ func New(cfg Config) *Registration {
 	if cfg.Runtime == nil {
 		cfg.Runtime = func() Runtime { return Runtime{} }
 	}
-	if cfg.Conditions == nil {
-		cfg.Conditions = func() []corev1.NodeCondition { return nil }
-	}
 	if cfg.Images == nil {
 		cfg.Images = func() []corev1.ContainerImage { return nil }
 	}

@@ -160,8 +160,10 @@ func (r *Registration) conditions(node *corev1.Node) {
 	if ready {
 		condition.Status, condition.Reason, condition.Message = corev1.ConditionTrue, "KubeletReady", "kubelet is posting ready status"
 	}
-	for _, more := range r.cfg.Conditions() {
-		put(node, more, now)
+	if r.cfg.Conditions != nil {
+		for _, more := range r.cfg.Conditions() {
+			put(node, more, now)
+		}
 	}
 	put(node, condition, now)
 }
