@@ -74,7 +74,7 @@ func TestMachineGoesDown(t *testing.T) {
 		t.Errorf("they ended in this order: %q", lines)
 	}
 	for _, pod := range []string{"plain", "critical", "never", "here-falls"} {
-		same(t, pod, c.Kubectl("get", "pod", pod, "-o", `jsonpath={.status.phase} {.status.reason}: {.status.message} {.status.conditions[?(@.type=="DisruptionTarget")].reason}`),
+		same(t, pod, c.Ask("get", "pod", pod, "-o", `jsonpath={.status.phase} {.status.reason}: {.status.message} {.status.conditions[?(@.type=="DisruptionTarget")].reason}`),
 			"Failed Terminated: Pod was terminated in response to imminent node shutdown. TerminationByKubelet")
 	}
 	c.Eventually(60*time.Second, "False KubeletNotReady node is shutting down", func() string {
@@ -82,7 +82,7 @@ func TestMachineGoesDown(t *testing.T) {
 	})
 	c.Apply(shell("late", forever, "  nodeName: falls\n"))
 	c.Kubectl("wait", "--for=jsonpath={.status.phase}=Failed", "pod/late", "--timeout=60s")
-	same(t, "what comes late", c.Kubectl("get", "pod", "late", "-o", "jsonpath={.status.reason}: {.status.message}"),
+	same(t, "what comes late", c.Ask("get", "pod", "late", "-o", "jsonpath={.status.reason}: {.status.message}"),
 		"NodeShutdown: Pod was rejected: Pod was rejected as the node is shutting down.")
 
 	c.Host.Reboot()
@@ -91,7 +91,7 @@ func TestMachineGoesDown(t *testing.T) {
 	}
 	c.Start()
 	c.Eventually(60*time.Second, "Running True", stays)
-	same(t, "what has ended", c.Kubectl("get", "pod", "plain", "-o", "jsonpath={.status.phase}"), "Failed")
+	same(t, "what has ended", c.Ask("get", "pod", "plain", "-o", "jsonpath={.status.phase}"), "Failed")
 }
 
 // A critical pod that is bound directly to a full node takes the place of another.
@@ -101,7 +101,7 @@ func criticalMakesRoom(t *testing.T, c *cluster.Cluster) {
 	c.Kubectl("wait", "--for=condition=Ready", "pod/filler", "--timeout=60s")
 	c.Apply(shell("needed", forever, "      resources: {requests: {cpu: 100m}}\n  nodeName: falls\n  priorityClassName: system-node-critical\n"))
 	c.Kubectl("wait", "--for=condition=Ready", "pod/needed", "--timeout=60s")
-	same(t, "the other", c.Kubectl("get", "pod", "filler", "-o", `jsonpath={.status.phase} {.status.reason}: {.status.message}. {.status.conditions[?(@.type=="DisruptionTarget")].message}`),
+	same(t, "the other", c.Ask("get", "pod", "filler", "-o", `jsonpath={.status.phase} {.status.reason}: {.status.message}. {.status.conditions[?(@.type=="DisruptionTarget")].message}`),
 		"Failed Preempting: Preempted in order to admit critical pod. Pod was preempted by Kubelet to accommodate a critical pod.")
 	c.Kubectl("delete", "pod", "filler", "needed", "--timeout=60s")
 }

@@ -27,7 +27,7 @@ func waysIntoServices(t *testing.T, c *cluster.Cluster) {
 			return yes(strings.HasPrefix(field(name, ".status.loadBalancer.ingress[0].ip"), "192.0.2.20"))
 		})
 	}
-	matches(t, "columns", c.Kubectl("get", "service", "one"), `(?s).*one +LoadBalancer +10\.[0-9.]+ +192\.0\.2\.20[01] +80:3[0-9]{4}/TCP.*`)
+	matches(t, "columns", c.Ask("get", "service", "one"), `(?s).*one +LoadBalancer +10\.[0-9.]+ +192\.0\.2\.20[01] +80:3[0-9]{4}/TCP.*`)
 	node := c.Kubectl("get", "nodes", "-o", "jsonpath={.items[0].status.addresses[0].address}")
 	from := func(pod, at string) string {
 		out, _ := c.Try("exec", pod, "--", "curl", "-s", "-o", "/dev/null", "-m", "10", "-w", "%{http_code}", "http://"+at+"/")

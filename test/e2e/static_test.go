@@ -39,8 +39,8 @@ func staticPods(t *testing.T, c *cluster.Cluster) {
 	matches(t, "the mirror", about, "file ([0-9a-f]{32}) [0-9a-f]{32} Node shared true")
 	hash := strings.Fields(about)[1]
 	same(t, "the hash twice", strings.Fields(about)[2], hash)
-	same(t, "its grant", c.Kubectl("get", "spiderendpoint", pod, "-o", "jsonpath={.status.current.uid}"), hash)
-	same(t, "logs", c.Kubectl("logs", pod), "first")
+	same(t, "its grant", c.Ask("get", "spiderendpoint", pod, "-o", "jsonpath={.status.current.uid}"), hash)
+	same(t, "logs", c.Ask("logs", pod), "first")
 	ip := get("{.status.podIP}")
 	says(t, "its own address", c.Kubectl("exec", pod, "--", "hostname", "-i"), ip)
 	c.Eventually(60*time.Second, "true", func() string {
