@@ -103,7 +103,7 @@ func TestHTTP(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case r.URL.Path == "/slow":
-			time.Sleep(1500 * time.Millisecond)
+			<-r.Context().Done() // as long as somebody waits
 		case r.URL.Path == "/bad":
 			w.WriteHeader(http.StatusServiceUnavailable)
 		case r.Header.Get("X-Try") != "yes" || r.UserAgent() != probe.UserAgent || r.Host != "me":
