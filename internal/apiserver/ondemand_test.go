@@ -42,7 +42,7 @@ func TestFirstWatchSeesWhatWasBeforeIt(t *testing.T) {
 				if class, ok := got.Object.(*storagev1.StorageClass); !ok || got.Type != watch.Added || class.Name != want {
 					t.Errorf("got %v, want %s", got, want)
 				}
-			case <-time.After(10 * time.Second):
+			case <-time.After(time.Minute):
 				t.Fatalf("%s did not come", want)
 			}
 		}
@@ -73,7 +73,7 @@ func TestNewCacheHoldsUpNoOther(t *testing.T) {
 			if event.Type == watch.Bookmark {
 				return
 			}
-		case <-time.After(10 * time.Second):
+		case <-time.After(time.Minute):
 			t.Fatal("the list was not confirmed within 10 s")
 		}
 	}

@@ -178,7 +178,7 @@ func (b *bed) begin(cfg node.Config) {
 	case <-ready:
 	case err := <-done:
 		b.t.Fatalf("agent ended: %v", err)
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		b.t.Fatal("agent not ready")
 	}
 	b.agent = agent

@@ -49,7 +49,7 @@ func TestAggregatedDiscovery(t *testing.T) {
 		}
 		return nil
 	}
-	for end := time.Now().Add(10 * time.Second); found() == nil && time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); found() == nil && time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 	}
 	g := found()
 	if g == nil {
@@ -135,7 +135,7 @@ func TestOpenAPI(t *testing.T) {
 		t.Errorf("/openapi/v2 as HTML: %d %s", a.code, a.body)
 	}
 	w.must(http.MethodPost, "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", widgets)
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end) && !strings.Contains(w.get("/openapi/v3").body, "apis/example.com/v1"); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end) && !strings.Contains(w.get("/openapi/v3").body, "apis/example.com/v1"); time.Sleep(20 * time.Millisecond) {
 	}
 	if a = w.get("/openapi/v3/apis/example.com/v1"); !strings.Contains(a.body, "com.example.v1.Widget") {
 		t.Errorf("v3 of a definition: %d %.200s", a.code, a.body)
@@ -144,7 +144,7 @@ func TestOpenAPI(t *testing.T) {
 		t.Errorf("v2 lacks the definition: %d", a.code)
 	}
 	w.must(http.MethodDelete, "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/widgets.example.com", "")
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end) && strings.Contains(w.get("/openapi/v3").body, "apis/example.com/v1"); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end) && strings.Contains(w.get("/openapi/v3").body, "apis/example.com/v1"); time.Sleep(20 * time.Millisecond) {
 	}
 	if strings.Contains(w.get("/openapi/v2").body, "com.example.v1.Widget") || strings.Contains(w.get("/openapi/v3").body, "example.com") {
 		t.Error("a deleted definition is still described")

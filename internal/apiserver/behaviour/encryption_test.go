@@ -106,7 +106,7 @@ func TestEncryptionAtRest(t *testing.T) {
 	w.storedBy("s", "k8s:enc:secretbox:v1:five:")
 	w.must(http.MethodPost, "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", widgets)
 	const widget = "/apis/example.com/v1/namespaces/default/widgets"
-	for end := time.Now().Add(10 * time.Second); w.get(widget).code != http.StatusOK && time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); w.get(widget).code != http.StatusOK && time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 	}
 	w.must(http.MethodPost, widget, `{"apiVersion":"example.com/v1","kind":"Widget","metadata":{"name":"w"}}`)
 	if got := w.stored("/example.com/widgets/default/w"); !strings.HasPrefix(got, "k8s:enc:secretbox:v1:five:") {
@@ -124,7 +124,7 @@ func TestEncryptionIsReloaded(t *testing.T) {
 	w.must(http.MethodPost, secrets, `{"metadata":{"name":"s"},"stringData":{"k":"open sesame"}}`)
 	w.storedBy("s", "k8s:enc:aesgcm:v1:one:")
 	providers(t, file, "secretbox two", "aesgcm one")
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
 		if w.rewrite("s"); strings.HasPrefix(w.stored("/secrets/default/s"), "k8s:enc:secretbox") {
 			break
 		}

@@ -107,7 +107,7 @@ func forbidden(t *testing.T, err error, text string) {
 // settled waits until the roles are stored.
 func (c *cluster) settled() []rbacv1.ClusterRole {
 	c.t.Helper()
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		roles, err := c.Client.RbacV1().ClusterRoles().List(c.t.Context(), metav1.ListOptions{})
 		if err != nil {

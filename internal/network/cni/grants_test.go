@@ -60,7 +60,7 @@ func TestFollowsTheNodesEndpoints(t *testing.T) {
 		t.Error(got)
 	}
 	name := types.NamespacedName{Namespace: "default", Name: "web-0"}
-	within, stop := context.WithTimeout(ctx, 5*time.Second)
+	within, stop := context.WithTimeout(ctx, time.Minute)
 	defer stop()
 	if _, err := g.wait(within, pod{name, "u0"}); err != nil {
 		t.Fatal(err)

@@ -47,7 +47,7 @@ func serve(t *testing.T, client *fake.Clientset, upstream ...string) string {
 	})
 	select {
 	case <-ready:
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("not ready")
 	}
 	return fmt.Sprintf("127.0.0.1:%d", port)

@@ -103,4 +103,4 @@ func check(t testing.TB, err error) {
 	}
 }
 
-func soon() time.Time { return time.Now().Add(3 * time.Second) }
+func soon() time.Time { return time.Now().Add(time.Minute) }

@@ -89,7 +89,7 @@ func TestRun(t *testing.T) {
 		}
 		return len(pv.Finalizers)
 	}
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for finalizers("pvc-go")+finalizers("pvc-kept")+finalizers("pvc-moved")+finalizers("pvc-never") > 0 {
 		if time.Now().After(deadline) {
 			t.Fatal("finalizers stay")

@@ -111,8 +111,8 @@ func expect(t *testing.T, lines chan string, want string) {
 		if got != want {
 			t.Fatalf("got %q, want %q", got, want)
 		}
-	case <-time.After(3 * time.Second):
-		t.Fatalf("no %q within 3 s", want)
+	case <-time.After(time.Minute):
+		t.Fatalf("no %q within a minute", want)
 	}
 }
 
@@ -190,7 +190,7 @@ func TestFollowEndsWithItsClient(t *testing.T) {
 	expect(t, lines, "x")
 	before := countInotify(t)
 	stop()
-	for end := time.Now().Add(2 * time.Second); countInotify(t) >= before; time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); countInotify(t) >= before; time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("the watch is still open")
 		}

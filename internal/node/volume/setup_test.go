@@ -127,7 +127,7 @@ func fromMap(name string) corev1.VolumeSource {
 // soon waits for something that an event brings about.
 func soon(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(2 * time.Second); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
 		if ok() {
 			return
 		}
@@ -223,7 +223,7 @@ func TestMissingObjectAppears(t *testing.T) {
 		if uid != "u1" {
 			t.Errorf("woke %s", uid)
 		}
-	case <-time.After(2 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("nobody was told")
 	}
 	if _, err := n.Setup(t.Context(), p); err != nil {
