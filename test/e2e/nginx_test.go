@@ -3,6 +3,7 @@ package e2e
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -102,14 +103,16 @@ func TestNginxKeepsItsBerth(t *testing.T) {
 			}
 			return strings.TrimSpace(out)
 		})
-		if left := c.Host.MustRun(t.Context(), "sh", "-c", "ls "+c.Data+"/volumes 2>/dev/null; ls "+c.Data+"/kubelet/pods 2>/dev/null; ls "+c.Data+"/log/pods 2>/dev/null"); left != "" {
-			t.Errorf("left on disk:\n%s", left)
-		}
-		for _, p := range c.Host.Processes() {
-			if strings.HasPrefix(p, "nginx") || strings.Contains(p, "containerd-shim") || strings.HasPrefix(p, "/pause") {
-				t.Errorf("left running: %s", p)
-			}
-		}
+		// The node clears away when the API no longer has the pod.
+		c.Eventually(60*time.Second, "", func() string {
+			return c.Host.MustRun(t.Context(), "sh", "-c", "ls "+c.Data+"/volumes 2>/dev/null; ls "+c.Data+"/kubelet/pods 2>/dev/null; ls "+c.Data+"/log/pods 2>/dev/null")
+		})
+		c.Eventually(60*time.Second, "", func() string {
+			running := slices.DeleteFunc(c.Host.Processes(), func(p string) bool {
+				return !strings.HasPrefix(p, "nginx") && !strings.Contains(p, "containerd-shim") && !strings.HasPrefix(p, "/pause")
+			})
+			return strings.Join(running, "\n")
+		})
 		if left := c.Host.MustRun(t.Context(), "sh", "-c", "grep -E 'overlay|netns|kubernetes.io' /proc/mounts | grep "+c.Data+" || true"); left != "" {
 			t.Errorf("left mounted:\n%s", left)
 		}
