@@ -4,12 +4,12 @@
 package hostport
 
 import (
-	"fmt"
 	"slices"
 	"sync"
 
 	"github.com/google/nftables"
 
+	"berth.dev/berth/internal/base/nft"
 	"berth.dev/berth/internal/plan/podspec"
 )
 
@@ -106,13 +106,4 @@ func supported(list []podspec.PortMapping) []podspec.PortMapping {
 }
 
 // Remove deletes the table; it is no error if there is none.
-func Remove() error {
-	conn, err := nftables.New()
-	if err != nil {
-		return fmt.Errorf("nftables: %w; the kernel needs nf_tables", err)
-	}
-	t := &nftables.Table{Family: nftables.TableFamilyIPv4, Name: tableName}
-	conn.AddTable(t) // so that deleting it cannot fail
-	conn.DelTable(t)
-	return conn.Flush()
-}
+func Remove() error { return nft.Remove(tableName, nftables.TableFamilyIPv4) }

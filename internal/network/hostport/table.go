@@ -11,6 +11,7 @@ import (
 	"github.com/google/nftables/expr"
 	"golang.org/x/sys/unix"
 
+	"berth.dev/berth/internal/base/nft"
 	"berth.dev/berth/internal/plan/podspec"
 )
 
@@ -36,14 +37,12 @@ const (
 )
 
 func open(all []podspec.PortMapping) (*table, error) {
-	conn, err := nftables.New(nftables.AsLasting())
+	conn, err := nft.Connect()
 	if err != nil {
-		return nil, fmt.Errorf("nftables: %w; the kernel needs nf_tables", err)
+		return nil, err
 	}
 	t := &table{conn: conn, table: &nftables.Table{Family: nftables.TableFamilyIPv4, Name: tableName}, pods: map[netip.Addr]int{}}
-	conn.AddTable(t.table)
-	conn.DelTable(t.table)
-	conn.AddTable(t.table)
+	nft.Replace(conn, t.table)
 	to := nftables.MustConcatSetType(nftables.TypeIPAddr, nftables.TypeInetService)
 	t.any = &nftables.Set{
 		Table: t.table, Name: "any", IsMap: true, Concatenation: true, DataType: to,
@@ -76,7 +75,7 @@ func (t *table) rules() {
 		// packets cannot leave the node for a pod.
 		&expr.Fib{Register: 1, FlagDADDR: true, ResultADDRTYPE: true},
 		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: binary.NativeEndian.AppendUint32(nil, unix.RTN_LOCAL)},
-		address(regAddr, 16),
+		nft.Address(regAddr, 16, 4),
 		&expr.Bitwise{SourceRegister: regAddr, DestRegister: regToAddr, Len: 4, Mask: []byte{0xff, 0, 0, 0}, Xor: make([]byte, 4)},
 		&expr.Cmp{Op: expr.CmpOpNeq, Register: regToAddr, Data: []byte{127, 0, 0, 0}},
 		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: regProto},
@@ -93,14 +92,9 @@ func (t *table) rules() {
 	// A pod that reaches itself by the node's address must see another source.
 	post := t.conn.AddChain(&nftables.Chain{Table: t.table, Name: "postrouting", Type: nftables.ChainTypeNAT, Hooknum: nftables.ChainHookPostrouting, Priority: nftables.ChainPriorityNATSource})
 	t.conn.AddRule(&nftables.Rule{Table: t.table, Chain: post, Exprs: []expr.Any{
-		address(regAddr, 12), address(regProto, 16),
+		nft.Address(regAddr, 12, 4), nft.Address(regProto, 16, 4),
 		&expr.Lookup{SourceRegister: regAddr, SetName: t.hairpin.Name, SetID: t.hairpin.ID}, &expr.Masq{},
 	}})
-}
-
-// address loads an address of the IPv4 header, by its offset.
-func address(reg, offset uint32) expr.Any {
-	return &expr.Payload{DestRegister: reg, Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: 4}
 }
 
 // change replaces mappings in one transaction.
@@ -131,19 +125,12 @@ func (t *table) change(before, after []podspec.PortMapping) error {
 func (t *table) elements(list []podspec.PortMapping, do func(*nftables.Set, []nftables.SetElement) error) error {
 	var problems []error
 	for _, m := range list {
-		set, key := t.any, append(pad([]byte{m.Protocol}), pad(binary.BigEndian.AppendUint16(nil, m.HostPort))...)
+		set, key := t.any, append(nft.Pad([]byte{m.Protocol}), nft.Pad(binary.BigEndian.AppendUint16(nil, m.HostPort))...)
 		if m.HostIP.IsValid() {
 			set, key = t.bound, append(m.HostIP.AsSlice(), key...)
 		}
-		to := append(m.Pod.AsSlice(), pad(binary.BigEndian.AppendUint16(nil, m.Port))...)
+		to := append(m.Pod.AsSlice(), nft.Pad(binary.BigEndian.AppendUint16(nil, m.Port))...)
 		problems = append(problems, do(set, []nftables.SetElement{{Key: key, Val: to}}))
 	}
 	return errors.Join(problems...)
-}
-
-// pad fills a key part to a register's four bytes.
-func pad(b []byte) []byte {
-	out := make([]byte, 4)
-	copy(out, b)
-	return out
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
 
+	"berth.dev/berth/internal/base/nft"
 	"berth.dev/berth/internal/plan/netpolicy"
 )
 
@@ -94,15 +95,7 @@ func (t *table) members(name string, list []netpolicy.Member, do func(*nftables.
 		}
 		elements = append(elements, nftables.SetElement{Key: key})
 	}
-	// One message holds at most 64 KiB of attributes.
-	for len(elements) > 0 {
-		n := min(len(elements), 400)
-		if err := do(t.sets[name], elements[:n]); err != nil {
-			return err
-		}
-		elements = elements[n:]
-	}
-	return nil
+	return nft.Elements(do, t.sets[name], elements)
 }
 
 // assign gives local addresses their profiles.
@@ -191,29 +184,12 @@ func (t *table) term(term netpolicy.Term, peer uint32) []expr.Any {
 		out = append(out, t.lookup(t.sets[term.Set]))
 	}
 	if term.Block.IsValid() {
-		out = append(out, t.within(peer, term.Block, true)...)
+		out = append(out, nft.Within(regFirst, peer, term.Block, true)...)
 	}
 	for _, e := range term.Except {
 		if t.is(e.Addr()) {
-			out = append(out, t.within(peer, e, false)...)
+			out = append(out, nft.Within(regFirst, peer, e, false)...)
 		}
 	}
 	return out
-}
-
-// within matches an address inside (or outside) a prefix.
-func (t *table) within(offset uint32, p netip.Prefix, inside bool) []expr.Any {
-	mask := make([]byte, t.size)
-	for i := range p.Bits() {
-		mask[i/8] |= 0x80 >> (i % 8)
-	}
-	op := expr.CmpOpEq
-	if !inside {
-		op = expr.CmpOpNeq
-	}
-	return []expr.Any{
-		t.load(regFirst, offset),
-		&expr.Bitwise{SourceRegister: regFirst, DestRegister: regFirst, Len: t.size, Mask: mask, Xor: make([]byte, t.size)},
-		&expr.Cmp{Op: op, Register: regFirst, Data: p.Masked().Addr().AsSlice()},
-	}
 }

@@ -20,6 +20,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
 
+	"berth.dev/berth/internal/base/nft"
 	"berth.dev/berth/internal/plan/netpolicy"
 )
 
@@ -93,7 +94,7 @@ func (e *Enforcer) Run(ctx context.Context, ready func()) error {
 	if !cache.WaitFor(ctx, "", e.synced...) {
 		return nil
 	}
-	conn, err := connect()
+	conn, err := nft.Connect()
 	if err != nil {
 		return err
 	}

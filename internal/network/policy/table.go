@@ -2,22 +2,18 @@ package policy
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"net/netip"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
-	"github.com/mdlayher/netlink"
 
+	"berth.dev/berth/internal/base/nft"
 	"berth.dev/berth/internal/plan/netpolicy"
 )
 
 // tableName is the same for every instance: each has its own network namespace.
 const tableName = "berth-policy"
-
-// socketBuffer holds a transaction of many thousand elements.
-const socketBuffer = 16 << 20
 
 // family is what differs between IPv4 and IPv6.
 type family struct {
@@ -56,16 +52,6 @@ type table struct {
 
 type tables []*table
 
-func connect() (*nftables.Conn, error) {
-	conn, err := nftables.New(nftables.AsLasting(), nftables.WithSockOptions(func(c *netlink.Conn) error {
-		return errors.Join(c.SetReadBuffer(socketBuffer), c.SetWriteBuffer(socketBuffer))
-	}))
-	if err != nil {
-		return nil, fmt.Errorf("nftables: %w; the kernel needs nf_tables", err)
-	}
-	return conn, nil
-}
-
 // open replaces our tables by ones that enforce a state, each in one
 // transaction. own are addresses of the node that pods always reach.
 func open(conn *nftables.Conn, dual bool, own []netip.Addr, state netpolicy.State) (tables, error) {
@@ -78,9 +64,7 @@ func open(conn *nftables.Conn, dual bool, own []netip.Addr, state netpolicy.Stat
 			family: f, conn: conn, table: &nftables.Table{Family: f.table, Name: tableName},
 			isolate: map[netip.Addr]int{}, sets: map[string]*nftables.Set{},
 		}
-		conn.AddTable(t.table) // so that deleting it cannot fail
-		conn.DelTable(t.table)
-		conn.AddTable(t.table)
+		nft.Replace(conn, t.table)
 		if err := t.fixed(own); err != nil {
 			return nil, err
 		}
@@ -93,19 +77,7 @@ func open(conn *nftables.Conn, dual bool, own []netip.Addr, state netpolicy.Stat
 }
 
 // Remove deletes our tables; it is no error if there are none.
-func Remove() error {
-	conn, err := connect()
-	if err != nil {
-		return err
-	}
-	defer func() { _ = conn.CloseLasting() }()
-	for _, f := range families {
-		t := &nftables.Table{Family: f.table, Name: tableName}
-		conn.AddTable(t)
-		conn.DelTable(t)
-	}
-	return conn.Flush()
-}
+func Remove() error { return nft.Remove(tableName, nftables.TableFamilyIPv4, nftables.TableFamilyIPv6) }
 
 func (t *table) fixed(own []netip.Addr) error {
 	pair := nftables.MustConcatSetType(t.address, t.address)
@@ -159,7 +131,7 @@ func known() []expr.Any {
 }
 
 func (t *table) load(reg, offset uint32) expr.Any {
-	return &expr.Payload{DestRegister: reg, Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: t.size}
+	return nft.Address(reg, offset, t.size)
 }
 
 func (t *table) lookup(s *nftables.Set) expr.Any {

@@ -8,6 +8,7 @@ import (
 	"github.com/google/nftables/expr"
 	"golang.org/x/sys/unix"
 
+	"berth.dev/berth/internal/base/nft"
 	"berth.dev/berth/internal/plan/packet"
 )
 
@@ -52,7 +53,7 @@ func (f family) size() uint32     { return 4 * f.words }
 
 // load copies an address of the header into registers.
 func (f family) load(reg, offset uint32) expr.Any {
-	return &expr.Payload{DestRegister: reg, Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: f.size()}
+	return nft.Address(reg, offset, f.size())
 }
 
 // front fills the front's registers with destination, protocol and port; for a
@@ -70,23 +71,6 @@ func (f family) front(nodePort bool) []expr.Any {
 	}
 }
 
-// within matches an address inside (or outside) a prefix.
-func (f family) within(offset uint32, p netip.Prefix, inside bool) []expr.Any {
-	mask := make([]byte, f.size())
-	for i := range p.Bits() {
-		mask[i/8] |= 0x80 >> (i % 8)
-	}
-	op := expr.CmpOpEq
-	if !inside {
-		op = expr.CmpOpNeq
-	}
-	return []expr.Any{
-		f.load(regClient, offset),
-		&expr.Bitwise{SourceRegister: regClient, DestRegister: regClient, Len: f.size(), Mask: mask, Xor: make([]byte, f.size())},
-		&expr.Cmp{Op: op, Register: regClient, Data: p.Masked().Addr().AsSlice()},
-	}
-}
-
 // toNode matches what goes to the node itself: to an address of its own, not by
 // loopback and not a service address, which all lead here too.
 func (f family) toNode(r Ranges) []expr.Any {
@@ -99,7 +83,7 @@ func (f family) toNode(r Ranges) []expr.Any {
 		loopback = netip.MustParsePrefix("::1/128")
 	}
 	for _, p := range append(f.of(r.Services), loopback) {
-		out = append(out, f.within(f.dest, p, false)...)
+		out = append(out, nft.Within(regClient, f.dest, p, false)...)
 	}
 	return out
 }
@@ -145,17 +129,10 @@ func begins() []expr.Any {
 }
 
 func frontKey(f packet.Front) []byte {
-	key := append(f.Addr.AsSlice(), pad([]byte{byte(f.Protocol)})...)
-	return append(key, pad(binary.BigEndian.AppendUint16(nil, f.Port))...)
+	key := append(f.Addr.AsSlice(), nft.Pad([]byte{byte(f.Protocol)})...)
+	return append(key, nft.Pad(binary.BigEndian.AppendUint16(nil, f.Port))...)
 }
 
 func backKey(b packet.Back) []byte {
-	return append(b.Addr.AsSlice(), pad(binary.BigEndian.AppendUint16(nil, b.Port))...)
-}
-
-// pad fills a key part to a register's four bytes.
-func pad(b []byte) []byte {
-	out := make([]byte, 4)
-	copy(out, b)
-	return out
+	return append(b.Addr.AsSlice(), nft.Pad(binary.BigEndian.AppendUint16(nil, b.Port))...)
 }

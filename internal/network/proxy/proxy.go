@@ -5,26 +5,20 @@ package proxy
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/google/nftables"
-	"github.com/mdlayher/netlink"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/tools/cache"
 
+	"berth.dev/berth/internal/base/nft"
 	"berth.dev/berth/internal/plan/packet"
 )
-
-// socketBuffer holds a transaction of many thousand elements.
-const socketBuffer = 16 << 20
 
 // Config says what to watch and which ranges the fixed rules name.
 type Config struct {
@@ -134,7 +128,7 @@ func (p *Proxy) Run(ctx context.Context, ready func()) error {
 	if !cache.WaitFor(ctx, "", p.synced...) {
 		return nil
 	}
-	conn, err := connect()
+	conn, err := nft.Connect()
 	if err != nil {
 		return err
 	}
@@ -231,14 +225,4 @@ func (p *Proxy) node() packet.Node {
 		n.Zone = *zone
 	}
 	return n
-}
-
-func connect() (*nftables.Conn, error) {
-	conn, err := nftables.New(nftables.AsLasting(), nftables.WithSockOptions(func(c *netlink.Conn) error {
-		return errors.Join(c.SetReadBuffer(socketBuffer), c.SetWriteBuffer(socketBuffer))
-	}))
-	if err != nil {
-		return nil, fmt.Errorf("nftables: %w; the kernel needs nf_tables", err)
-	}
-	return conn, nil
 }

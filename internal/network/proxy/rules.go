@@ -7,6 +7,7 @@ import (
 	"github.com/google/nftables/expr"
 	"golang.org/x/sys/unix"
 
+	"berth.dev/berth/internal/base/nft"
 	"berth.dev/berth/internal/plan/packet"
 )
 
@@ -36,7 +37,7 @@ func (t *table) rules(r Ranges) {
 	t.rule(post, t.load(regClient, t.source), t.load(regClient+t.words, t.dest), t.lookup(regClient, t.hairpin), &expr.Masq{})
 	for _, pods := range t.of(r.Cluster) {
 		// Pods leave the cluster under the node's address.
-		t.rule(post, append(append(t.within(t.source, pods, true), t.within(t.dest, pods, false)...), &expr.Masq{})...)
+		t.rule(post, append(append(nft.Within(regClient, t.source, pods, true), nft.Within(regClient, t.dest, pods, false)...), &expr.Masq{})...)
 	}
 
 	for name, hook := range map[string]*nftables.ChainHook{
@@ -62,7 +63,7 @@ func (t *table) stray(c *nftables.Chain, r Ranges) {
 		}
 	}
 	for _, services := range t.of(r.Services) {
-		t.rule(c, append(t.within(t.dest, services, true), t.refusal)...)
+		t.rule(c, append(nft.Within(regClient, t.dest, services, true), t.refusal)...)
 	}
 }
 
@@ -78,13 +79,13 @@ func (t *table) guard(c *nftables.Chain) {
 func (t *table) dispatch(c *nftables.Chain, r Ranges, arriving bool) {
 	var fromOutside []expr.Any
 	for _, pods := range t.of(r.Cluster) {
-		fromOutside = append(fromOutside, t.within(t.source, pods, false)...)
+		fromOutside = append(fromOutside, nft.Within(regClient, t.source, pods, false)...)
 	}
 	if arriving {
 		// Another machine that uses a cluster address by way of this node has to
 		// get its answer from here.
 		for _, services := range t.of(r.Services) {
-			t.rule(c, append(append(append([]expr.Any{}, fromOutside...), t.within(t.dest, services, true)...), mark()...)...)
+			t.rule(c, append(append(append([]expr.Any{}, fromOutside...), nft.Within(regClient, t.dest, services, true)...), mark()...)...)
 		}
 	}
 	for _, nodePort := range []bool{false, true} {

@@ -10,6 +10,7 @@ import (
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
 
+	"berth.dev/berth/internal/base/nft"
 	"berth.dev/berth/internal/plan/packet"
 )
 
@@ -58,9 +59,7 @@ func open(conn *nftables.Conn, r Ranges, all packet.Elements) (tables, error) {
 		if f.words == 4 && len(f.of(r.Services)) == 0 {
 			continue // a kernel without IPv6 has nothing to fail with
 		}
-		conn.AddTable(t.table) // so that deleting it cannot fail
-		conn.DelTable(t.table)
-		conn.AddTable(t.table)
+		nft.Replace(conn, t.table)
 		if err := t.sets(); err != nil {
 			return nil, err
 		}
@@ -74,19 +73,7 @@ func open(conn *nftables.Conn, r Ranges, all packet.Elements) (tables, error) {
 }
 
 // Remove deletes our tables; it is no error if there are none.
-func Remove() error {
-	conn, err := connect()
-	if err != nil {
-		return err
-	}
-	defer func() { _ = conn.CloseLasting() }()
-	for _, f := range []family{ipv4, ipv6} {
-		t := &nftables.Table{Family: f.table, Name: tableName}
-		conn.AddTable(t)
-		conn.DelTable(t)
-	}
-	return conn.Flush()
-}
+func Remove() error { return nft.Remove(tableName, ipv4.table, ipv6.table) }
 
 func (t *table) sets() error {
 	concat := nftables.MustConcatSetType
@@ -147,13 +134,8 @@ func (t *table) apply(c packet.Change) error {
 		do func(*nftables.Set, []nftables.SetElement) error
 	}{{c.Del, byKey}, {c.Add, t.conn.SetAddElements}} {
 		for set, elements := range t.elements(step.e) {
-			// One message holds at most 64 KiB of attributes.
-			for len(elements) > 0 {
-				n := min(len(elements), 400)
-				if err := step.do(set, elements[:n]); err != nil {
-					return err
-				}
-				elements = elements[n:]
+			if err := nft.Elements(step.do, set, elements); err != nil {
+				return err
 			}
 		}
 	}
