@@ -21,14 +21,29 @@ step "end to end" go test -count=1 -timeout 40m ./test/e2e/...
 
 passed=$(grep -cE '^ok' "$log")
 echo
-if [ "$failed" -ne 0 ]; then
-	# A failing end-to-end test prints its cluster's state: what failed, and with
-	# which words, is said once more at the end.
+# why says in one line each what a failed test said, the last first: a failing
+# end-to-end test prints its cluster's state after its words, hundreds of lines.
+why() {
 	awk '
-		/^FAIL|^panic: |^[ ]*--- FAIL/ { print substr($0, 1, 200); left = 0; next }
-		/^[ ]+[a-z0-9_]+\.go:[0-9]+: / { left = /: the server.s last words/ ? 1 : 25 }
-		left > 0 { print substr($0, 1, 200); left-- }
+		function flush() { if (words != "") said[++n] = words; words = ""; left = 0 }
+		function end() { flush(); for (; n > 0; n--) print "why: " name ": " substr(said[n], 1, 600) }
+		/^[ ]*--- FAIL/ { end(); name = $3; next }
+		/^[ ]*--- |^(ok|FAIL|PASS)/ { end(); next }
+		/^panic: / { print "why: " substr($0, 1, 600); next }
+		/^[ ]+[a-z0-9_]+\.go:[0-9]+: / {
+			flush()
+			sub(/^ +/, "")
+			if ($0 !~ /^(cluster|agent)\.go/) { words = $0; left = 6 }
+			next
+		}
+		left > 0 { sub(/^ +/, ""); words = words " | " $0; left-- }
+		END { end() }
 	' "$log"
+}
+if [ "$failed" -ne 0 ]; then
+	why
+	grep -E '^[ ]*--- FAIL|^FAIL' "$log"
+	why
 fi
 echo "$passed passed, $(grep -cE '^FAIL[[:space:]]+[^ ]' "$log") failed"
 exit "$failed"
