@@ -6,6 +6,7 @@ import (
 	"hash/fnv"
 	"log/slog"
 	"net/http"
+	"time"
 )
 
 // product is something to buy.
@@ -39,7 +40,7 @@ func (c storeClient) header() http.Header {
 
 // keep has an order written by the first member that can.
 func (c storeClient) keep(ctx context.Context, o order) error {
-	return c.any(o.ID, func(member string) error {
+	return c.any(ctx, patience, o.ID, func(member string) error {
 		return ask(ctx, http.MethodPut, member+"/orders/"+o.ID, c.header(), o, nil)
 	})
 }
@@ -47,7 +48,7 @@ func (c storeClient) keep(ctx context.Context, o order) error {
 // orders are all that any member has.
 func (c storeClient) orders(ctx context.Context) ([]order, error) {
 	var out []order
-	err := c.any("", func(member string) error {
+	err := c.any(ctx, patience, "", func(member string) error {
 		out = nil
 		return ask(ctx, http.MethodGet, member+"/orders", c.header(), nil, &out)
 	})
@@ -57,7 +58,7 @@ func (c storeClient) orders(ctx context.Context) ([]order, error) {
 // order is one, from any member that has it.
 func (c storeClient) order(ctx context.Context, id string) (order, error) {
 	var out order
-	err := c.any(id, func(member string) error {
+	err := c.any(ctx, patience, id, func(member string) error {
 		return ask(ctx, http.MethodGet, member+"/orders/"+id, c.header(), nil, &out)
 	})
 	return out, err
@@ -66,26 +67,43 @@ func (c storeClient) order(ctx context.Context, id string) (order, error) {
 // sold is how many of each product.
 func (c storeClient) sold(ctx context.Context) (map[string]int, error) {
 	var out map[string]int
-	err := c.any("", func(member string) error {
+	err := c.any(ctx, 0, "", func(member string) error {
 		return ask(ctx, http.MethodGet, member+"/sold", c.header(), nil, &out)
 	})
 	return out, err
 }
 
-// any asks one member after the other until one answers. A member may be away
-// while its node or its pod is replaced; no two are at a time.
-func (c storeClient) any(spread string, do func(member string) error) error {
-	var failures []error
-	for i := range c.members {
-		member := c.members[(i+pick(spread, len(c.members)))%len(c.members)]
-		err := do(member)
-		if err == nil {
-			return nil
+// patience is how long an order waits for any member of the store.
+const patience = 5 * time.Second
+
+// any asks one member after the other until one answers, and goes round again: a
+// member may be away while its node or its pod is replaced, and while one comes
+// back as the other goes, each may be asked in the wrong moment. What a member
+// refuses is not asked again. It goes round once at least.
+func (c storeClient) any(ctx context.Context, patience time.Duration, spread string, do func(member string) error) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for {
+		var failures []error
+		for i := range c.members {
+			member := c.members[(i+pick(spread, len(c.members)))%len(c.members)]
+			err := do(member)
+			if err == nil {
+				return nil
+			}
+			slog.Warn("a member of the store did not answer", "member", member, "err", err)
+			failures = append(failures, err)
 		}
-		slog.Warn("a member of the store did not answer", "member", member, "err", err)
-		failures = append(failures, err)
+		err := errors.Join(failures...)
+		if code(err) < 500 {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(50 * time.Millisecond):
+		}
 	}
-	return errors.Join(failures...)
 }
 
 // pick is a number below n, the same for the same key.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -112,5 +113,29 @@ func TestServesOnWhileRequestsCome(t *testing.T) {
 	}
 	if err := <-done; err != nil {
 		t.Error(err)
+	}
+}
+
+// Each member was asked while it was away: the next round finds one.
+func TestAnyMember(t *testing.T) {
+	c := storeClient{members: []string{"a", "b"}}
+	asked := 0
+	if err := c.any(t.Context(), time.Minute, "", func(string) error {
+		if asked++; asked < 3 {
+			return errors.New("away")
+		}
+		return nil
+	}); err != nil || asked != 3 {
+		t.Errorf("asked %d times: %v", asked, err)
+	}
+	for _, c := range []struct {
+		patience time.Duration
+		err      error
+	}{{0, errors.New("away")}, {time.Minute, &refused{404, "no such order"}}} {
+		asked = 0
+		client := storeClient{members: []string{"a", "b"}}
+		if err := client.any(t.Context(), c.patience, "", func(string) error { asked++; return c.err }); !errors.Is(err, c.err) || asked != 2 {
+			t.Errorf("%v: asked %d times: %v", c.err, asked, err)
+		}
 	}
 }
