@@ -12,6 +12,7 @@ import (
 	"k8s.io/apiserver/pkg/authentication/request/union"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 	"k8s.io/apiserver/pkg/authorization/authorizerfactory"
+	"k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/registry/rest"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/apiserver/pkg/server/dynamiccertificates"
@@ -26,6 +27,8 @@ import (
 type Handler struct {
 	http.Handler
 	Prefix bool
+	// LongRunning: an answer may take longer than requests may otherwise.
+	LongRunning bool
 }
 
 // security is what both generic servers share.
@@ -103,10 +106,13 @@ func (s *Server) genericConfig(codecs serializer.CodecFactory, sec *security) (*
 	c.AdmissionControl = sec.admission
 	c.AuditBackend, c.AuditPolicyRuleEvaluator = sec.audit.backend, sec.audit.policy
 	s.encrypted.addTo(&c.Config)
-	c.LongRunningFunc = genericfilters.BasicLongRunningRequestCheck(
+	long := genericfilters.BasicLongRunningRequestCheck(
 		sets.NewString("watch", "proxy"),
 		sets.NewString("attach", "exec", "proxy", "log", "portforward"),
 	)
+	c.LongRunningFunc = func(r *http.Request, info *request.RequestInfo) bool {
+		return long(r, info) || s.config.Handlers[r.URL.Path].LongRunning
+	}
 	c.ShutdownWatchTerminationGracePeriod = stopWithin / 2
 	c.StorageObjectCountTracker = nil // serves priority and fairness alone
 	c.SkipOpenAPIInstallation = true  // see openAPI

@@ -21,6 +21,7 @@ import (
 	"berth.dev/berth/internal/controller/podgc"
 	"berth.dev/berth/internal/join"
 	"berth.dev/berth/internal/plan/balancer"
+	"berth.dev/berth/internal/snapshot"
 )
 
 // Config is everything a server can be told. Flags, the configuration file and
@@ -55,6 +56,13 @@ type Config struct {
 	Servers []string
 	// PeerPort is where a server with an embedded datastore meets others like it.
 	PeerPort int
+
+	// SnapshotSchedule is a cron line, "" for no scheduled copies of the embedded
+	// datastore; SnapshotRetention is how many of them are kept.
+	SnapshotSchedule  string
+	SnapshotRetention int
+	// SnapshotDir is their folder; "" means snapshots in the data directory.
+	SnapshotDir string
 
 	// Token opens the keys of the cluster that this server is to be one of.
 	Token, TokenFile string
@@ -150,6 +158,8 @@ func Defaults() Config {
 		ClusterSigningDuration: certificate.DefaultLife,
 		TerminatedPods:         podgc.DefaultKept,
 		StickyAddresses:        true,
+		SnapshotSchedule:       "0 */12 * * *",
+		SnapshotRetention:      5,
 	}
 }
 
@@ -218,6 +228,14 @@ func (c Config) Validate() error {
 	for _, server := range c.Servers {
 		if _, err := join.Address(server); err != nil {
 			bad("server", "%v", err)
+		}
+	}
+	if c.SnapshotSchedule != "" {
+		if _, err := snapshot.Parse(c.SnapshotSchedule); err != nil {
+			bad("snapshot-schedule", "%v", err)
+		}
+		if c.SnapshotRetention < 1 {
+			bad("snapshot-retention", "%d: keep 1 or more; for no snapshots give an empty --snapshot-schedule", c.SnapshotRetention)
 		}
 	}
 	if len(c.Servers) > 0 && len(c.DatastoreEndpoints) > 0 {

@@ -41,6 +41,7 @@ func (s *server) controlPlane() []group.Unit {
 		{Name: "cluster", After: []string{"api server"}, Run: s.runCluster},
 		{Name: "datastore", After: []string{"api server"}, Run: s.runDatastore},
 		{Name: "keys", After: []string{"api server"}, Run: s.runKeys},
+		{Name: "snapshots", After: []string{"api server"}, Run: s.runSnapshots},
 	}
 }
 

@@ -227,7 +227,9 @@ func (s *server) servers(store *datastore.Store) map[string]apiserver.Handler {
 			return member.Memory{State: member.Joined, Server: s.nodeName}.Write(s.dir.Member())
 		},
 	}
-	return map[string]apiserver.Handler{member.Path: {Handler: h}, member.Path + "/": {Handler: h, Prefix: true}}
+	all := s.snapshots(store)
+	all[member.Path], all[member.Path+"/"] = apiserver.Handler{Handler: h}, apiserver.Handler{Handler: h, Prefix: true}
+	return all
 }
 
 // nodeLives says whether there is a node of this name that is Ready.

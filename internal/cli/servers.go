@@ -128,37 +128,59 @@ are lost, and had not reached this one, is lost.`,
 
 // servers asks the API server about the servers of the cluster.
 func (c *connection) servers(ctx context.Context, method, name string, answer any) error {
-	config, err := c.config()
+	path := member.Path
+	if name != "" {
+		path += "/" + url.PathEscape(name)
+	}
+	body, err := c.request(ctx, method, path)
 	if err != nil {
 		return err
+	}
+	defer body.Close()
+	if answer == nil {
+		return nil
+	}
+	return json.NewDecoder(body).Decode(answer)
+}
+
+// download writes what the API server has at a path.
+func (c *connection) download(ctx context.Context, path string, to io.Writer) error {
+	body, err := c.request(ctx, http.MethodGet, path)
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	_, err = io.Copy(to, body)
+	return err
+}
+
+// request is the API server's answer, when it is a good one.
+func (c *connection) request(ctx context.Context, method, path string) (io.ReadCloser, error) {
+	config, err := c.config()
+	if err != nil {
+		return nil, err
 	}
 	client, err := rest.HTTPClientFor(config)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	to := strings.TrimSuffix(config.Host, "/") + member.Path
-	if name != "" {
-		to += "/" + url.PathEscape(name)
-	}
-	r, err := http.NewRequestWithContext(ctx, method, to, nil)
+	r, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(config.Host, "/")+path, nil)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	got, err := client.Do(r)
 	if err != nil {
-		return fmt.Errorf("the API server does not answer: %w", err)
+		return nil, fmt.Errorf("the API server does not answer: %w", err)
+	}
+	if got.StatusCode == http.StatusOK {
+		return got.Body, nil
 	}
 	defer got.Body.Close()
 	text, err := io.ReadAll(got.Body)
-	switch {
-	case err != nil:
-		return err
-	case got.StatusCode != http.StatusOK:
-		return fmt.Errorf("%s", sentence(text))
-	case answer == nil:
-		return nil
+	if err != nil {
+		return nil, err
 	}
-	return json.Unmarshal(text, answer)
+	return nil, fmt.Errorf("%s", sentence(text))
 }
 
 // sentence is what an error answer says: a Status or a line.

@@ -94,15 +94,14 @@ func memberConfig(c Config) (*embed.Config, error) {
 	cfg := embed.NewConfig()
 	cfg.Name = c.Self.Name
 	if cfg.Name == "" {
-		cfg.Name = "berth"
+		cfg.Name = aloneName
 	}
 	cfg.Dir = c.Dir
 	cfg.ListenClientUrls, cfg.ListenPeerUrls = nil, nil
 	cfg.AdvertiseClientUrls = []url.URL{neverListened}
 	cfg.AdvertisePeerUrls = []url.URL{neverListened}
 	cfg.InitialCluster = cfg.InitialClusterFromName(cfg.Name)
-	// Members and clusters have numbers that are made of it.
-	cfg.InitialClusterToken = rand.Text()
+	cfg.InitialClusterToken = newToken()
 	if len(c.Self.Join) > 0 {
 		own, err := url.Parse(c.Self.URL)
 		if err != nil {
@@ -125,6 +124,12 @@ func memberConfig(c Config) (*embed.Config, error) {
 	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(serverLogger(lastWords{dir: c.Dir, out: os.Stderr, exit: os.Exit}))
 	return cfg, nil
 }
+
+// aloneName is that of a member that has not been told its name.
+const aloneName = "berth"
+
+// newToken is what the numbers of a new cluster and its members are made of.
+func newToken() string { return rand.Text() }
 
 // initialCluster is etcd's way to write the members. Only our own name counts,
 // and no other can be like those made here.

@@ -58,6 +58,9 @@ func (d Dir) ServerToken() string { return d.join("server-token") }
 // Etcd holds the embedded datastore.
 func (d Dir) Etcd() string { return d.join("etcd") }
 
+// Snapshots holds copies of the embedded datastore.
+func (d Dir) Snapshots() string { return d.join("snapshots") }
+
 // Member says how far this server is with being one of several.
 func (d Dir) Member() string { return d.join("member.json") }
 
