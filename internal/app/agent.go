@@ -13,6 +13,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/utils/clock"
 
 	"berth.dev/berth/internal/base/datadir"
 	"berth.dev/berth/internal/base/group"
@@ -21,6 +22,7 @@ import (
 	"berth.dev/berth/internal/network/policy"
 	"berth.dev/berth/internal/node"
 	"berth.dev/berth/internal/node/cri"
+	"berth.dev/berth/internal/node/disk"
 	"berth.dev/berth/internal/node/evict"
 	"berth.dev/berth/internal/node/hostpaths"
 	"berth.dev/berth/internal/node/image"
@@ -50,6 +52,7 @@ type agent struct {
 	registration *register.Registration
 	nodeEvent    func(kind, reason, message string)
 	evicting     planevict.Config
+	reserved     int64                 // memory that pods may not have
 	once         sync.Once             // closes nodeReady
 	policies     chan *policy.Enforcer // holds the enforcer once it is made
 }
@@ -123,7 +126,7 @@ func (a *agent) runAgent(ctx context.Context, ready func()) error {
 	a.pods.Store(pods)
 	evictor := evict.New(evict.Config{
 		Config: a.evicting, Dir: a.dir, State: runtimeConfig(a.dir, a.bundle, a.facts).Tasks(), Runtime: runtimeClient.RuntimeServiceClient,
-		Pods: pods, Observe: func() map[planevict.Signal]planevict.Observation { return register.Observe(a.dir.Path()) },
+		Pods: pods, Observe: func() map[planevict.Signal]planevict.Observation { return a.observe(pods) },
 		Reclaim: images.Reclaim, Changed: a.registration.Trigger, Event: a.nodeEvent, Log: a.log.With("component", "eviction"),
 	})
 	a.evictor.Store(evictor)
@@ -151,7 +154,11 @@ func (a *agent) runAgent(ctx context.Context, ready func()) error {
 	server := nodeserver.New(nodeserver.Config{
 		NodeName: a.nodeName, Pods: pods, Runtime: runtimeClient.RuntimeServiceClient, ClientCAs: authority,
 		Certificate: certificate,
-		Log:         a.log.With("component", "node server"),
+		Disks: &nodeserver.Disks{
+			Meter: disk.NewMeter(clock.RealClock{}), Dir: a.dir, State: runtimeConfig(a.dir, a.bundle, a.facts).Tasks(),
+			Images: runtimeClient.Images, Volumes: volumes.Files,
+		},
+		Log: a.log.With("component", "node server"),
 	})
 	return group.Run(ctx, ready,
 		group.Unit{Name: "volumes", Run: func(ctx context.Context, ready func()) error { ready(); return volumes.Run(ctx) }},

@@ -37,6 +37,7 @@ func (a *agent) runRegistration(ctx context.Context, ready func()) error {
 	if err != nil {
 		return err
 	}
+	a.reserved = reserved.Memory().Value()
 	if a.evicting, err = a.cfg.evicting(eviction); err != nil {
 		return err
 	}

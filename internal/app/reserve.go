@@ -12,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 
+	"berth.dev/berth/internal/node"
 	"berth.dev/berth/internal/node/register"
 	"berth.dev/berth/internal/plan/evict"
 )
@@ -75,6 +76,7 @@ func (c Config) evicting(hard *register.Eviction) (evict.Config, error) {
 			}
 		}
 	}
+	out.Thresholds = evict.Allocatable(out.Thresholds)
 	return out, errors.Join(problems...)
 }
 
@@ -125,4 +127,18 @@ func percent(text string) (float64, error) {
 		return 0, errors.New("use a part of the whole such as 10%")
 	}
 	return n / 100, nil
+}
+
+// observe looks at the machine, and where memory is reserved also at what pods
+// have left of the rest.
+func (a *agent) observe(pods *node.Agent) map[evict.Signal]evict.Observation {
+	seen := register.Observe(a.dir.Path())
+	if a.reserved <= 0 {
+		return seen
+	}
+	if used, err := pods.Memory(); err == nil {
+		most := seen[evict.MemoryAvailable].Capacity - a.reserved
+		seen[evict.AllocatableMemory] = evict.Observation{Available: most - used, Capacity: most}
+	}
+	return seen
 }

@@ -11,7 +11,14 @@ import (
 // Looking into what runs: a container put beside it, a copy of it, its node, and
 // what it uses.
 func debugging(t *testing.T, c *cluster.Cluster) {
-	c.Apply(shell("web", "echo mine > /tmp/mine; "+forever, "      volumeMounts: [{name: e, mountPath: /e}]\n  volumes: [{name: e, emptyDir: {}}]\n"))
+	c.Apply(shell("web", "echo mine > /tmp/mine; "+forever, `      volumeMounts: [{name: e, mountPath: /e}, {name: data, mountPath: /data}]
+  volumes: [{name: e, emptyDir: {}}, {name: data, persistentVolumeClaim: {claimName: web-data}}]
+---
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: web-data}
+spec: {resources: {requests: {storage: 8Mi}}, accessModes: [ReadWriteOnce]}
+`))
 	c.Kubectl("wait", "--for=condition=Ready", "pod/web", "--timeout=60s")
 	c.Kubectl("debug", "web", "--image="+nginxName, "--target=c", "--container=look", "--profile=general", "--",
 		"sh", "-c", "cat /proc/1/root/tmp/mine; echo looked; while :; do sleep 0.1; done")
@@ -36,6 +43,11 @@ func debugging(t *testing.T, c *cluster.Cluster) {
 	}
 	says(t, "/metrics/resource", func() string { return raw("metrics/resource") }, `container_memory_working_set_bytes{container="c",namespace="debugging",pod="web"}`, "node_cpu_usage_seconds_total")
 	says(t, "/stats/summary", func() string { return raw("stats/summary") }, `"nodeName":"shared"`, `"name":"web"`, `"usageCoreNanoSeconds":`)
+	// Files of the node, the images, the pod, its container and its volumes.
+	says(t, "/stats/summary", func() string { return raw("stats/summary") }, `"fs":{"time"`, `"imageFs":{"time"`, `"rootfs":{"time"`, `"logs":{"time"`,
+		`"name":"e"}`, `"name":"data","pvcRef":{"name":"web-data","namespace":"debugging"}`, `"ephemeral-storage":{"time"`)
+	says(t, "/metrics", func() string { return raw("metrics") }, `kubelet_volume_stats_used_bytes{namespace="debugging",persistentvolumeclaim="web-data"} `,
+		`kubelet_volume_stats_inodes_free{namespace="debugging",persistentvolumeclaim="web-data"} `)
 	c.Eventually(60*time.Second, "true", func() string {
 		out, err := c.Try("top", "pod", "web")
 		if err != nil {
@@ -44,6 +56,7 @@ func debugging(t *testing.T, c *cluster.Cluster) {
 		return yesOrNo(matched(`(?s)NAME +CPU\(cores\) +MEMORY\(bytes\)\s+web +\d+m +\d+Mi`, out))
 	})
 	c.Kubectl("delete", "pods", "--all", "--now")
+	c.Kubectl("delete", "pvc", "web-data")
 }
 
 func yesOrNo(yes bool) string {

@@ -10,6 +10,7 @@ import (
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 
 	"berth.dev/berth/internal/node/cri"
+	"berth.dev/berth/internal/node/disk"
 	"berth.dev/berth/internal/node/volume"
 	"berth.dev/berth/internal/plan/evict"
 )
@@ -31,7 +32,7 @@ func (e *Evictor) measure(ctx context.Context, pods []*corev1.Pod, w what) ([]ev
 	}
 	var upper map[string]string
 	if w.disk {
-		if upper, err = layers("/proc/self/mountinfo", e.cfg.State); err != nil {
+		if upper, err = disk.Layers("/proc/self/mountinfo", e.cfg.State); err != nil {
 			return nil, err
 		}
 	}
@@ -46,14 +47,14 @@ func (e *Evictor) measure(ctx context.Context, pods []*corev1.Pod, w what) ([]ev
 		p.Known = true
 		p.Memory += used.Memory
 		if w.disk {
-			var layer taken
+			var layer disk.Taken
 			if dir := upper[s.Attributes.Id]; dir != "" {
-				layer = du(ctx, dir)
+				layer = disk.Du(ctx, dir)
 			}
-			layer.add(du(ctx, filepath.Join(e.cfg.Dir.LogsOf(p.Namespace, p.Name, string(p.UID)), name)))
-			used.Disk = layer.bytes
-			p.Disk += layer.bytes
-			p.Inodes += layer.inodes
+			layer.Add(disk.Du(ctx, filepath.Join(e.cfg.Dir.LogsOf(p.Namespace, p.Name, string(p.UID)), name)))
+			used.Disk = layer.Bytes
+			p.Disk += layer.Bytes
+			p.Inodes += layer.Inodes
 		}
 		p.Containers = append(p.Containers, used)
 	}
@@ -74,12 +75,14 @@ func (e *Evictor) volumes(ctx context.Context, p *evict.Pod) {
 		}
 		path := volume.EmptyDir(e.cfg.Dir.Kubelet(), p.UID, v.Name)
 		if v.EmptyDir.Medium != corev1.StorageMediumDefault {
-			p.Volumes[v.Name] = inMemory(path)
+			if space, err := disk.SpaceOf(path); err == nil {
+				p.Volumes[v.Name] = space.Used
+			}
 			continue
 		}
-		used := du(ctx, path)
-		p.Volumes[v.Name] = used.bytes
-		p.Disk += used.bytes
-		p.Inodes += used.inodes
+		used := disk.Du(ctx, path)
+		p.Volumes[v.Name] = used.Bytes
+		p.Disk += used.Bytes
+		p.Inodes += used.Inodes
 	}
 }

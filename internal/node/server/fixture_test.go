@@ -182,10 +182,11 @@ func (p programs) PortForward(_ context.Context, sandbox string, port int32, str
 // world is a node agent's server with one pod behind it.
 type world struct {
 	*cri
-	ca   *authority
-	pod  *corev1.Pod
-	addr string
-	log  string // the container's log
+	ca     *authority
+	pod    *corev1.Pod
+	addr   string
+	server *Server
+	log    string // the container's log
 }
 
 func newWorld(t *testing.T) *world {
@@ -237,6 +238,7 @@ func newWorld(t *testing.T) *world {
 		Pods:        StatusPods(func() []*corev1.Pod { return []*corev1.Pod{w.pod} }),
 		Certificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &pair, nil },
 	})
+	w.server = s
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error)
 	go func() { ended <- s.Serve(ctx, ln) }()

@@ -48,6 +48,8 @@ type Config struct {
 	// Users may use the server, besides group system:masters. It is the API
 	// server's client identity, "kube-apiserver-kubelet-client", unless set.
 	Users []string
+	// Disks tells what lies on the node's disks; nil tells nothing.
+	Disks *Disks
 	// Health answers /healthz; nil is healthy.
 	Health func() error
 	// Metrics adds to /metrics, in the Prometheus text format.
@@ -181,6 +183,7 @@ func (s *Server) metrics(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintf(w, "# HELP kubelet_node_name The node's name. The count is always 1.\n# TYPE kubelet_node_name gauge\nkubelet_node_name{node=%q} 1\n", s.cfg.NodeName)
 	fmt.Fprintf(w, "# HELP kubelet_running_pods Number of pods that have a running pod sandbox\n# TYPE kubelet_running_pods gauge\nkubelet_running_pods %d\n", running)
 	fmt.Fprintf(w, "# HELP kubelet_running_containers Number of containers currently running\n# TYPE kubelet_running_containers gauge\nkubelet_running_containers{container_state=\"running\"} %d\n", containers)
+	s.volumeMetrics(w, r)
 	if s.cfg.Metrics != nil {
 		s.cfg.Metrics.ServeHTTP(w, r)
 	}

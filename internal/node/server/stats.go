@@ -25,16 +25,15 @@ const (
 )
 
 // sample counts what the node and its containers have used. Nothing is counted
-// when nobody asks: the kernel does it.
-func (s *Server) sample(ctx context.Context) (*usage.Sample, error) {
-	out := &usage.Sample{Containers: map[usage.Container]usage.Counters{}}
-	var err error
+// when nobody asks: the kernel does it. The ids are the containers' by name.
+func (s *Server) sample(ctx context.Context) (out *usage.Sample, ids map[usage.Container]string, err error) {
+	out, ids = &usage.Sample{Containers: map[usage.Container]usage.Counters{}}, map[usage.Container]string{}
 	if out.Node, err = machine(procRoot, s.cfg.Clock.Now()); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	listed, err := s.cfg.Runtime.ListContainerStats(ctx, &runtimeapi.ListContainerStatsRequest{})
 	if err != nil {
-		return nil, fmt.Errorf("ask the container runtime for what containers use: %w", err)
+		return nil, nil, fmt.Errorf("ask the container runtime for what containers use: %w", err)
 	}
 	started := s.started()
 	for _, c := range listed.Stats {
@@ -43,12 +42,13 @@ func (s *Server) sample(ctx context.Context) (*usage.Sample, error) {
 		if name.Name == "" || name.Pod == "" || c.GetCpu().GetUsageCoreNanoSeconds() == nil || c.GetMemory().GetWorkingSetBytes() == nil {
 			continue // a stranger's, or one that has ended
 		}
+		ids[name] = c.Attributes.Id
 		out.Containers[name] = usage.Counters{
 			Start: started[c.Attributes.Id], Time: time.Unix(0, c.Cpu.Timestamp),
 			CPU: time.Duration(c.Cpu.UsageCoreNanoSeconds.Value), Memory: int64(c.Memory.WorkingSetBytes.Value),
 		}
 	}
-	return out, nil
+	return out, ids, nil
 }
 
 // started is when the running containers were started, by their id.
@@ -68,7 +68,7 @@ func (s *Server) started() map[string]time.Time {
 
 // resourceMetrics is /metrics/resource, which metrics-server reads.
 func (s *Server) resourceMetrics(w http.ResponseWriter, r *http.Request) {
-	sample, err := s.sample(r.Context())
+	sample, _, err := s.sample(r.Context())
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
@@ -79,8 +79,7 @@ func (s *Server) resourceMetrics(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// summary is the part of the kubelet's /stats/summary that is about processors
-// and memory.
+// summary is the kubelet's /stats/summary: processors, memory and file systems.
 type summary struct {
 	Node nodeStats  `json:"node"`
 	Pods []podStats `json:"pods"`
@@ -90,6 +89,8 @@ type nodeStats struct {
 	NodeName  string      `json:"nodeName"`
 	StartTime metav1.Time `json:"startTime"`
 	used
+	Fs      *fsStats      `json:"fs,omitempty"`
+	Runtime *runtimeStats `json:"runtime,omitempty"`
 }
 
 type podStats struct {
@@ -101,12 +102,17 @@ type podStats struct {
 	StartTime  metav1.Time      `json:"startTime"`
 	Containers []containerStats `json:"containers"`
 	used
+	Volumes   []volumeStats `json:"volume,omitempty"`
+	Ephemeral *fsStats      `json:"ephemeral-storage,omitempty"`
 }
 
 type containerStats struct {
+	id        string
 	Name      string      `json:"name"`
 	StartTime metav1.Time `json:"startTime"`
 	used
+	Rootfs *fsStats `json:"rootfs,omitempty"`
+	Logs   *fsStats `json:"logs,omitempty"`
 }
 
 type used struct {
@@ -130,7 +136,7 @@ func usedBy(c usage.Counters) used {
 }
 
 func (s *Server) summary(w http.ResponseWriter, r *http.Request) {
-	sample, err := s.sample(r.Context())
+	sample, ids, err := s.sample(r.Context())
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
@@ -147,7 +153,7 @@ func (s *Server) summary(w http.ResponseWriter, r *http.Request) {
 			if name.Namespace != pod.Namespace || name.Pod != pod.Name {
 				continue
 			}
-			p.Containers = append(p.Containers, containerStats{Name: name.Name, StartTime: metav1.NewTime(c.Start), used: usedBy(c)})
+			p.Containers = append(p.Containers, containerStats{id: ids[name], Name: name.Name, StartTime: metav1.NewTime(c.Start), used: usedBy(c)})
 			sum = usage.Counters{Time: c.Time, CPU: sum.CPU + c.CPU, Memory: sum.Memory + c.Memory}
 		}
 		if len(p.Containers) == 0 {
@@ -157,6 +163,7 @@ func (s *Server) summary(w http.ResponseWriter, r *http.Request) {
 		p.used = usedBy(sum)
 		out.Pods = append(out.Pods, p)
 	}
+	s.cfg.Disks.fill(r.Context(), &out)
 	slices.SortFunc(out.Pods, func(a, b podStats) int {
 		return cmp.Or(strings.Compare(a.PodRef.Namespace, b.PodRef.Namespace), strings.Compare(a.PodRef.Name, b.PodRef.Name))
 	})

@@ -13,8 +13,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/grpc"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+	"k8s.io/utils/clock"
 
+	"berth.dev/berth/internal/base/datadir"
+	"berth.dev/berth/internal/node/disk"
+	"berth.dev/berth/internal/node/volume"
 	"berth.dev/berth/internal/plan/usage"
 )
 
@@ -74,6 +79,90 @@ func TestSummary(t *testing.T) {
 	if p.PodRef.Name != "web-0" || p.PodRef.Namespace != "ns" || p.PodRef.UID != "uid-1" || len(p.Containers) != 1 || p.Containers[0].Name != "app" ||
 		p.Containers[0].CPU.Used != 1_500_000_001 || p.Memory.WorkingSet != 7<<20 {
 		t.Errorf("%+v", p)
+	}
+}
+
+// images has a runtime's images on a disk.
+type images struct {
+	runtimeapi.ImageServiceClient
+	on string
+}
+
+func (i images) ImageFsInfo(context.Context, *runtimeapi.ImageFsInfoRequest, ...grpc.CallOption) (*runtimeapi.ImageFsInfoResponse, error) {
+	return &runtimeapi.ImageFsInfoResponse{ImageFilesystems: []*runtimeapi.FilesystemUsage{{
+		FsId: &runtimeapi.FilesystemIdentifier{Mountpoint: i.on}, UsedBytes: &runtimeapi.UInt64Value{Value: 12345}, InodesUsed: &runtimeapi.UInt64Value{Value: 6},
+	}}}, nil
+}
+
+// What lies on disks is told of the node, of images, containers, logs and
+// volumes; a volume that is gone is left out.
+func TestFileSystems(t *testing.T) {
+	w := newWorld(t)
+	dir := datadir.Dir(t.TempDir())
+	write := func(size int, path ...string) string {
+		t.Helper()
+		file := filepath.Join(append([]string{dir.Path()}, path...)...)
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, make([]byte, size), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return filepath.Dir(file)
+	}
+	write(64<<10, "log", "pods", "ns_web-0_uid-1", "app", "0.log")
+	scratch := write(256<<10, "scratch", "file")
+	claim := write(1, "claim", "file")
+	w.server.cfg.Disks = &Disks{
+		Meter: disk.NewMeter(clock.RealClock{}), Dir: dir, State: dir.Path(), Images: images{on: dir.Path()},
+		Volumes: func(uid types.UID) map[string]volume.Files {
+			if uid != "uid-1" {
+				return nil
+			}
+			return map[string]volume.Files{
+				"scratch": {Path: scratch, Ephemeral: true}, "data": {Path: claim, Whole: true, Claim: "data-web-0"},
+				"gone": {Path: dir.Path() + "/nothing", Whole: true, Claim: "gone"},
+			}
+		},
+	}
+	code, body := w.get(t, "/stats/summary")
+	var got summary
+	if err := json.Unmarshal([]byte(body), &got); code != http.StatusOK || err != nil || len(got.Pods) != 1 {
+		t.Fatalf("%d %v %s", code, err, body)
+	}
+	if fs := got.Node.Fs; fs == nil || fs.Capacity == 0 || fs.Used == 0 || fs.Time.IsZero() {
+		t.Errorf("the node's: %+v", fs)
+	}
+	if r := got.Node.Runtime; r == nil || r.ImageFs == nil || r.ImageFs.Used != 12345 || r.ImageFs.InodesUsed != 6 || r.ImageFs.Capacity != got.Node.Fs.Capacity || r.ContainerFs == nil {
+		t.Errorf("the images': %+v", r)
+	}
+	p := got.Pods[0]
+	logs := p.Containers[0].Logs
+	if logs == nil || logs.Used < 64<<10 || logs.InodesUsed != 2 {
+		t.Errorf("logs: %+v", logs)
+	}
+	if len(p.Volumes) != 2 || p.Volumes[0].Name != "data" || p.Volumes[1].Name != "scratch" {
+		t.Fatalf("volumes: %+v", p.Volumes)
+	}
+	data, emptied := p.Volumes[0], p.Volumes[1]
+	if data.PVCRef == nil || *data.PVCRef != (pvcRef{"data-web-0", "ns"}) || data.Used == 0 || data.Capacity != got.Node.Fs.Capacity {
+		t.Errorf("of the claim: %+v", data)
+	}
+	if emptied.PVCRef != nil || emptied.Used < 256<<10 || emptied.InodesUsed != 2 {
+		t.Errorf("of the emptyDir: %+v", emptied)
+	}
+	if e := p.Ephemeral; e == nil || e.Used != logs.Used+emptied.Used || e.InodesUsed != 4 || e.Capacity != got.Node.Fs.Capacity {
+		t.Errorf("all that ends with the pod: %+v", e)
+	}
+
+	_, metrics := w.get(t, "/metrics")
+	for _, family := range volumeFamilies {
+		if !strings.Contains(metrics, "# TYPE kubelet_volume_stats_"+family.name+" gauge\nkubelet_volume_stats_"+family.name+`{namespace="ns",persistentvolumeclaim="data-web-0"} `) {
+			t.Errorf("no %s of the claim in\n%s", family.name, metrics)
+		}
+	}
+	if strings.Contains(metrics, `"gone"`) {
+		t.Errorf("a volume that is gone:\n%s", metrics)
 	}
 }
 

@@ -66,7 +66,10 @@ func (v *Volumes) claim(ctx context.Context, pod *corev1.Pod, vol corev1.Volume)
 		err = errNoPlugin
 	}
 	var said *Error
-	if err != nil && !errors.As(err, &said) {
+	switch {
+	case err == nil && pv.Spec.HostPath == nil && !isBlock(pv):
+		v.note(pod.UID, vol.Name, Files{Path: path, Whole: true, Claim: name})
+	case err != nil && !errors.As(err, &said):
 		err = &Error{Volume: pv.Name, Err: err}
 	}
 	return path, err

@@ -12,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 )
 
@@ -238,6 +239,9 @@ func TestClaim(t *testing.T) {
 					t.Fatal(paths, err)
 				}
 				check(t, path, os.ModeDir|0o777, 0, 0)
+				if got := n.Files("u-" + types.UID(claim))["www"]; got != (Files{Path: path, Whole: true, Claim: claim}) {
+					t.Errorf("measured as %+v", got)
+				}
 			} else if err == nil || err.Error() != want {
 				t.Errorf("got  %v\nwant %s", err, want)
 			}

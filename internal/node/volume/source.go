@@ -55,6 +55,7 @@ func (v *Volumes) setupOne(ctx context.Context, pod *corev1.Pod, vol corev1.Volu
 		err = errNoPlugin
 	}
 	if err == nil {
+		v.noteOwn(pod.UID, vol, path)
 		return path, nil
 	}
 	var said *Error

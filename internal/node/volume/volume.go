@@ -66,6 +66,7 @@ type Volumes struct {
 // it costs a Setup, nothing else.
 type podState struct {
 	cancel context.CancelFunc // of the Setup under way, guarded by Volumes.mu
+	files  map[string]Files   // by the volume's name, guarded by Volumes.mu
 
 	mu    sync.Mutex
 	pod   *corev1.Pod // as last given to Setup

@@ -11,6 +11,25 @@ import (
 	"berth.dev/berth/internal/plan/evict"
 )
 
+// What pods may have together is watched with the machine's hard threshold.
+func TestAllocatable(t *testing.T) {
+	memory := evict.Threshold{Signal: evict.MemoryAvailable, Least: evict.Amount{Count: 20}}
+	got := evict.Allocatable([]evict.Threshold{{Signal: evict.DiskAvailable}, memory})
+	pods := evict.Threshold{Signal: evict.AllocatableMemory, Least: memory.Least}
+	if len(got) != 3 || got[2] != pods {
+		t.Fatalf("%+v", got)
+	}
+	_, v := evict.Config{Thresholds: got}.Look(evict.Memory{}, map[evict.Signal]evict.Observation{
+		evict.MemoryAvailable: {Available: 50, Capacity: 100}, evict.AllocatableMemory: {Available: 10, Capacity: 80},
+	}, time.Unix(1000, 0))
+	if v.Reclaim == nil || *v.Reclaim != pods || len(v.Conditions) != 1 || v.Conditions[0] != "MemoryPressure" {
+		t.Errorf("%+v", v)
+	}
+	if got := evict.Allocatable([]evict.Threshold{{Signal: evict.DiskAvailable}}); len(got) != 1 {
+		t.Errorf("%+v", got)
+	}
+}
+
 // Each look is a time in seconds, what is free of memory and of disk (of 100),
 // and what is said then.
 func TestLook(t *testing.T) {

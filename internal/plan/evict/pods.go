@@ -93,7 +93,7 @@ func yes(a, b bool) int {
 func (s Signal) over(p *Pod) int64 {
 	asked := podresource.PodRequests(p.Pod, podresource.PodResourcesOptions{})
 	switch s {
-	case MemoryAvailable:
+	case MemoryAvailable, AllocatableMemory:
 		return p.Memory - asked.Memory().Value()
 	case InodesFree:
 		return p.Inodes
@@ -114,7 +114,7 @@ func (p *Pod) consumption(s Signal) string {
 			switch s {
 			case DiskAvailable:
 				n = used.Disk
-			case MemoryAvailable:
+			case MemoryAvailable, AllocatableMemory:
 			default:
 				continue
 			}

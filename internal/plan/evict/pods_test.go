@@ -71,6 +71,12 @@ func TestVictim(t *testing.T) {
 			"b",
 			lowMemory + "Container c was using 150Mi, request is 10Mi, has larger consumption of memory. ", 1,
 		},
+		"uses most of what pods may have": {
+			evict.Threshold{Signal: evict.AllocatableMemory, Least: evict.Amount{Count: 100 * mi}},
+			[]evict.Pod{using("a", 0, 100, 200), using("b", 0, 10, 150)},
+			"b",
+			lowMemory + "Container c was using 150Mi, request is 10Mi, has larger consumption of memory. ", 1,
+		},
 		"all within":             {memory, []evict.Pod{using("a", 0, 100, 90), using("b", 0, 100, 99)}, "b", lowMemory, 1},
 		"nothing is known of it": {memory, []evict.Pod{using("a", 0, 0, 90), unknown(using("b", 9, 0, 0))}, "b", lowMemory, 1},
 		"critical stays":         {memory, []evict.Pod{using("a", 2_000_000_000, 0, 90)}, "", "", 0},

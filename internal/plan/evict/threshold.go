@@ -15,18 +15,20 @@ type Signal string
 // The signals, by the names that thresholds use.
 const (
 	MemoryAvailable Signal = "memory.available"
-	DiskAvailable   Signal = "nodefs.available"
-	InodesFree      Signal = "nodefs.inodesFree"
-	PIDAvailable    Signal = "pid.available"
+	// AllocatableMemory is what pods together have left of what they may have.
+	AllocatableMemory Signal = "allocatableMemory.available"
+	DiskAvailable     Signal = "nodefs.available"
+	InodesFree        Signal = "nodefs.inodesFree"
+	PIDAvailable      Signal = "pid.available"
 )
 
 // Signals are all of them, in the order in which they are reclaimed.
-var Signals = []Signal{MemoryAvailable, DiskAvailable, InodesFree, PIDAvailable}
+var Signals = []Signal{MemoryAvailable, AllocatableMemory, DiskAvailable, InodesFree, PIDAvailable}
 
 // Condition is what the node is under when there is too little.
 func (s Signal) Condition() corev1.NodeConditionType {
 	switch s {
-	case MemoryAvailable:
+	case MemoryAvailable, AllocatableMemory:
 		return corev1.NodeMemoryPressure
 	case PIDAvailable:
 		return corev1.NodePIDPressure
@@ -38,7 +40,7 @@ func (s Signal) Condition() corev1.NodeConditionType {
 // Resource is how messages call what is low.
 func (s Signal) Resource() corev1.ResourceName {
 	switch s {
-	case MemoryAvailable:
+	case MemoryAvailable, AllocatableMemory:
 		return corev1.ResourceMemory
 	case InodesFree:
 		return "inodes"
@@ -76,6 +78,18 @@ type Threshold struct {
 	Grace time.Duration
 	// Reclaim is how much more has to be free before it is over.
 	Reclaim Amount
+}
+
+// Allocatable adds to hard thresholds that on the memory that pods may have
+// together: it is the same as that on the machine's, as upstream.
+func Allocatable(hard []Threshold) []Threshold {
+	for _, t := range hard {
+		if t.Signal == MemoryAvailable && t.Grace == 0 {
+			t.Signal = AllocatableMemory
+			return append(slices.Clone(hard), t)
+		}
+	}
+	return hard
 }
 
 // Observation is how much there is and how much is free.

@@ -1,4 +1,6 @@
-package evict
+// Package disk measures what lies on the disks of a node: what a folder takes,
+// what a file system has left, what containers have written.
+package disk
 
 import (
 	"bufio"
@@ -12,18 +14,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// taken is what a folder takes of its disk.
-type taken struct{ bytes, inodes int64 }
+// Taken is what a folder takes of its disk.
+type Taken struct{ Bytes, Inodes int64 }
 
-func (t *taken) add(other taken) {
-	t.bytes += other.bytes
-	t.inodes += other.inodes
+// Add adds what another folder takes.
+func (t *Taken) Add(other Taken) {
+	t.Bytes += other.Bytes
+	t.Inodes += other.Inodes
 }
 
-// du counts a folder on its own file system, a file with several names once.
+// Du counts a folder on its own file system, a file with several names once.
 // What vanishes meanwhile does not count.
-func du(ctx context.Context, root string) taken {
-	var sum taken
+func Du(ctx context.Context, root string) Taken {
+	var sum Taken
 	var device uint64
 	linked := map[uint64]bool{}
 	_ = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
@@ -45,15 +48,15 @@ func du(ctx context.Context, root string) taken {
 			}
 			linked[st.Ino] = true
 		}
-		sum.add(taken{st.Blocks * 512, 1})
+		sum.Add(Taken{st.Blocks * 512, 1})
 		return nil
 	})
 	return sum
 }
 
-// layers are the folders that containers write to, by container ID: the upper
+// Layers are the folders that containers write to, by container ID: the upper
 // folders of their overlay mounts below the runtime's state.
-func layers(mountinfo, state string) (map[string]string, error) {
+func Layers(mountinfo, state string) (map[string]string, error) {
 	f, err := os.Open(mountinfo)
 	if err != nil {
 		return nil, err
@@ -80,13 +83,4 @@ func layers(mountinfo, state string) (map[string]string, error) {
 		return nil, err
 	}
 	return found, nil
-}
-
-// inMemory is how much of a file system in memory is used.
-func inMemory(path string) int64 {
-	var st unix.Statfs_t
-	if unix.Statfs(path, &st) != nil {
-		return 0
-	}
-	return int64(st.Blocks-st.Bfree) * st.Bsize
 }

@@ -1,4 +1,4 @@
-package evict
+package disk
 
 import (
 	"os"
@@ -14,14 +14,14 @@ func TestDuCountsWhatIsThereOnce(t *testing.T) {
 	if err := os.WriteFile(file, make([]byte, 1<<20), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	before := du(t.Context(), dir)
+	before := Du(t.Context(), dir)
 	if err := os.Link(file, filepath.Join(dir, "again")); err != nil {
 		t.Fatal(err)
 	}
-	if got := du(t.Context(), dir); got != before || got.inodes != 2 {
+	if got := Du(t.Context(), dir); got != before || got.Inodes != 2 {
 		t.Errorf("%+v after %+v", got, before)
 	}
-	if got := du(t.Context(), filepath.Join(dir, "nothing")); got != (taken{}) {
+	if got := Du(t.Context(), filepath.Join(dir, "nothing")); got != (Taken{}) {
 		t.Errorf("a folder that is not there: %+v", got)
 	}
 }
@@ -35,7 +35,7 @@ func TestLayers(t *testing.T) {
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	got, err := layers(file, "/state/tasks")
+	got, err := Layers(file, "/state/tasks")
 	if diff := cmp.Diff(map[string]string{"abc": "/s/3/fs"}, got); diff != "" || err != nil {
 		t.Errorf("%v %s", err, diff)
 	}
