@@ -85,7 +85,7 @@ func (a *Agent) makeRoom(w *worker, victims []*corev1.Pod) {
 // have changed. A critical pod that only lacks resources is not refused: it
 // names the pods that have to go.
 func (a *Agent) refusal(w *worker, pod *corev1.Pod) (*admit.Refusal, []*corev1.Pod) {
-	node := admit.Node{Object: a.cfg.Node(), OS: runtime.GOOS, UnsafeSysctls: a.cfg.UnsafeSysctls, Pressure: a.cfg.Pressure(), Closing: a.cfg.Closing()}
+	node := admit.Node{Object: a.cfg.Node(), OS: runtime.GOOS, UnsafeSysctls: a.cfg.UnsafeSysctls, Pressure: a.cfg.Pressure(), Closing: a.cfg.Closing(), AppArmor: appArmor()}
 	if node.Object == nil {
 		return nil, nil
 	}

@@ -4,6 +4,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -42,3 +43,14 @@ func oomFloor() int64 {
 	}
 	return score
 }
+
+// appArmor tells whether the machine can confine containers: the kernel does
+// it, and the runtime finds what loads its profile.
+var appArmor = sync.OnceValue(func() bool {
+	enabled, err := os.ReadFile("/sys/module/apparmor/parameters/enabled")
+	if err != nil || !strings.HasPrefix(string(enabled), "Y") {
+		return false
+	}
+	_, err = os.Stat("/sys/kernel/security/apparmor")
+	return err == nil
+})

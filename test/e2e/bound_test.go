@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -22,13 +23,18 @@ func boundDirectly(t *testing.T, c *cluster.Cluster) {
 		bound("sysctl", "  securityContext: {sysctls: [{name: kernel.msgmax, value: \"65536\"}]}\n"),
 		bound("fits", "  securityContext: {sysctls: [{name: net.ipv4.ip_unprivileged_port_start, value: \"99\"}]}\n"),
 	}, "---"))
-	for pod, want := range map[string][2]string{
+	refused := map[string][2]string{
 		"big":     {"OutOfcpu", "Node didn't have enough resource: cpu, requested: 9999000, used: [0-9]+, capacity: [0-9]+"},
 		"port":    {"NodePorts", "Predicate NodePorts failed: node\\(s\\) didn't have free ports for the requested pod ports"},
 		"label":   {"NodeAffinity", "Predicate NodeAffinity failed: node\\(s\\) didn't match Pod's node affinity/selector"},
 		"windows": {"PodOSNotSupported", "Failed to admit pod as the OS field doesn't match node OS"},
 		"sysctl":  {"SysctlForbidden", `forbidden sysctl: "kernel.msgmax" not allowlisted`},
-	} {
+	}
+	if enabled, _ := os.ReadFile("/sys/module/apparmor/parameters/enabled"); !strings.HasPrefix(string(enabled), "Y") {
+		c.Apply(bound("armor", "  securityContext: {appArmorProfile: {type: RuntimeDefault}}\n"))
+		refused["armor"] = [2]string{"AppArmor", "Cannot enforce AppArmor: AppArmor is not enabled on the host"}
+	}
+	for pod, want := range refused {
 		c.Kubectl("wait", "--for=jsonpath={.status.phase}=Failed", "pod/"+pod, "--timeout=120s")
 		matches(t, pod, c.Ask("get", "pod", pod, "-o", "jsonpath={.status.reason}: {.status.message}"), want[0]+": Pod was rejected: "+want[1])
 		matches(t, "row", c.Ask("get", "pod", pod, "--no-headers"), pod+" +0/1 +"+want[0]+" +0 +.*")

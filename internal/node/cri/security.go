@@ -7,6 +7,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"berth.dev/berth/internal/plan/podspec"
 )
 
 // What a container does not see, or cannot write to, of /proc and /sys.
@@ -34,9 +36,9 @@ func security(pod *corev1.Pod, c *corev1.Container, profiles string) (*runtimeap
 		ReadonlyPaths:    readonlyPaths,
 		Capabilities:     &runtimeapi.Capability{},
 	}
-	profile, armor := (*corev1.SeccompProfile)(nil), (*corev1.AppArmorProfile)(nil)
+	var profile *corev1.SeccompProfile
 	if sc := pod.Spec.SecurityContext; sc != nil {
-		profile, armor = sc.SeccompProfile, sc.AppArmorProfile
+		profile = sc.SeccompProfile
 		s.RunAsUser, s.RunAsGroup = int64Value(sc.RunAsUser), int64Value(sc.RunAsGroup)
 		s.SupplementalGroups = supplementalGroups(pod)
 		s.SupplementalGroupsPolicy = groupsPolicy(sc)
@@ -44,9 +46,6 @@ func security(pod *corev1.Pod, c *corev1.Container, profiles string) (*runtimeap
 	if sc := c.SecurityContext; sc != nil {
 		if sc.SeccompProfile != nil {
 			profile = sc.SeccompProfile
-		}
-		if sc.AppArmorProfile != nil {
-			armor = sc.AppArmorProfile
 		}
 		if sc.RunAsUser != nil {
 			s.RunAsUser = int64Value(sc.RunAsUser)
@@ -65,7 +64,7 @@ func security(pod *corev1.Pod, c *corev1.Container, profiles string) (*runtimeap
 			s.MaskedPaths, s.ReadonlyPaths = nil, nil
 		}
 	}
-	s.Apparmor = appArmor(armor)
+	s.Apparmor = appArmor(podspec.AppArmor(pod, c))
 	var err error
 	s.Seccomp, err = seccomp(profile, profiles)
 	return s, err

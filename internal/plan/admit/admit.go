@@ -38,6 +38,8 @@ type Node struct {
 	Pressure []corev1.NodeConditionType
 	// UnsafeSysctls are the patterns that are allowed beside the safe ones.
 	UnsafeSysctls []string
+	// AppArmor is true when the machine can confine containers.
+	AppArmor bool
 	// Closing is true when it is shutting down.
 	Closing bool
 }
@@ -45,7 +47,7 @@ type Node struct {
 // Check says why the node does not take the pod beside the others that it has,
 // nil when it does.
 func Check(node Node, pod *corev1.Pod, others []*corev1.Pod) *Refusal {
-	for _, check := range []func(Node, *corev1.Pod) *Refusal{closing, pressure, sysctls, system, groups} {
+	for _, check := range []func(Node, *corev1.Pod) *Refusal{closing, pressure, sysctls, system, groups, armor} {
 		if r := check(node, pod); r != nil {
 			return r
 		}
@@ -119,6 +121,13 @@ func groups(node Node, pod *corev1.Pod) *Refusal {
 		Reason:  "SupplementalGroupsPolicyNotSupported",
 		Message: fmt.Sprintf("SupplementalGroupsPolicy=%s is not supported in this node", corev1.SupplementalGroupsPolicyStrict),
 	}
+}
+
+func armor(node Node, pod *corev1.Pod) *Refusal {
+	if node.AppArmor || !podspec.WantsAppArmor(pod) {
+		return nil
+	}
+	return &Refusal{Reason: "AppArmor", Message: "Cannot enforce AppArmor: AppArmor is not enabled on the host"}
 }
 
 // shortage is a resource that there is too little of.

@@ -93,10 +93,22 @@ func TestCheck(t *testing.T) {
 		"static":           {node: tainted(corev1.TaintEffectNoExecute), pod: pod(static)},
 		"windows":          {pod: pod(func(p *corev1.Pod) { p.Spec.OS = &corev1.PodOS{Name: corev1.Windows} }), want: "PodOSNotSupported: Failed to admit pod as the OS field doesn't match node OS"},
 		"windows by label": {pod: pod(func(p *corev1.Pod) { p.Labels = map[string]string{corev1.LabelOSStable: "windows"} }), want: "PodOSSelectorNodeLabelDoesNotMatch: Failed to admit pod as the `kubernetes.io/os` label doesn't match node label"},
-		"safe sysctl":      {pod: setting("net.ipv4.tcp_syncookies", nil)},
-		"slashes":          {pod: setting("net/ipv4/tcp_syncookies", nil)},
-		"unsafe sysctl":    {pod: setting("kernel.msgmax", nil), want: `SysctlForbidden: forbidden sysctl: "kernel.msgmax" not allowlisted`},
-		"allowed sysctl":   {node: func(n *admit.Node) { n.UnsafeSysctls = []string{"kernel.msg*"} }, pod: setting("kernel.msgmax", nil)},
+		"confined": {
+			node: func(n *admit.Node) { n.AppArmor = true },
+			pod: pod(func(p *corev1.Pod) {
+				p.Spec.SecurityContext = &corev1.PodSecurityContext{AppArmorProfile: &corev1.AppArmorProfile{Type: corev1.AppArmorProfileTypeRuntimeDefault}}
+			}),
+		},
+		"nothing confines": {
+			pod: pod(func(p *corev1.Pod) {
+				p.Annotations = map[string]string{corev1.DeprecatedAppArmorBetaContainerAnnotationKeyPrefix + "c": "runtime/default"}
+			}),
+			want: "AppArmor: Cannot enforce AppArmor: AppArmor is not enabled on the host",
+		},
+		"safe sysctl":    {pod: setting("net.ipv4.tcp_syncookies", nil)},
+		"slashes":        {pod: setting("net/ipv4/tcp_syncookies", nil)},
+		"unsafe sysctl":  {pod: setting("kernel.msgmax", nil), want: `SysctlForbidden: forbidden sysctl: "kernel.msgmax" not allowlisted`},
+		"allowed sysctl": {node: func(n *admit.Node) { n.UnsafeSysctls = []string{"kernel.msg*"} }, pod: setting("kernel.msgmax", nil)},
 		"the host's network": {
 			pod:  setting("net.ipv4.tcp_syncookies", func(p *corev1.Pod) { p.Spec.HostNetwork = true }),
 			want: `SysctlForbidden: forbidden sysctl: "net.ipv4.tcp_syncookies" not allowed with host net enabled`,
