@@ -128,7 +128,7 @@ func portsOfTheNode(t *testing.T, c *cluster.Cluster) {
 		return "---\napiVersion: v1\nkind: Pod\nmetadata: {name: " + name + "}\nspec: {terminationGracePeriodSeconds: 1, containers: [{name: c, image: " + nginxName + ", ports: [" + ports + "]}]}\n"
 	}
 	node := c.Kubectl("get", "nodes", "-o", "jsonpath={.items[0].status.addresses[0].address}")
-	c.Apply(serve("server", "{containerPort: 80, hostPort: 18081}, {name: b, containerPort: 80, hostPort: 18082, hostIP: "+node+"}") + "---\n" + shell("client", forever, ""))
+	c.Apply(serve("server", "{containerPort: 80, hostPort: 18081}, {name: b, containerPort: 80, hostPort: 18082, hostIP: "+node+"}, {name: l, containerPort: 80, hostPort: 18083, hostIP: 127.0.0.1}") + "---\n" + shell("client", forever, ""))
 	c.Kubectl("wait", "--for=condition=Ready", "pod/server", "pod/client", "--timeout=60s")
 	// One port of the node belongs to one pod.
 	c.Apply(serve("second", "{containerPort: 80, hostPort: 18081}"))
@@ -137,8 +137,8 @@ func portsOfTheNode(t *testing.T, c *cluster.Cluster) {
 		return out[:min(3, len(out))]
 	}
 	web := &http.Client{Timeout: 3 * time.Second, Transport: &http.Transport{DisableKeepAlives: true, DialContext: c.Host.Dial}}
-	fromNode := func(port string) string {
-		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+net.JoinHostPort(node, port)+"/", nil)
+	fromNode := func(ip, port string) string {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+net.JoinHostPort(ip, port)+"/", nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -153,8 +153,13 @@ func portsOfTheNode(t *testing.T, c *cluster.Cluster) {
 	for _, port := range []string{"18081", "18082"} {
 		same(t, "from another pod", from("client", port), "200")
 		same(t, "from the pod itself", from("server", port), "200")
-		same(t, "from the node", fromNode(port), "200")
+		same(t, "from the node", fromNode(node, port), "200")
 	}
+	// The node's loopback leads there as well; a port of it alone is nobody else's.
+	same(t, "from the node by its loopback", fromNode("127.0.0.1", "18081"), "200")
+	same(t, "a port of the loopback", fromNode("127.0.0.1", "18083"), "200")
+	same(t, "the same by the node's address", fromNode(node, "18083"), "000")
+	same(t, "another pod's loopback", c.Kubectl("exec", "client", "--", "sh", "-c", "curl -s -o /dev/null -m 3 http://127.0.0.1:18083/ || echo refused"), "refused")
 	c.Eventually(60*time.Second, "true", func() string {
 		return yes(strings.Contains(c.Kubectl("describe", "pod", "second"), "0/1 nodes are available: 1 node(s) didn't have free ports for the requested pod ports."))
 	})

@@ -1,9 +1,12 @@
 // Package hostport leads packets to a node's own addresses on to the pods that
-// asked for the port. All of it is one nftables table with fixed rules; a pod's
-// ports are elements of its maps, and there is no table before the first one.
+// asked for the port. All of it is one nftables table for IPv4 and one for IPv6,
+// with fixed rules; a pod's ports are elements of their maps, and there is no
+// table before the first one.
 package hostport
 
 import (
+	"errors"
+	"maps"
 	"slices"
 	"sync"
 
@@ -20,11 +23,13 @@ const tableName = "berth-hostports"
 type Ports struct {
 	mu     sync.Mutex
 	byPod  map[string][]podspec.PortMapping
-	kernel *table
+	tables map[*family]*table // those that there are
 }
 
 // New knows of no mapping and touches nothing.
-func New() *Ports { return &Ports{byPod: map[string][]podspec.PortMapping{}} }
+func New() *Ports {
+	return &Ports{byPod: map[string][]podspec.PortMapping{}, tables: map[*family]*table{}}
+}
 
 // Replace makes these the only mappings, in one transaction: what an earlier
 // process left goes, and packets never meet half of it.
@@ -37,14 +42,13 @@ func (p *Ports) Replace(all map[string][]podspec.PortMapping) error {
 			p.byPod[pod] = list
 		}
 	}
-	if p.kernel != nil {
-		p.kernel.close()
-		p.kernel = nil
+	var problems []error
+	for _, f := range families {
+		problems = append(problems, p.load(f))
 	}
-	if len(p.byPod) == 0 {
-		return Remove()
-	}
-	return p.load()
+	// Connections that led to the same pods before go on.
+	problems = append(problems, forget(nil, p.all()))
+	return errors.Join(problems...)
 }
 
 // Set makes these the pod's mappings; none takes away what there were.
@@ -60,50 +64,68 @@ func (p *Ports) Set(pod string, list []podspec.PortMapping) error {
 	if len(list) == 0 {
 		delete(p.byPod, pod)
 	}
-	if p.kernel == nil {
-		return p.load()
+	var problems []error
+	for _, f := range families {
+		if gone, come := f.of(before), f.of(list); len(gone)+len(come) > 0 {
+			problems = append(problems, p.change(f, gone, come))
+		}
 	}
-	if err := p.kernel.change(before, list); err != nil {
+	return errors.Join(append(problems, forget(before, list))...)
+}
+
+// change replaces mappings of one family. The lock is held.
+func (p *Ports) change(f *family, gone, come []podspec.PortMapping) error {
+	t := p.tables[f]
+	if t == nil || t.change(gone, come) != nil {
 		// Somebody else changed the table, or two pods ask for one port: what
 		// is known is loaded whole.
-		p.kernel.close()
-		p.kernel = nil
-		return p.load()
+		return p.load(f)
 	}
-	return nil
+	return f.fromLoopback(come)
 }
 
 // load replaces the kernel's table by all mappings. The lock is held.
-func (p *Ports) load() error {
+func (p *Ports) load(f *family) error {
+	if t := p.tables[f]; t != nil {
+		t.close()
+		delete(p.tables, f)
+	}
 	var all []podspec.PortMapping
 	seen := map[podspec.PortMapping]bool{}
-	for _, list := range p.byPod {
-		for _, m := range list {
-			key := podspec.PortMapping{HostIP: m.HostIP, HostPort: m.HostPort, Protocol: m.Protocol}
-			if !seen[key] {
-				all = append(all, m)
-			}
-			seen[key] = true
+	for _, m := range f.of(p.all()) {
+		key := podspec.PortMapping{HostIP: m.HostIP, HostPort: m.HostPort, Protocol: m.Protocol}
+		if !seen[key] {
+			all = append(all, m)
 		}
+		seen[key] = true
 	}
-	t, err := open(all)
+	if len(all) == 0 {
+		return nft.Remove(tableName, f.table)
+	}
+	t, err := f.open(all)
 	if err != nil {
 		return err
 	}
-	p.kernel = t
-	return nil
+	p.tables[f] = t
+	return f.fromLoopback(all)
+}
+
+func (p *Ports) all() []podspec.PortMapping {
+	return slices.Concat(slices.Collect(maps.Values(p.byPod))...)
 }
 
 // supported are the mappings that the table can hold.
 func supported(list []podspec.PortMapping) []podspec.PortMapping {
 	var out []podspec.PortMapping
 	for _, m := range list {
-		if m.HostPort != 0 && m.Pod.Is4() && (!m.HostIP.IsValid() || m.HostIP.Is4()) {
+		if m.HostPort != 0 && m.Pod.IsValid() && (!m.HostIP.IsValid() || m.HostIP.Is4() == m.Pod.Is4()) {
 			out = append(out, m)
 		}
 	}
 	return out
 }
 
-// Remove deletes the table; it is no error if there is none.
-func Remove() error { return nft.Remove(tableName, nftables.TableFamilyIPv4) }
+// Remove deletes the tables; it is no error if there are none.
+func Remove() error {
+	return nft.Remove(tableName, nftables.TableFamilyIPv4, nftables.TableFamilyIPv6)
+}

@@ -2,14 +2,12 @@ package proxy
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"sync"
 
-	"github.com/vishvananda/netlink"
-	"golang.org/x/sys/unix"
-
+	"berth.dev/berth/internal/base/conntrack"
 	"berth.dev/berth/internal/plan/packet"
 )
 
@@ -57,7 +55,7 @@ func (f *flows) run(ctx context.Context) {
 
 // forget removes the flows from the kernel's connections, each family at one go.
 func forget(list []packet.Flow) error {
-	var v4, v6 matching
+	var v4, v6 []packet.Flow
 	for _, f := range list {
 		if f.Front.Addr.Is6() {
 			v6 = append(v6, f)
@@ -65,32 +63,15 @@ func forget(list []packet.Flow) error {
 			v4 = append(v4, f)
 		}
 	}
-	var problems []error
-	for family, want := range map[netlink.InetFamily]matching{unix.AF_INET: v4, unix.AF_INET6: v6} {
-		if len(want) > 0 {
-			_, err := netlink.ConntrackDeleteFilters(netlink.ConntrackTable, family, want)
-			if !errors.Is(err, unix.ENOENT) { // it ended by itself meanwhile
-				problems = append(problems, err)
-			}
-		}
-	}
-	return errors.Join(problems...)
+	return conntrack.Forget(matching(v4), matching(v6))
 }
 
-// matching are the flows to find among all connections.
-type matching []packet.Flow
-
-// MatchConntrackFlow implements netlink.CustomConntrackFilter.
-func (m matching) MatchConntrackFlow(flow *netlink.ConntrackFlow) bool {
-	to, ok := netip.AddrFromSlice(flow.Forward.DstIP)
-	from, ok2 := netip.AddrFromSlice(flow.Reverse.SrcIP)
-	if !ok || !ok2 {
-		return false
+// matching finds the flows among all connections.
+func matching(list []packet.Flow) conntrack.Match {
+	if len(list) == 0 {
+		return nil
 	}
-	for _, f := range m {
-		if f.Matches(packet.Protocol(flow.Forward.Protocol), netip.AddrPortFrom(to.Unmap(), flow.Forward.DstPort), netip.AddrPortFrom(from.Unmap(), flow.Reverse.SrcPort)) {
-			return true
-		}
+	return func(protocol uint8, to, from netip.AddrPort) bool {
+		return slices.ContainsFunc(list, func(f packet.Flow) bool { return f.Matches(packet.Protocol(protocol), to, from) })
 	}
-	return false
 }
