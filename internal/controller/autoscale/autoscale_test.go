@@ -18,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/client-go/kubernetes/scheme"
 	clocktesting "k8s.io/utils/clock/testing"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -40,6 +41,8 @@ type world struct {
 	measured int      // how often
 	written  int      // statuses
 	conflict int      // answers to the next writes of the scale
+	refused  error    // what else the writes of the scale are answered
+	writes   int      // of the scale
 	broken   error    // the metrics are
 	deaf     error    // the target is
 	told     []string // events
@@ -92,6 +95,10 @@ func (w *world) Get(_ context.Context, namespace string, _ autoscalingv2.CrossVe
 }
 
 func (w *world) Update(_ context.Context, _ schema.GroupResource, scale *autoscalingv1.Scale) error {
+	w.writes++
+	if w.refused != nil {
+		return w.refused
+	}
 	if w.conflict > 0 {
 		w.conflict--
 		return apierrors.NewConflict(schema.GroupResource{Resource: "things"}, "web", errors.New("it was changed"))
@@ -230,6 +237,54 @@ func TestFailuresWait(t *testing.T) {
 		t.Errorf("%d conflicts left, %d replicas", w.conflict, w.replicas)
 	}
 	w.says("FailedRescale: New size: 5; reason: external metric load(nil) above target; error: Operation cannot be fulfilled")
+}
+
+// A scale that may not be written, or not so, is told of once and written again
+// a period later, when it may be.
+func TestRefusedScales(t *testing.T) {
+	group := schema.GroupResource{Group: "apps", Resource: "deployments"}
+	for name, refused := range map[string]error{
+		"forbidden": apierrors.NewForbidden(group, "web", errors.New("exceeded quota: few")),
+		"conflict":  apierrors.NewConflict(group, "web", errors.New("it was changed")),
+		"invalid": apierrors.NewInvalid(schema.GroupKind{Group: "autoscaling", Kind: "Scale"}, "web",
+			field.ErrorList{field.Invalid(field.NewPath("spec", "replicas"), 4, "too many")}),
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, "web")
+			w.load, w.refused = 4, refused
+			if again := w.look("web"); again != Period || w.replicas != 1 {
+				t.Errorf("%d replicas, again in %s", w.replicas, again)
+			}
+			tries := 1
+			if apierrors.IsConflict(refused) {
+				tries = conflicts
+			}
+			if w.writes != tries {
+				t.Errorf("written %d times, want %d", w.writes, tries)
+			}
+			w.says("FailedRescale: New size: 4; reason: external metric load(nil) above target; error: " + refused.Error())
+			var able *autoscalingv2.HorizontalPodAutoscalerCondition
+			status := w.status("web")
+			for i := range status.Conditions {
+				if c := &status.Conditions[i]; c.Type == autoscalingv2.AbleToScale {
+					able = c
+				}
+			}
+			if able == nil || able.Status != corev1.ConditionFalse || able.Reason != "FailedUpdateScale" ||
+				able.Message != "the HPA controller was unable to update the target scale: "+refused.Error() {
+				t.Errorf("%+v", able)
+			}
+			if status.DesiredReplicas != 0 || status.LastScaleTime != nil { // as before
+				t.Errorf("desired %d, scaled last %v", status.DesiredReplicas, status.LastScaleTime)
+			}
+			w.clock.Step(Period)
+			w.refused = nil
+			if w.look("web"); w.replicas != 4 {
+				t.Errorf("%d replicas when it may be written", w.replicas)
+			}
+			w.says("SuccessfulRescale: New size: 4; reason: external metric load(nil) above target")
+		})
+	}
 }
 
 // Two autoscalers of the same pods do nothing, until one is gone.
