@@ -62,6 +62,9 @@ func (w *worker) runSandbox(pod *corev1.Pod, attempt uint32) error {
 	if err := makeCgroup(config.Linux.CgroupParent, podspec.PodResources(pod)); err != nil {
 		return err
 	}
+	if err := limitHugePages(cgroupRoot, config.Linux.CgroupParent, unified(), podspec.PodHugePages(pod, pageSizes())); err != nil {
+		return fmt.Errorf("limiting the pod's huge pages: %w", err)
+	}
 	w.agent.sharesMoved()
 	select {
 	case w.agent.making <- struct{}{}:

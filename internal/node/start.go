@@ -207,7 +207,7 @@ func (w *worker) containerConfig(pod *corev1.Pod, c *corev1.Container, attempt i
 	}
 	return cri.ContainerConfig(pod, c, cri.ContainerOptions{
 		Attempt: attempt, ImageRef: img.Ref, Image: img.User, Env: env, Mounts: mounts, Devices: devices, Users: users,
-		OOMScore: w.agent.oomScore(pod, c), SeccompDir: filepath.Join(w.agent.cfg.Dir.Kubelet(), "seccomp"), Target: w.target(pod, c.Name),
+		OOMScore: w.agent.oomScore(pod, c), PageSizes: pageSizes(), SeccompDir: filepath.Join(w.agent.cfg.Dir.Kubelet(), "seccomp"), Target: w.target(pod, c.Name),
 	})
 }
 

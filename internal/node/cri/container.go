@@ -19,6 +19,8 @@ type ContainerOptions struct {
 	Mounts   []*runtimeapi.Mount
 	Devices  []*runtimeapi.Device
 	OOMScore int64
+	// PageSizes are the sizes of huge pages that the node has.
+	PageSizes []int64
 	// SeccompDir holds the profiles that a pod may name.
 	SeccompDir string
 	// Users are the pod's own, nil for the node's.
@@ -54,6 +56,9 @@ func ContainerConfig(pod *corev1.Pod, c *corev1.Container, o ContainerOptions) (
 	}
 	resources := linuxResources(podspec.ContainerResources(c))
 	resources.OomScoreAdj = o.OOMScore
+	for _, p := range podspec.ContainerHugePages(c, o.PageSizes) {
+		resources.HugepageLimits = append(resources.HugepageLimits, &runtimeapi.HugepageLimit{PageSize: p.Size, Limit: uint64(p.Bytes)})
+	}
 	config := &runtimeapi.ContainerConfig{
 		Metadata:    &runtimeapi.ContainerMetadata{Name: c.Name, Attempt: uint32(o.Attempt)},
 		Image:       &runtimeapi.ImageSpec{Image: o.ImageRef, UserSpecifiedImage: c.Image},

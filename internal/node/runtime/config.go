@@ -80,6 +80,8 @@ func (c Config) render() string {
 	// work out a rate that nobody here reads.
 	line("stats_collect_period = '24h'")
 	line("enable_criu = false")
+	// Limits of huge pages are set where the kernel has them.
+	line("disable_hugetlb_controller = false\ntolerate_missing_hugetlb_controller = true")
 	line("[plugins.'io.containerd.cri.v1.runtime'.cni]")
 	line("bin_dirs = [%q]\nconf_dir = %q\nmax_conf_num = 1", filepath.Join(c.BundleDir, "cni"), c.Dir.CNIConf())
 	line("use_internal_loopback = true")
