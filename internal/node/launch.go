@@ -29,6 +29,8 @@ func (w *worker) launch(pod *corev1.Pod, action podsync.Action) {
 		do = func() { w.startContainer(pod, action) }
 	case podsync.StopContainer:
 		do = func() { w.stopContainer(pod, action) }
+	case podsync.RunPreStop:
+		do = w.runPreStop(pod, action)
 	case podsync.StopSandbox:
 		do = func() { w.stopSandbox(pod, action) }
 	case podsync.RemoveSandbox:

@@ -27,11 +27,16 @@ func (w *worker) stopContainer(pod *corev1.Pod, action podsync.Action) {
 
 	grace := time.Duration(action.Grace) * time.Second
 	began := w.agent.cfg.Clock.Now()
-	if c := containerNamed(pod, action.Container); overtaken == nil && c != nil && c.Lifecycle != nil && c.Lifecycle.PreStop != nil {
-		err := w.hook(ctx, pod, c.Lifecycle.PreStop, c, action.ID, grace)
-		if err != nil && ctx.Err() == nil {
-			w.agent.event(pod, action.Container, corev1.EventTypeWarning, "FailedPreStopHook", "PreStopHook failed")
-		}
+	w.mu.Lock()
+	hooked := w.hooked[action.ID]
+	w.mu.Unlock()
+	switch {
+	case action.Why == podsync.RestartingAll:
+	case hooked != nil:
+		// It was begun before this container's turn; what time it had is over soon.
+		awaitFor(ctx, hooked, w.agent.cfg.Clock.After(grace))
+	case overtaken == nil:
+		w.preStop(ctx, pod, action, grace)
 	}
 	if ctx.Err() == nil {
 		left := grace - w.agent.cfg.Clock.Since(began)
@@ -42,6 +47,39 @@ func (w *worker) stopContainer(pod *corev1.Pod, action podsync.Action) {
 				delete(w.stops, action.ID)
 			})
 		}
+	}
+}
+
+// preStop runs the hook of a container that is to stop, if it has one.
+func (w *worker) preStop(ctx context.Context, pod *corev1.Pod, action podsync.Action, grace time.Duration) {
+	c := containerNamed(pod, action.Container)
+	if c == nil || c.Lifecycle == nil || c.Lifecycle.PreStop == nil {
+		return
+	}
+	if err := w.hook(ctx, pod, c.Lifecycle.PreStop, c, action.ID, grace); err != nil && ctx.Err() == nil {
+		w.agent.event(pod, action.Container, corev1.EventTypeWarning, "FailedPreStopHook", "PreStopHook failed")
+	}
+}
+
+// runPreStop runs the hook of a container whose turn to stop has not come. It is
+// known at once, so that the stop waits for it.
+func (w *worker) runPreStop(pod *corev1.Pod, action podsync.Action) func() {
+	ended := make(chan struct{})
+	w.mu.Lock()
+	w.hooked[action.ID] = ended
+	w.mu.Unlock()
+	return func() {
+		defer close(ended)
+		w.preStop(w.ctx, pod, action, time.Duration(action.Grace)*time.Second)
+	}
+}
+
+// awaitFor waits until one of them happens.
+func awaitFor(ctx context.Context, done <-chan struct{}, over <-chan time.Time) {
+	select {
+	case <-done:
+	case <-over:
+	case <-ctx.Done():
 	}
 }
 

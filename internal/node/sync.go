@@ -213,6 +213,8 @@ func (w *worker) begin(a podsync.Action) {
 		}
 	case podsync.StopSandbox, podsync.RemoveSandbox, podsync.RemoveContainer:
 		w.busy.Removes[a.ID] = true
+	case podsync.RunPreStop:
+		w.busy.Hooked[a.ID] = true
 	case podsync.ResizeContainer:
 		w.busy.Resizes[a.ID] = true
 	case podsync.DeletePod:

@@ -61,6 +61,7 @@ type worker struct {
 	probes     map[string]planprobe.Verdicts
 	busy       podsync.Busy
 	stops      map[string]context.CancelFunc
+	hooked     map[string]<-chan struct{} // preStop hooks begun ahead, closed when they end
 	stopped    map[string]bool
 	waits      map[string]time.Time
 	deleted    bool
@@ -87,9 +88,9 @@ func newWorker(a *Agent, uid types.UID, about *corev1.Pod) *worker {
 		said:   map[string]time.Time{}, sets: map[string]*probe.Set{},
 		sandboxes: map[string]podsync.Sandbox{}, containers: map[string]cri.Record{},
 		forgotten: map[string]bool{}, records: map[string]podsync.Record{},
-		probes: map[string]planprobe.Verdicts{}, stops: map[string]context.CancelFunc{},
+		probes: map[string]planprobe.Verdicts{}, stops: map[string]context.CancelFunc{}, hooked: map[string]<-chan struct{}{},
 		stopped: map[string]bool{}, waits: map[string]time.Time{},
-		busy:   podsync.Busy{Stops: map[string]int64{}, Removes: map[string]bool{}, Resizes: map[string]bool{}},
+		busy:   podsync.Busy{Stops: map[string]int64{}, Removes: map[string]bool{}, Resizes: map[string]bool{}, Hooked: map[string]bool{}},
 		actual: map[string]corev1.ResourceRequirements{},
 		ctx:    a.life,
 	}

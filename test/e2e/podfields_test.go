@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -100,11 +101,11 @@ func orderOfContainers(t *testing.T, c *cluster.Cluster) {
 			"\n  volumes: [{name: book, hostPath: {path: " + book + "/" + name + ", type: DirectoryOrCreate}}]\n" + body
 	}
 	const always = ", restartPolicy: Always"
-	hook := `, lifecycle: {postStart: {exec: {command: [sh, -c, "sleep 0.2; echo main greeted >>/book/log"]}}, preStop: {exec: {command: [sh, -c, "echo main asked >>/book/log"]}}}`
+	hook := `, lifecycle: {postStart: {exec: {command: [sh, -c, "sleep 0.2; echo main greeted >>/book/log"]}}, preStop: {exec: {command: [sh, -c, "echo main asked >>/book/log; until test -e /book/other; do sleep 0.05; done"]}}}`
 	c.Apply(pod("order", "Always", "  initContainers:\n"+
 		container("first", "sleep 0.2; echo first done >>/book/log", "")+
 		container("side", "sleep 0.3; touch /tmp/up; "+stays("side"), always+", startupProbe: {exec: {command: [test, -e, /tmp/up]}, periodSeconds: 1}")+
-		container("other", stays("other"), always)+
+		container("other", stays("other"), always+`, lifecycle: {preStop: {exec: {command: [sh, -c, "echo other asked >>/book/log; touch /book/other"]}}}`)+
 		container("last", "echo last done >>/book/log", "")+
 		"  containers:\n"+
 		container("main", stays("main"), hook)+
@@ -138,7 +139,10 @@ func orderOfContainers(t *testing.T, c *cluster.Cluster) {
 	c.Kubectl("delete", "pod", "order", "--timeout=60s")
 	_, end, _ := strings.Cut(read("order"), "side ends\nside begins\n")
 	ends := strings.Split(strings.TrimSpace(end), "\n")
-	if len(ends) != 5 || strings.Join(ends[3:], ", ") != "other ends, side ends" || !strings.Contains(strings.Join(ends[:3], "\n")+"\n", "main asked\nmain ends\n") && ends[0] != "main asked" {
+	// All hooks begin together, a sidecar's before its turn to stop: main's waits for it.
+	at := func(what string) int { return slices.Index(ends, what) }
+	if len(ends) != 6 || strings.Join(ends[4:], ", ") != "other ends, side ends" || at("main asked") < 0 || at("other asked") < 0 ||
+		at("main asked") > at("main ends") || at("other asked") > at("main ends") || at("second ends") < 0 {
 		t.Errorf("the containers ended in this order: %q", ends)
 	}
 	c.Kubectl("delete", "pods", "--all", "--timeout=60s")
@@ -148,6 +152,45 @@ func orderOfContainers(t *testing.T, c *cluster.Cluster) {
 func conditions(c *cluster.Cluster, pod string) string {
 	out := c.Kubectl("get", "pod", pod, "-o", `jsonpath={range .status.conditions[*]}{.type}={.status}/{.reason} {end}`)
 	return strings.TrimSpace(strings.ReplaceAll(out+" ", "/ ", " "))
+}
+
+// A sidecar asks for all containers to begin again: also what had succeeded, in
+// the same sandbox, with the same volumes, although nothing else is retried.
+func restartedAsAWhole(t *testing.T, c *cluster.Cluster) {
+	c.Apply(`
+apiVersion: v1
+kind: Pod
+metadata: {name: whole}
+spec:
+  terminationGracePeriodSeconds: 600
+  restartPolicy: Never
+  initContainers:
+    - {name: setup, image: ` + nginxName + `, command: [sh, -c, "echo setup >> /on-node/log"], volumeMounts: [{name: v, mountPath: /on-node}]}
+    - name: watcher
+      image: ` + nginxName + `
+      restartPolicy: Always
+      restartPolicyRules: [{action: RestartAllContainers, exitCodes: {operator: In, values: [88]}}]
+      command: [sh, -c, "trap 'exit 0' TERM; until test -e /on-node/main && test -e /on-node/once; do sleep 0.1; done; test -e /on-node/asked || { touch /on-node/asked; exit 88; }; while :; do sleep 0.1; done"]
+      volumeMounts: [{name: v, mountPath: /on-node}]
+  containers:
+    # It would never end by itself, and its hook neither.
+    - name: main
+      image: ` + nginxName + `
+      command: [sh, -c, "echo main >> /on-node/log; touch /on-node/main; trap : TERM; while :; do sleep 0.1; done"]
+      lifecycle: {preStop: {exec: {command: [sh, -c, "echo hook >> /on-node/log; sleep 500"]}}}
+      volumeMounts: [{name: v, mountPath: /on-node}]
+    - {name: once, image: ` + nginxName + `, command: [sh, -c, "echo once >> /on-node/log; touch /on-node/once"], volumeMounts: [{name: v, mountPath: /on-node}]}
+  volumes: [{name: v, emptyDir: {}}]
+`)
+	c.Eventually(90*time.Second, "setup:1 watcher:1 main:1 once:1 main", func() string {
+		return c.Kubectl("get", "pod", "whole", "-o", `jsonpath={range .status.initContainerStatuses[*]}{.name}:{.restartCount} {end}{range .status.containerStatuses[*]}{.name}:{.restartCount} {end}{.status.containerStatuses[?(@.state.running)].name}`)
+	})
+	same(t, "of all that ran", func() string {
+		return c.Kubectl("exec", "whole", "-c", "main", "--", "sh", "-c", "sort /on-node/log | uniq -c | tr -s ' \n' ' '")
+	}, "2 main 2 once 2 setup")
+	same(t, "condition", c.Ask("get", "pod", "whole", "-o", `jsonpath={.status.conditions[?(@.type=="AllContainersRestarting")].status}`), "False")
+	same(t, "sandboxes", c.Ask("get", "events", "--field-selector", "involvedObject.name=whole,reason=FailedCreatePodSandBox", "-o", "name"), "")
+	c.Kubectl("delete", "pod", "whole", "--now", "--timeout=60s")
 }
 
 // How a container that ends goes on: policies and rules, of the pod and of its
@@ -202,6 +245,7 @@ spec:
 		return c.Kubectl("get", "pod", pod, "-o", `jsonpath={range .status.containerStatuses[*]}{.name}:{.restartCount}:{.state.terminated.exitCode}:{.state.terminated.message}{"\n"}{end}`)
 	}
 	same(t, "ends by rules", ended("rules"), "again:1:3:\nnever:0:4:\nonfail:1:0:")
+	restartedAsAWhole(t, c)
 	same(t, "last words", ended("words"), "file:0:1:my last words\ngood:0:0:\nlog:0:1:one\ntwo\n")
 	same(t, "past its deadline", c.Ask("get", "pod", "late", "-o", "jsonpath={.status.reason}: {.status.message}"), "DeadlineExceeded: Pod was active on the node longer than the specified deadline")
 

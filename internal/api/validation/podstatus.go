@@ -46,9 +46,23 @@ func (c *podCheck) conditions(s *corev1.PodStatus) {
 	}
 }
 
+// mayRestartAll is true for a pod of which one container may restart all.
+func mayRestartAll(spec *corev1.PodSpec) bool {
+	for _, list := range [][]corev1.Container{spec.InitContainers, spec.Containers} {
+		for i := range list {
+			for _, r := range list[i].RestartPolicyRules {
+				if r.Action == corev1.ContainerRestartRuleActionRestartAllContainers {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
 // stayTerminated refuses that a container that is not to be restarted lives again.
 func (c *podCheck) stayTerminated(p *field.Path, list, old []corev1.ContainerStatus, spec *corev1.PodSpec, containers []corev1.Container) {
-	if spec.RestartPolicy == corev1.RestartPolicyAlways {
+	if spec.RestartPolicy == corev1.RestartPolicyAlways || mayRestartAll(spec) {
 		return
 	}
 	for i := range old {

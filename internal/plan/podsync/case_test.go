@@ -21,7 +21,7 @@ import (
 // output: what was done, what is waited for and what the status says.
 //
 //	pod [policy=Always] [grace=30] [deadline=60] [gate=x]
-//	init|sidecar|container NAME [startup] [readiness] [liveness]
+//	init|sidecar|container NAME [startup] [readiness] [liveness] [prestop]
 //	run                      decide until nothing is left to do
 //	after DURATION           let time pass, then run
 //	exit NAME CODE           a container ends
@@ -96,6 +96,8 @@ func addContainer(pod *corev1.Pod, words []string) {
 			c.ReadinessProbe = &corev1.Probe{}
 		case "liveness":
 			c.LivenessProbe = &corev1.Probe{}
+		case "prestop":
+			c.Lifecycle = &corev1.Lifecycle{PreStop: &corev1.LifecycleHandler{Sleep: &corev1.SleepAction{Seconds: 1}}}
 		default:
 			setRestart(&c, w)
 		}
@@ -112,7 +114,7 @@ func addContainer(pod *corev1.Pod, words []string) {
 	}
 }
 
-// setRestart reads restart=POLICY and restarton=CODE.
+// setRestart reads restart=POLICY, restarton=CODE and restartall=CODE.
 func setRestart(c *corev1.Container, word string) {
 	key, value, _ := strings.Cut(word, "=")
 	switch key {
@@ -121,6 +123,16 @@ func setRestart(c *corev1.Container, word string) {
 	case "restart":
 		policy := corev1.ContainerRestartPolicy(value)
 		c.RestartPolicy = &policy
+	case "restartall":
+		code, _ := strconv.ParseInt(value, 10, 32)
+		if c.RestartPolicy == nil {
+			never := corev1.ContainerRestartPolicyNever
+			c.RestartPolicy = &never
+		}
+		c.RestartPolicyRules = []corev1.ContainerRestartRule{{
+			Action:    corev1.ContainerRestartRuleActionRestartAllContainers,
+			ExitCodes: &corev1.ContainerRestartRuleOnExitCodes{Operator: corev1.ContainerRestartRuleOnExitCodesOpIn, Values: []int32{int32(code)}},
+		}}
 	case "restarton":
 		code, _ := strconv.ParseInt(value, 10, 32)
 		never := corev1.ContainerRestartPolicyNever

@@ -2,6 +2,7 @@ package podsync
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -24,9 +25,13 @@ func (d *decision) conditions(s *corev1.PodStatus) []corev1.PodCondition {
 	}
 	made[corev1.PodReady] = ready(d.Pod, made[corev1.ContainersReady])
 	kinds := ours
+	if d.couldRestartAll() {
+		made[corev1.AllContainersRestarting] = d.restartingAll(s.Phase)
+		kinds = append(slices.Clone(ours), corev1.AllContainersRestarting)
+	}
 	if d.Kill != nil && d.Kill.Condition.Type != "" {
 		made[d.Kill.Condition.Type] = d.Kill.Condition
-		kinds = append([]corev1.PodConditionType{d.Kill.Condition.Type}, ours...)
+		kinds = append([]corev1.PodConditionType{d.Kill.Condition.Type}, kinds...)
 	}
 
 	resize := d.resizeConditions()

@@ -23,6 +23,10 @@ func (d *decision) containerStatus(c *corev1.Container, before *corev1.Container
 		d.unseen(&st, before)
 	} else {
 		d.seen(&st, cur, previous)
+		if before != nil && previous == nil && st.LastTerminationState.Terminated == nil && d.couldRestartAll() {
+			// The record of the run before was removed.
+			st.LastTerminationState = before.LastTerminationState
+		}
 	}
 	d.waiting(c, &st, cur)
 	return st
@@ -71,6 +75,9 @@ func (d *decision) unseen(st *corev1.ContainerStatus, before *corev1.ContainerSt
 		st.RestartCount = before.RestartCount
 		st.LastTerminationState = before.LastTerminationState
 		switch {
+		case before.State.Terminated != nil && d.couldRestartAll() && !d.plan.Ending:
+			rerun(st, before.State.Terminated)
+			return
 		case before.State.Terminated != nil:
 			st.State = before.State
 			st.ContainerID, st.Image, st.ImageID = before.ContainerID, before.Image, before.ImageID

@@ -123,6 +123,10 @@ func (d *decision) run() {
 	if !d.haveSandbox() || !d.Volumes.Ready {
 		return
 	}
+	if d.restartsAll() {
+		d.reset()
+		return
+	}
 	d.startEphemeral()
 	if d.initialize() {
 		d.keepRegular()

@@ -7,7 +7,7 @@
 //
 //   - A pod that is deleted, finished, past its deadline or unknown to the API
 //     is ended: its containers are stopped (sidecars after the others, in
-//     reverse order), then its sandbox, then its volumes are taken down, then
+//     reverse order, their preStop hooks at once), then its sandbox, then its volumes are taken down, then
 //     it is deleted from the API, then everything of it is removed.
 //   - Otherwise volumes and sandbox come first, side by side. A sandbox that died
 //     takes its containers with it and is replaced.
@@ -20,6 +20,8 @@
 //     condemned it or its definition changed. Never otherwise.
 //   - An exited container is restarted by the restart policy, after a back-off
 //     that doubles from 10 s to 300 s and is forgotten after ten good minutes.
+//   - A rule of a container may ask for all of them: then all are ended at once,
+//     and the pod begins again in its sandbox.
 //   - Of each container the two newest records are kept, so that the logs of the
 //     previous run can be read.
 //

@@ -73,6 +73,8 @@ func (d *decision) phase(initial, regular []corev1.ContainerStatus, over bool) c
 	switch {
 	case lostInit > 0:
 		return corev1.PodFailed
+	case !over && d.beginsAgain():
+		return corev1.PodPending
 	case (pendingInit > 0 || failedInit > 0) && !begun && !over:
 		return corev1.PodPending
 	case over && running == 0:

@@ -18,6 +18,7 @@ const (
 	RemoveSandbox   Kind = "RemoveSandbox"
 	StartContainer  Kind = "StartContainer"
 	StopContainer   Kind = "StopContainer"
+	RunPreStop      Kind = "RunPreStop"
 	RemoveContainer Kind = "RemoveContainer"
 	ResizeContainer Kind = "ResizeContainer"
 	DeletePod       Kind = "DeletePod"
@@ -40,6 +41,7 @@ const (
 	PodFinished       Why = "PodFinished"
 	Surplus           Why = "Surplus"
 	NeverRan          Why = "NeverRan"
+	RestartingAll     Why = "RestartingAll"
 )
 
 // Replaces is true for a stop that another run of the container follows.

@@ -12,10 +12,8 @@ func (d *decision) restarts(c *corev1.Container, exited *Container, initial bool
 	if IsSidecar(c) && initial || d.replaced(c.Name, exited) {
 		return true
 	}
-	for _, rule := range c.RestartPolicyRules {
-		if rule.Action == corev1.ContainerRestartRuleActionRestart && matches(rule.ExitCodes, exited.ExitCode) {
-			return true
-		}
+	if ruleFor(c, exited.ExitCode) != nil {
+		return true // all that rules can ask for is to run again, alone or with the others
 	}
 	if c.RestartPolicy != nil {
 		switch *c.RestartPolicy {

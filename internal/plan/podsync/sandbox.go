@@ -1,5 +1,7 @@
 package podsync
 
+import "slices"
+
 // haveSandbox is true when the newest sandbox is fit to hold the containers;
 // otherwise it asks for what leads there.
 func (d *decision) haveSandbox() bool {
@@ -61,6 +63,9 @@ func (d *decision) stopSandboxes(why Why) bool {
 
 // wantsAny is true when a regular container has to run (again).
 func (d *decision) wantsAny() bool {
+	if d.restartsAll() {
+		return true
+	}
 	for i := range d.Pod.Spec.Containers {
 		c := &d.Pod.Spec.Containers[i]
 		last := d.latest[c.Name]
@@ -71,6 +76,11 @@ func (d *decision) wantsAny() bool {
 	return false
 }
 
+// removing is true when the plan removes a record already.
+func (d *decision) removing(id string) bool {
+	return slices.ContainsFunc(d.plan.Actions, func(a Action) bool { return a.Kind == RemoveContainer && a.ID == id })
+}
+
 // collect removes what nobody will ask for: all but the two newest records of a
 // container, and sandboxes that hold nothing.
 func (d *decision) collect() {
@@ -79,7 +89,7 @@ func (d *decision) collect() {
 	for i := range d.Containers {
 		c := &d.Containers[i]
 		seen[c.Name]++
-		if seen[c.Name] > 2 && c.Phase != Running {
+		if seen[c.Name] > 2 && c.Phase != Running && !d.removing(c.ID) {
 			if !d.Busy.Removes[c.ID] && !d.waits(c.ID) {
 				d.do(Action{Kind: RemoveContainer, Why: Surplus, Container: c.Name, ID: c.ID})
 			}

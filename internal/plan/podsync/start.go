@@ -100,7 +100,7 @@ func (d *decision) keep(c *corev1.Container, initial bool) {
 	}
 	switch {
 	case cur == nil:
-		d.start(c, NeverStarted, d.nextAttempt(c.Name), time.Time{})
+		d.start(c, NeverStarted, d.nextAttempt(c.Name), d.askedBefore(c))
 	case cur.Phase == Created:
 		if d.Busy.Start != c.Name && !d.Busy.Removes[cur.ID] && !d.waits(cur.ID) {
 			d.do(Action{Kind: RemoveContainer, Why: NeverRan, Container: c.Name, ID: cur.ID})

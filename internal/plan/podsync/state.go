@@ -144,6 +144,9 @@ type Busy struct {
 	Resizes map[string]bool
 	// Stops are the containers being stopped, by ID, with the grace they got.
 	Stops map[string]int64
+	// Hooked are the containers, by ID, whose preStop hook was begun before it is
+	// their turn to stop.
+	Hooked map[string]bool
 	// Removes are the containers and sandboxes being removed or stopped.
 	Removes map[string]bool
 	Delete  bool

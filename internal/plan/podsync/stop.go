@@ -89,6 +89,21 @@ func (d *decision) remaining() int64 {
 	return min(max(left, leastGrace), grace)
 }
 
+// hookSidecars begins the preStop hooks of sidecars: all hooks of a pod begin
+// together, only the stops that follow have an order.
+func (d *decision) hookSidecars(but string, why Why) {
+	for i := range d.Pod.Spec.InitContainers {
+		c := &d.Pod.Spec.InitContainers[i]
+		cur := d.latest[c.Name]
+		if !IsSidecar(c) || c.Lifecycle == nil || c.Lifecycle.PreStop == nil || c.Name == but || cur == nil || cur.Phase != Running {
+			continue
+		}
+		if _, stopping := d.Busy.Stops[cur.ID]; !stopping && !d.Busy.Hooked[cur.ID] {
+			d.do(Action{Kind: RunPreStop, Why: why, Container: c.Name, ID: cur.ID, Grace: d.remaining()})
+		}
+	}
+}
+
 // stopSidecars stops the last running sidecar; true means that none runs.
 func (d *decision) stopSidecars(grace int64, why Why) bool {
 	for i := len(d.Pod.Spec.InitContainers) - 1; i >= 0; i-- {
@@ -97,6 +112,7 @@ func (d *decision) stopSidecars(grace int64, why Why) bool {
 			continue
 		}
 		if cur := d.latest[c.Name]; cur != nil && cur.Phase == Running {
+			d.hookSidecars(c.Name, why)
 			d.stop(cur, grace, why, "")
 			return false
 		}
@@ -123,6 +139,8 @@ func (d *decision) stopAll(why Why) bool {
 	}
 	if quiet {
 		quiet = d.stopSidecars(d.remaining(), why)
+	} else {
+		d.hookSidecars("", why)
 	}
 	return quiet && d.Busy.Start == "" && !d.Busy.Sandbox
 }

@@ -30,7 +30,7 @@ func newToy(pod *corev1.Pod) *toy {
 	t.State = podsync.State{
 		Pod: pod, Now: epoch, Node: podsync.Node{IPs: []string{"192.0.2.1"}, Runtime: "toy"},
 		Records: map[string]podsync.Record{}, Probes: map[string]probe.Verdicts{},
-		Busy:    podsync.Busy{Stops: map[string]int64{}, Removes: map[string]bool{}, Resizes: map[string]bool{}},
+		Busy:    podsync.Busy{Stops: map[string]int64{}, Removes: map[string]bool{}, Resizes: map[string]bool{}, Hooked: map[string]bool{}},
 		Stopped: map[string]bool{}, Waits: map[string]time.Time{},
 	}
 	return t
@@ -57,7 +57,7 @@ func describe(a podsync.Action) string {
 		parts = append(parts, fmt.Sprintf("%s attempt=%d", a.Container, a.Attempt))
 	case podsync.StopContainer:
 		parts = append(parts, fmt.Sprintf("%s grace=%d", a.Container, a.Grace))
-	case podsync.RemoveContainer, podsync.ResizeContainer:
+	case podsync.RemoveContainer, podsync.ResizeContainer, podsync.RunPreStop:
 		parts = append(parts, a.Container)
 	case podsync.CreateSandbox:
 		parts = append(parts, fmt.Sprintf("attempt=%d", a.Attempt))
@@ -83,6 +83,8 @@ func (t *toy) begin(a podsync.Action) {
 			r.Condemned = podsync.Condemned{ID: a.ID, Why: a.Why}
 			t.Records[a.Container] = r
 		}
+	case podsync.RunPreStop:
+		t.Busy.Hooked[a.ID] = true
 	case podsync.ResizeContainer:
 		t.Busy.Resizes[a.ID] = true
 	case podsync.DeletePod:
