@@ -25,6 +25,7 @@ import (
 	"berth.dev/berth/internal/apiserver/registry/service"
 	"berth.dev/berth/internal/apiserver/registry/serviceaccount"
 	"berth.dev/berth/internal/apiserver/registry/usage"
+	spiderpoolv2beta1 "berth.dev/berth/spiderpool/v2beta1"
 )
 
 // main builds the main endpoint of k with what no declaration can express.
@@ -49,7 +50,7 @@ func (g *groups) main(k api.Kind, getter generic.RESTOptionsGetter) (*registry.M
 // pools is the guard of address pools and subnets.
 func (g *groups) pools() *addresspool.Guard {
 	if g.guard == nil {
-		g.guard = addresspool.New(poolObjects{g})
+		g.guard = addresspool.New(poolObjects{g}, g.server.config.Datastore.Turns("addresspools"))
 	}
 	return g.guard
 }
@@ -76,6 +77,11 @@ func (g *groups) announced(k api.Kind, getter generic.RESTOptionsGetter, mark *p
 // special adds the endpoints that belong to no declared kind alone.
 func (g *groups) special(at func(schema.GroupVersion) endpoints) error {
 	core := at(corev1.SchemeGroupVersion)
+	for _, resource := range []string{"spiderippools", "spidersubnets"} {
+		if m := g.mains[resource+"."+spiderpoolv2beta1.GroupName]; m != nil {
+			at(spiderpoolv2beta1.SchemeGroupVersion)[resource] = addresspool.Endpoint{Main: m}
+		}
+	}
 	if m := g.mains["namespaces"]; m != nil {
 		core["namespaces"] = namespace.New(m)
 		core["namespaces/finalize"] = namespace.NewFinalize(m)

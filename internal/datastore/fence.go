@@ -57,13 +57,13 @@ func (s *Store) BeginTerm(ctx context.Context, leader string, held func(context.
 	}
 }
 
-// fenced adds the comparison to the writes that carry a fence.
+// fenced adds the comparisons to the writes that carry a fence or have a turn.
 type fenced struct {
 	kubernetes.Interface
 	kv func() clientv3.KV
 }
 
-// guard makes a client heed fences.
+// guard makes a client heed fences and turns.
 func guard(c *kubernetes.Client) *kubernetes.Client {
 	c.Kubernetes = fenced{Interface: c.Kubernetes, kv: func() clientv3.KV { return c.KV }}
 	return c
@@ -71,11 +71,11 @@ func guard(c *kubernetes.Client) *kubernetes.Client {
 
 // OptimisticPut implements kubernetes.Interface.
 func (f fenced) OptimisticPut(ctx context.Context, key string, value []byte, expected int64, opts kubernetes.PutOptions) (kubernetes.PutResponse, error) {
-	fence, ok := ctx.Value(fenceKey{}).(Fence)
+	conditions, ok := conditionsOf(ctx)
 	if !ok {
 		return f.Interface.OptimisticPut(ctx, key, value, expected, opts)
 	}
-	txn, err := f.write(ctx, fence, key, expected, clientv3.OpPut(key, string(value), clientv3.WithLease(opts.LeaseID)))
+	txn, err := conditions.write(ctx, f.kv(), key, expected, clientv3.OpPut(key, string(value), clientv3.WithLease(opts.LeaseID)))
 	if err != nil {
 		return kubernetes.PutResponse{}, err
 	}
@@ -90,11 +90,11 @@ func (f fenced) OptimisticPut(ctx context.Context, key string, value []byte, exp
 
 // OptimisticDelete implements kubernetes.Interface.
 func (f fenced) OptimisticDelete(ctx context.Context, key string, expected int64, opts kubernetes.DeleteOptions) (kubernetes.DeleteResponse, error) {
-	fence, ok := ctx.Value(fenceKey{}).(Fence)
+	conditions, ok := conditionsOf(ctx)
 	if !ok {
 		return f.Interface.OptimisticDelete(ctx, key, expected, opts)
 	}
-	txn, err := f.write(ctx, fence, key, expected, clientv3.OpDelete(key))
+	txn, err := conditions.write(ctx, f.kv(), key, expected, clientv3.OpDelete(key))
 	if err != nil {
 		return kubernetes.DeleteResponse{}, err
 	}
@@ -105,20 +105,4 @@ func (f fenced) OptimisticDelete(ctx context.Context, key string, expected int64
 		}
 	}
 	return out, nil
-}
-
-// write makes one write under a fence. When it was not made, the first answer is
-// what the key holds.
-func (f fenced) write(ctx context.Context, fence Fence, key string, expected int64, op clientv3.Op) (*clientv3.TxnResponse, error) {
-	txn, err := f.kv().Txn(ctx).If(
-		clientv3.Compare(clientv3.ModRevision(key), "=", expected),
-		clientv3.Compare(clientv3.ModRevision(fence.key), "=", fence.revision),
-	).Then(op).Else(clientv3.OpGet(key), clientv3.OpGet(fence.key, clientv3.WithKeysOnly())).Commit()
-	if err != nil || txn.Succeeded {
-		return txn, err
-	}
-	if term := txn.Responses[1].GetResponseRange().Kvs; len(term) != 1 || term[0].ModRevision != fence.revision {
-		return nil, ErrFenced
-	}
-	return txn, nil
 }

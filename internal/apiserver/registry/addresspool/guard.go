@@ -22,51 +22,62 @@ type Objects interface {
 	Endpoints() ([]spiderpoolv2beta1.SpiderEndpoint, error)
 }
 
+// Turns lets a change be stored only if none was on any server since it took its turn.
+type Turns interface {
+	Take(ctx context.Context) error
+}
+
 // Guard checks one change at a time.
 type Guard struct {
 	objects Objects
+	turns   Turns
 	mu      sync.Mutex
 }
 
 // New returns a guard over objects.
-func New(objects Objects) *Guard { return &Guard{objects: objects} }
+func New(objects Objects, turns Turns) *Guard { return &Guard{objects: objects, turns: turns} }
 
 // TunePools makes a store of SpiderIPPools ask the guard.
 func (g *Guard) TunePools(s *genericregistry.Store, _ *generic.StoreOptions) {
-	s.BeginCreate = func(_ context.Context, obj runtime.Object, _ *metav1.CreateOptions) (genericregistry.FinishFunc, error) {
+	s.BeginCreate = func(ctx context.Context, obj runtime.Object, _ *metav1.CreateOptions) (genericregistry.FinishFunc, error) {
 		pool := obj.(*spiderpoolv2beta1.SpiderIPPool)
-		return g.hold("SpiderIPPool", pool.Name, func() (field.ErrorList, error) { return g.newPool(pool) })
+		return g.hold(ctx, "SpiderIPPool", pool.Name, func() (field.ErrorList, error) { return g.newPool(pool) })
 	}
-	s.BeginUpdate = func(_ context.Context, obj, old runtime.Object, _ *metav1.UpdateOptions) (genericregistry.FinishFunc, error) {
+	s.BeginUpdate = func(ctx context.Context, obj, old runtime.Object, _ *metav1.UpdateOptions) (genericregistry.FinishFunc, error) {
 		pool, was := obj.(*spiderpoolv2beta1.SpiderIPPool), old.(*spiderpoolv2beta1.SpiderIPPool)
 		if equality.Semantic.DeepEqual(pool.Spec, was.Spec) {
 			return ignore, nil
 		}
-		return g.hold("SpiderIPPool", pool.Name, func() (field.ErrorList, error) { return g.changedPool(pool, was) })
+		return g.hold(ctx, "SpiderIPPool", pool.Name, func() (field.ErrorList, error) { return g.changedPool(pool, was) })
 	}
 }
 
 // TuneSubnets makes a store of SpiderSubnets ask the guard.
 func (g *Guard) TuneSubnets(s *genericregistry.Store, _ *generic.StoreOptions) {
-	s.BeginCreate = func(_ context.Context, obj runtime.Object, _ *metav1.CreateOptions) (genericregistry.FinishFunc, error) {
+	s.BeginCreate = func(ctx context.Context, obj runtime.Object, _ *metav1.CreateOptions) (genericregistry.FinishFunc, error) {
 		subnet := obj.(*spiderpoolv2beta1.SpiderSubnet)
-		return g.hold("SpiderSubnet", subnet.Name, func() (field.ErrorList, error) { return g.subnet(subnet) })
+		return g.hold(ctx, "SpiderSubnet", subnet.Name, func() (field.ErrorList, error) { return g.subnet(subnet) })
 	}
-	s.BeginUpdate = func(_ context.Context, obj, old runtime.Object, _ *metav1.UpdateOptions) (genericregistry.FinishFunc, error) {
+	s.BeginUpdate = func(ctx context.Context, obj, old runtime.Object, _ *metav1.UpdateOptions) (genericregistry.FinishFunc, error) {
 		subnet, was := obj.(*spiderpoolv2beta1.SpiderSubnet), old.(*spiderpoolv2beta1.SpiderSubnet)
 		if equality.Semantic.DeepEqual(subnet.Spec, was.Spec) {
 			return ignore, nil
 		}
-		return g.hold("SpiderSubnet", subnet.Name, func() (field.ErrorList, error) { return g.subnet(subnet) })
+		return g.hold(ctx, "SpiderSubnet", subnet.Name, func() (field.ErrorList, error) { return g.subnet(subnet) })
 	}
 }
 
 func ignore(context.Context, bool) {}
 
-// hold checks, and lets nobody else check until the object is stored.
-func (g *Guard) hold(kind, name string, check func() (field.ErrorList, error)) (genericregistry.FinishFunc, error) {
+// hold checks, and lets nobody else check until the object is stored; what
+// another server stores meanwhile has the object refused by the datastore.
+func (g *Guard) hold(ctx context.Context, kind, name string, check func() (field.ErrorList, error)) (genericregistry.FinishFunc, error) {
 	g.mu.Lock()
-	problems, err := check()
+	err := g.turns.Take(ctx)
+	var problems field.ErrorList
+	if err == nil {
+		problems, err = check()
+	}
 	if err == nil && len(problems) > 0 {
 		err = apierrors.NewInvalid(spiderpoolv2beta1.SchemeGroupVersion.WithKind(kind).GroupKind(), name, problems)
 	}

@@ -22,6 +22,11 @@ func (s *stored) Pools() ([]spiderpoolv2beta1.SpiderIPPool, error)       { retur
 func (s *stored) Subnets() ([]spiderpoolv2beta1.SpiderSubnet, error)     { return s.subnets, nil }
 func (s *stored) Endpoints() ([]spiderpoolv2beta1.SpiderEndpoint, error) { return s.endpoints, nil }
 
+// noTurns: there is one server.
+type noTurns struct{}
+
+func (noTurns) Take(context.Context) error { return nil }
+
 func pool(name, subnet string, ips ...string) spiderpoolv2beta1.SpiderIPPool {
 	return spiderpoolv2beta1.SpiderIPPool{
 		ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: spiderpoolv2beta1.IPPoolSpec{Subnet: subnet, IPs: ips},
@@ -44,7 +49,7 @@ func held(name, cidr, pool string) spiderpoolv2beta1.SpiderEndpoint {
 func begin(t *testing.T, s *stored, is, was *spiderpoolv2beta1.SpiderIPPool) string {
 	t.Helper()
 	store := &genericregistry.Store{}
-	New(s).TunePools(store, nil)
+	New(s, noTurns{}).TunePools(store, nil)
 	var (
 		finish genericregistry.FinishFunc
 		err    error
@@ -111,7 +116,7 @@ func TestSubnets(t *testing.T) {
 		subnets: []spiderpoolv2beta1.SpiderSubnet{subnet("s", "10.9.0.0/16", "10.9.0.1")},
 	}
 	store := &genericregistry.Store{}
-	New(s).TuneSubnets(store, nil)
+	New(s, noTurns{}).TuneSubnets(store, nil)
 	for _, tt := range []struct {
 		is   spiderpoolv2beta1.SpiderSubnet
 		want string
