@@ -12,13 +12,13 @@ import (
 	"net/netip"
 	"os"
 	"strings"
-	"syscall"
 	"testing"
-	"time"
 
+	"golang.org/x/sync/errgroup"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/ptr"
 
@@ -30,6 +30,7 @@ import (
 
 var (
 	pods     = flag.Int("pods", 1000, "how many pods, and addresses of each IP version")
+	alone    = flag.Int("alone", 100, "how many pods are restarted one after the other")
 	machines = flag.Int("machines", 10, "how many toy nodes")
 )
 
@@ -56,7 +57,8 @@ func through(b *testing.B, pools int, dual bool) {
 	if dual {
 		cidrs = append(cidrs, netip.MustParsePrefix("fd42::/64"))
 	}
-	c := alltest.Start(b, alltest.Options{ClusterCIDRs: cidrs})
+	own := &cost{}
+	c := alltest.Start(b, alltest.Options{ClusterCIDRs: cidrs, Ends: true, Wrap: own.wrap, Request: own.request})
 	c.Machines(b, *machines, nil)
 	t := follow(b, c)
 	t.until(b, "the service account", func() bool {
@@ -66,6 +68,7 @@ func through(b *testing.B, pools int, dual bool) {
 	sets := setsFor(b, c, pools, dual)
 
 	before := processor()
+	own.begin()
 	created := t.took(b, "all pods to be Ready", func() {
 		for _, set := range sets {
 			_, err := c.Client.AppsV1().StatefulSets("default").Create(b.Context(), set, metav1.CreateOptions{})
@@ -74,23 +77,26 @@ func through(b *testing.B, pools int, dual bool) {
 	}, func() bool { return len(t.ready) == *pods })
 	cpu := processor() - before
 	first := t.check(b)
+	own.report(b)
 	b.ReportMetric(float64(*pods)/created.Seconds(), "created/s")
-	b.ReportMetric(t.percentile(50), "grant-p50-ms")
 	b.ReportMetric(t.percentile(99), "grant-p99-ms")
 	b.ReportMetric(1000*cpu.Seconds()/float64(*pods), "cpu-ms/pod")
 
 	t.forget()
+	for i := range *alone {
+		name := fmt.Sprintf("set-%d-0", i%len(sets))
+		was := map[string]types.UID{name: t.ready[name]}
+		deleteAll(b, c, was)
+		t.until(b, name+" to be Ready again", func() bool { return t.again(was) })
+	}
+	b.ReportMetric(t.percentile(50), "alone-p50-ms")
+	b.ReportMetric(t.percentile(99), "alone-p99-ms")
+
+	t.forget()
 	old := maps.Clone(t.ready)
 	restarted := t.took(b, "all pods to be Ready again", func() {
-		check(b, c.Client.CoreV1().Pods("default").DeleteCollection(b.Context(), metav1.DeleteOptions{}, metav1.ListOptions{}))
-	}, func() bool {
-		for name, uid := range old {
-			if now, ok := t.ready[name]; !ok || now == uid {
-				return false
-			}
-		}
-		return true
-	})
+		deleteAll(b, c, old)
+	}, func() bool { return t.again(old) })
 	moved := 0
 	for name, ips := range t.check(b) {
 		if first[name] != ips {
@@ -113,6 +119,20 @@ func through(b *testing.B, pools int, dual bool) {
 	if moved+t.duplicates+len(t.held) > 0 {
 		b.Errorf("%d pods moved, %d addresses were held twice, %d leaked", moved, t.duplicates, len(t.held))
 	}
+}
+
+// deleteAll deletes pods, a few at a time, as the machine gets on with them: one
+// request for all has to be done within a minute.
+func deleteAll(b *testing.B, c *alltest.Cluster, pods map[string]types.UID) {
+	b.Helper()
+	var each errgroup.Group
+	each.SetLimit(16)
+	for name, uid := range pods {
+		each.Go(func() error {
+			return c.Client.CoreV1().Pods("default").Delete(b.Context(), name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &uid}})
+		})
+	}
+	check(b, each.Wait())
 }
 
 // setsFor makes the pools, which share the addresses evenly, and describes as many
@@ -203,15 +223,6 @@ func loadavg() string {
 		return err.Error()
 	}
 	return strings.TrimSpace(string(text))
-}
-
-// processor is the time that this process has had.
-func processor() time.Duration {
-	var use syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &use); err != nil {
-		return 0
-	}
-	return time.Duration(use.Utime.Nano() + use.Stime.Nano())
 }
 
 func check(b *testing.B, err error) {

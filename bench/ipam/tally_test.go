@@ -11,6 +11,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/tools/cache"
+	toolswatch "k8s.io/client-go/tools/watch"
 
 	"berth.dev/berth/bench/figure"
 	"berth.dev/berth/internal/controller/all/alltest"
@@ -18,7 +20,7 @@ import (
 	spiderpoolv2beta1 "berth.dev/berth/spiderpool/v2beta1"
 )
 
-const within = 30 * time.Minute
+const within = 10 * time.Minute
 
 // tally is what the watches have shown. Only until changes it.
 type tally struct {
@@ -42,30 +44,32 @@ func follow(b *testing.B, c *alltest.Cluster) *tally {
 	b.Helper()
 	t := &tally{ready: map[string]types.UID{}, held: map[string]string{}}
 	t.forget()
-	w, err := c.Client.CoreV1().Pods("default").Watch(b.Context(), metav1.ListOptions{})
+	pods, endpoints := make(chan watch.Event, 1<<16), make(chan grantEvent, 1<<16)
+	t.pods, t.endpoints = pods, endpoints
+	list, err := c.Client.CoreV1().Pods("default").List(b.Context(), metav1.ListOptions{})
+	check(b, err)
+	events(b, list.ResourceVersion, c.Client.CoreV1().Pods("default").Watch, func(e watch.Event) { pods <- e })
+	events(b, list.ResourceVersion, c.Grants, func(e watch.Event) {
+		if o, ok := e.Object.(*spiderpoolv2beta1.SpiderEndpoint); ok {
+			endpoints <- grantEvent{e.Type, o, time.Now()}
+		}
+	})
+	return t
+}
+
+// events calls each for what happens after a revision until the benchmark ends.
+// A watch that the API server ends, because a busy machine reads it too slowly,
+// goes on where it was.
+func events(b *testing.B, after string, watches cache.WatchFuncWithContext, each func(watch.Event)) {
+	b.Helper()
+	w, err := toolswatch.NewRetryWatcherWithContext(b.Context(), after, &cache.ListWatch{WatchFuncWithContext: watches})
 	check(b, err)
 	b.Cleanup(w.Stop)
-	pods := make(chan watch.Event, 1<<16)
 	go func() {
-		defer close(pods)
 		for e := range w.ResultChan() {
-			pods <- e
+			each(e)
 		}
 	}()
-	t.pods = pods
-	endpoints := make(chan grantEvent, 1<<16)
-	grants, err := c.Grants(b.Context())
-	check(b, err)
-	b.Cleanup(grants.Stop)
-	go func() {
-		for e := range grants.ResultChan() {
-			if o, ok := e.Object.(*spiderpoolv2beta1.SpiderEndpoint); ok {
-				endpoints <- grantEvent{e.Type, o, time.Now()}
-			}
-		}
-	}()
-	t.endpoints = endpoints
-	return t
 }
 
 func (t *tally) forget() { t.bound, t.granted = map[types.UID]time.Time{}, map[types.UID]time.Time{} }
@@ -88,6 +92,9 @@ func (t *tally) until(b *testing.B, what string, done func() bool) {
 	for !done() {
 		select {
 		case e := <-t.pods:
+			if e.Type == watch.Error {
+				b.Fatalf("the watch of the pods ended: %v", e.Object)
+			}
 			if pod, ok := e.Object.(*corev1.Pod); ok {
 				t.pod(e.Type, pod)
 			}
@@ -131,6 +138,16 @@ func (t *tally) endpoint(e grantEvent) {
 		all = append(all, ip.IPv4, ip.IPv6)
 	}
 	t.held[e.record.Name] = strings.Join(all, " ")
+}
+
+// again says that pods of these names, but not these ones, are Ready.
+func (t *tally) again(pods map[string]types.UID) bool {
+	for name, uid := range pods {
+		if now, ok := t.ready[name]; !ok || now == uid {
+			return false
+		}
+	}
+	return true
 }
 
 // check counts addresses that two pods hold, and returns who holds what.

@@ -43,12 +43,17 @@ type Options struct {
 	Without []string
 	// ClusterCIDRs are the ranges of pod addresses; none is 10.42.0.0/16.
 	ClusterCIDRs []netip.Prefix
+	// Ends lets the machines say that a pod has ended before they let go of it, as
+	// real ones do: an address that a pod may still use rests for half a minute.
+	Ends bool
 	// Calm fails the test when a loop warns that something failed.
 	Calm bool
 	// Tune changes the API server's configuration.
 	Tune func(*apiserver.Config)
 	// Request sees each request of a loop, before it is made; several at once.
 	Request func(user string, r *http.Request)
+	// Wrap, which may be nil, changes a loop.
+	Wrap func(loop.Loop) loop.Loop
 	// Reconciled is told of each reconcile that has ended; several at once.
 	Reconciled func(loop string, key types.NamespacedName)
 }
@@ -106,6 +111,9 @@ func (c *Cluster) start(t testing.TB) {
 	kept := loops[:0:0]
 	for _, l := range loops {
 		if !slices.Contains(c.options.Without, l.Name) {
+			if c.options.Wrap != nil {
+				l = c.options.Wrap(l)
+			}
 			kept = append(kept, c.told(l))
 		}
 	}

@@ -34,6 +34,7 @@ type machine struct {
 	name    string
 	client  kubernetes.Interface
 	ready   func(*corev1.Pod)
+	ends    bool                      // says that a pod has ended before it lets go of it
 	address map[types.UID]string      // by pod, as granted
 	waiting map[types.UID]*corev1.Pod // for an address
 }
@@ -48,7 +49,7 @@ func (c *Cluster) Machines(t testing.TB, n int, ready func(*corev1.Pod)) {
 	}
 	for i := range n {
 		m := &machine{
-			name: fmt.Sprintf("machine-%d", i), ready: ready,
+			name: fmt.Sprintf("machine-%d", i), ready: ready, ends: c.options.Ends,
 			address: map[types.UID]string{}, waiting: map[types.UID]*corev1.Pod{},
 		}
 		config := c.As("system:node:"+m.name, "system:nodes")
@@ -128,13 +129,14 @@ func (m *machine) live(ctx context.Context) error {
 	}
 }
 
-// Grants watches the records of all addresses.
-func (c *Cluster) Grants(ctx context.Context) (watch.Interface, error) {
+// Grants watches the records of all addresses, as options.ResourceVersion says.
+func (c *Cluster) Grants(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
 	client, err := grantsClient(c.Config)
 	if err != nil {
 		return nil, err
 	}
-	return client.Get().Resource("spiderendpoints").Param("watch", "true").Watch(ctx)
+	return client.Get().Resource("spiderendpoints").Param("watch", "true").
+		Param("resourceVersion", options.ResourceVersion).Watch(ctx)
 }
 
 // grantsClient reads the records of addresses.
@@ -179,6 +181,9 @@ func (m *machine) pod(ctx context.Context, event watch.EventType, pod *corev1.Po
 		delete(m.waiting, pod.UID)
 	case pod.DeletionTimestamp != nil:
 		delete(m.waiting, pod.UID)
+		if err := m.end(ctx, pod); err != nil {
+			return err
+		}
 		err := m.client.CoreV1().Pods(pod.Namespace).Delete(ctx, pod.Name, metav1.DeleteOptions{
 			GracePeriodSeconds: ptr.To(int64(0)), Preconditions: &metav1.Preconditions{UID: &pod.UID},
 		})
@@ -192,6 +197,16 @@ func (m *machine) pod(ctx context.Context, event watch.EventType, pod *corev1.Po
 		return m.start(ctx, pod)
 	}
 	return nil
+}
+
+// end says that no container of a pod runs any more.
+func (m *machine) end(ctx context.Context, pod *corev1.Pod) error {
+	if !m.ends || pod.Status.Phase != corev1.PodRunning {
+		return nil
+	}
+	_, err := m.client.CoreV1().Pods(pod.Namespace).Patch(ctx, pod.Name, types.StrategicMergePatchType,
+		fmt.Appendf(nil, `{"metadata": {"uid": %q}, "status": {"phase": %q}}`, pod.UID, corev1.PodSucceeded), metav1.PatchOptions{}, "status")
+	return err
 }
 
 func (m *machine) grant(ctx context.Context, event watch.EventType, e *spiderpoolv2beta1.SpiderEndpoint) error {
