@@ -84,6 +84,11 @@ func (s *server) runAPI(ctx context.Context, ready func()) (err error) {
 			return dns.EnsureService(ctx, p.Client, s.dns)
 		}})
 	}
+	if s.enabled("dns") {
+		c.Hooks = append(c.Hooks, apiserver.Hook{Name: "cluster-dns-corefile", Run: func(ctx context.Context, p apiserver.Parts) error {
+			return dns.EnsureCorefile(ctx, p.Client, s.cfg.ClusterDomain)
+		}})
+	}
 	if s.enabled("local-storage") {
 		c.Hooks = append(c.Hooks, apiserver.Hook{Name: "default-storage-class", Run: func(ctx context.Context, p apiserver.Parts) error {
 			return provisioner.EnsureClass(ctx, p.Client)

@@ -5,11 +5,16 @@ import (
 	"net/netip"
 	"os"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes"
+	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/client-go/tools/record"
 
+	"berth.dev/berth/internal/api"
 	"berth.dev/berth/internal/base/group"
 	"berth.dev/berth/internal/network/cni"
 	"berth.dev/berth/internal/network/dns"
@@ -108,14 +113,21 @@ func (a *agent) runServices(ctx context.Context, ready func()) error {
 		if err != nil && !os.IsNotExist(err) {
 			return err
 		}
+		text, events := only(client, metav1.NamespaceSystem, dns.ConfigMap), record.NewBroadcaster(record.WithContext(ctx))
+		events.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: client.CoreV1().Events("")})
+		defer events.Shutdown()
 		d, err := dns.New(dns.Config{
-			Informers: watches, Addresses: a.dns, Domain: a.cfg.ClusterDomain,
-			Upstream: dns.Upstreams(string(conf), a.dns), Log: a.log.With("component", "dns"),
+			Informers: watches, Addresses: a.dns, Domain: a.cfg.ClusterDomain, Upstream: dns.Upstreams(string(conf), a.dns),
+			Corefile: text.Core().V1().ConfigMaps().Informer(),
+			Events:   events.NewRecorder(api.Scheme, corev1.EventSource{Component: "coredns", Host: a.nodeName}),
+			Log:      a.log.With("component", "dns"),
 		})
 		if err != nil {
 			return err
 		}
 		units = append(units, group.Unit{Name: "dns", Run: d.Run})
+		text.StartWithContext(ctx)
+		defer text.Shutdown()
 	}
 	own.StartWithContext(ctx)
 	defer own.Shutdown()
@@ -130,7 +142,12 @@ func (a *agent) ownNode() (informers.SharedInformerFactory, error) {
 	if err != nil {
 		return nil, err
 	}
-	return informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithTweakListOptions(func(o *metav1.ListOptions) {
-		o.FieldSelector = fields.OneTermEqualSelector(metav1.ObjectNameField, a.nodeName).String()
-	})), nil
+	return only(client, metav1.NamespaceAll, a.nodeName), nil
+}
+
+// only watches objects of one name.
+func only(client kubernetes.Interface, namespace, name string) informers.SharedInformerFactory {
+	return informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithNamespace(namespace), informers.WithTweakListOptions(func(o *metav1.ListOptions) {
+		o.FieldSelector = fields.OneTermEqualSelector(metav1.ObjectNameField, name).String()
+	}))
 }

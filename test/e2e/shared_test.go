@@ -75,6 +75,7 @@ func TestOneCluster(t *testing.T) {
 		"pod-ports":    portsOfTheNode,
 		"ways-in":      waysIntoServices,
 		"policies":     policiesOfTheNetwork,
+		"corefile":     corefileOfTheUser,
 		"pod-resize":   resizedInPlace,
 		"pod-probes":   probesAndHooks,
 		"command-line": commandLine,
