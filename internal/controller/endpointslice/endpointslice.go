@@ -72,8 +72,9 @@ func (c *controller) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	if err != nil {
 		return reconcile.Result{}, fmt.Errorf("observe service %s: %w", req, err)
 	}
-	err = write(ctx, c.own.Writer(req.NamespacedName), endpoint.Decide(state))
-	c.ended(req.NamespacedName, len(state.Pods))
+	plan := endpoint.Decide(state)
+	err = write(ctx, c.own.Writer(req.NamespacedName), plan)
+	c.ended(req.NamespacedName, len(state.Pods), !plan.Empty())
 	return reconcile.Result{}, err
 }
 

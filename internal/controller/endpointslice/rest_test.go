@@ -14,10 +14,12 @@ func TestRest(t *testing.T) {
 	key := types.NamespacedName{Namespace: "default", Name: "web"}
 	for name, c := range map[string]struct {
 		pods     int
+		idle     bool
 		at, want time.Duration
 	}{
 		"few pods":      {pods: 99},
 		"many":          {pods: 400, want: 40 * time.Millisecond},
+		"nothing to do": {pods: 1000, idle: true, want: 20 * time.Millisecond},
 		"some time ago": {pods: 400, at: 15 * time.Millisecond, want: 25 * time.Millisecond},
 		"long ago":      {pods: 400, at: time.Second},
 		"very many":     {pods: 100_000, want: 100 * time.Millisecond},
@@ -28,7 +30,7 @@ func TestRest(t *testing.T) {
 			if controller.rest(key) != 0 {
 				t.Error("the first look waits")
 			}
-			controller.ended(key, c.pods)
+			controller.ended(key, c.pods, !c.idle)
 			clock.Step(c.at)
 			if got := controller.rest(key); got != c.want {
 				t.Errorf("rests %s, want %s", got, c.want)

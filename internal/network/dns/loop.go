@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"net"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -44,25 +45,24 @@ func guarded(c *caddy.Controller) error {
 		l.name = rand.Text() + "." + rand.Text() + "."
 	}
 	add(c, func(next plugin.Handler) plugin.Handler { l.next = next; return l })
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan struct{})
+	over, asking := make(chan struct{}), sync.WaitGroup{}
 	c.OnStartup(func() error {
-		go func() { defer close(ended); l.ask(ctx, net.JoinHostPort(conf.ListenHosts[0], conf.Port)) }()
+		asking.Go(func() { l.ask(over, net.JoinHostPort(conf.ListenHosts[0], conf.Port)) })
 		return nil
 	})
-	c.OnShutdown(func() error { cancel(); return nil })
+	c.OnShutdown(func() error { close(over); asking.Wait(); return nil })
 	return nil
 }
 
 // ask sends the question once the server hears it.
-func (l *loop) ask(ctx context.Context, server string) {
-	client := mdns.Client{Timeout: 5 * time.Second}
+func (l *loop) ask(over <-chan struct{}, server string) {
+	client := mdns.Client{Timeout: time.Second}
 	for range 30 {
-		if _, _, err := client.ExchangeContext(ctx, new(mdns.Msg).SetQuestion(mdns.CanonicalName(l.name), mdns.TypeHINFO), server); err == nil || l.found.Load() {
+		if _, _, err := client.Exchange(new(mdns.Msg).SetQuestion(mdns.CanonicalName(l.name), mdns.TypeHINFO), server); err == nil || l.found.Load() {
 			return
 		}
 		select {
-		case <-ctx.Done():
+		case <-over:
 			return
 		case <-time.After(time.Second):
 		}

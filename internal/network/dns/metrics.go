@@ -1,7 +1,6 @@
 package dns
 
 import (
-	"context"
 	"net"
 	"net/http"
 	"slices"
@@ -73,9 +72,7 @@ func (p *page) stop() error {
 	if p.server == nil {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
-	err := p.server.Shutdown(ctx)
+	err := p.server.Close()
 	p.server = nil
 	return err
 }
