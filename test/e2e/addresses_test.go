@@ -58,8 +58,8 @@ func TestAddressesUnderChaos(t *testing.T) {
 	c := cluster.On(t, network.Host("one"), cluster.Bin(t)).Start()
 	a := c.Agent(t, network.Host("two"))
 	a.Launch()
-	c.Kubectl("wait", "--for=create", "node/two", "--timeout=60s")
-	c.Kubectl("wait", "--for=condition=Ready", "node", "--all", "--timeout=60s")
+	c.Kubectl("wait", "--for=create", "node/two", "--timeout=150s")
+	c.Kubectl("wait", "--for=condition=Ready", "node", "--all", "--timeout=150s")
 	pool, set, _ := strings.Cut(twoSetsOnePool, "---")
 	c.Apply(strings.Join([]string{pool, strings.ReplaceAll(set, "NAME", "a"), strings.ReplaceAll(set, "NAME", "b")}, "---"))
 	l := &ledger{t: t, client: c.Client(), first: map[string]string{}, loose: map[string]bool{}}
@@ -102,7 +102,7 @@ func TestAddressesUnderChaos(t *testing.T) {
 	settled(t, c, l, replicas)
 	l.loosen("a", 0)
 	l.loosen("b", 0)
-	c.Kubectl("delete", "statefulset", "a", "b", "--timeout=120s")
+	c.Kubectl("delete", "statefulset", "a", "b", "--timeout=150s")
 	c.Eventually(120*time.Second, "0 held, the pool says 0", l.left)
 	l.stop()
 }
@@ -115,7 +115,7 @@ func settled(t *testing.T, c *cluster.Cluster, l *ledger, replicas map[string]in
 		for i := range replicas[set] {
 			want = append(want, fmt.Sprintf("%s-%d=True", set, i))
 		}
-		c.Kubectl("rollout", "status", "statefulset/"+set, "--timeout=120s")
+		c.Kubectl("rollout", "status", "statefulset/"+set, "--timeout=150s")
 	}
 	c.Eventually(120*time.Second, strings.Join(want, " "), func() string {
 		return strings.TrimSpace(c.Kubectl("get", "pods", "-o", `jsonpath={range .items[*]}{.metadata.name}={.status.conditions[?(@.type=="Ready")].status} {end}`))

@@ -55,7 +55,7 @@ spec:
   maxReplicas: 4
   metrics: [{type: Resource, resource: {name: cpu, target: {type: Utilization, averageUtilization: 50}}}]
 `)
-	c.Kubectl("rollout", "status", "deployment/busy", "--timeout=60s")
+	c.Kubectl("rollout", "status", "deployment/busy", "--timeout=150s")
 	c.Kubectl("autoscale", "deployment", "busy", "--min=1", "--max=2", "--cpu=100%")
 
 	shows := func(pattern string, args ...string) {

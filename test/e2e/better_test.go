@@ -20,7 +20,7 @@ func forcedRollback(t *testing.T, c *cluster.Cluster) {
 		return c.Kubectl("get", "pods", "-o", `jsonpath={range .items[*]}{.metadata.name}={.metadata.uid} {end}`)
 	}
 	before := strings.Fields(uids())
-	same(t, "wait", c.Kubectl("wait", "--for=condition=Available", "sts/web", "--timeout=120s"), "statefulset.apps/web condition met")
+	same(t, "wait", c.Kubectl("wait", "--for=condition=Available", "sts/web", "--timeout=150s"), "statefulset.apps/web condition met")
 	same(t, "a bad image", c.Kubectl("set", "image", "sts/web", "demo=berth.dev/none:1"), "statefulset.apps/web image updated")
 	c.Eventually(60*time.Second, "held", func() string {
 		said := c.Kubectl("get", "sts", "web", "-o", held)
@@ -43,8 +43,8 @@ func forcedRollback(t *testing.T, c *cluster.Cluster) {
 	}
 
 	c.Kubectl("set", "image", "sts/web", "demo=berth.dev/demo:1")
-	c.Kubectl("rollout", "status", "sts/web", "--timeout=60s")
-	c.Kubectl("wait", "--for=condition=Available", "sts/web", "--timeout=120s")
+	c.Kubectl("rollout", "status", "sts/web", "--timeout=150s")
+	c.Kubectl("wait", "--for=condition=Available", "sts/web", "--timeout=150s")
 	if after := strings.Fields(uids()); after[0] != before[0] || after[1] != before[1] || after[2] == before[2] {
 		t.Errorf("pods were %v, are %v", before, after)
 	}
@@ -58,7 +58,7 @@ func askedByAnnotation(t *testing.T, c *cluster.Cluster) {
 	pods := func() string { return c.Kubectl("get", "pods", "-o", "jsonpath={.items[*].metadata.name}") }
 	ready := func() {
 		t.Helper()
-		c.Kubectl("wait", `--for=jsonpath={.status.conditions[?(@.type=="Progressing")].reason}=RolloutComplete`, "sts/web", "--timeout=60s")
+		c.Kubectl("wait", `--for=jsonpath={.status.conditions[?(@.type=="Progressing")].reason}=RolloutComplete`, "sts/web", "--timeout=150s")
 	}
 
 	// An ordinal is taken out of the middle and comes back with its claim.
@@ -76,10 +76,10 @@ func askedByAnnotation(t *testing.T, c *cluster.Cluster) {
 	before := uids()
 	c.Kubectl("annotate", "sts", "web", "berth.dev/paused=true")
 	c.Kubectl("set", "env", "sts/web", "A=1")
-	c.Kubectl("wait", `--for=jsonpath={.status.conditions[?(@.type=="Progressing")].reason}=RolloutPaused`, "sts/web", "--timeout=120s")
+	c.Kubectl("wait", `--for=jsonpath={.status.conditions[?(@.type=="Progressing")].reason}=RolloutPaused`, "sts/web", "--timeout=150s")
 	same(t, "paused", uids(), before)
 	c.Kubectl("annotate", "sts", "web", "berth.dev/paused-")
-	c.Kubectl("rollout", "status", "sts/web", "--timeout=60s")
+	c.Kubectl("rollout", "status", "sts/web", "--timeout=150s")
 
 	// One pod is replaced, the others stay.
 	before = uids()
@@ -105,7 +105,7 @@ func askedByAnnotation(t *testing.T, c *cluster.Cluster) {
 		t.Errorf("pods were %v, are %v", was, is)
 	}
 	c.Kubectl("delete", "configmap", "web-own")
-	c.Kubectl("wait", `--for=jsonpath={.status.conditions[?(@.type=="Held")].reason}=OverridesUnusable`, "sts/web", "--timeout=120s")
+	c.Kubectl("wait", `--for=jsonpath={.status.conditions[?(@.type=="Held")].reason}=OverridesUnusable`, "sts/web", "--timeout=150s")
 	c.Kubectl("annotate", "sts", "web", "berth.dev/overrides-")
 	c.Eventually(60*time.Second, "web-0= web-1= web-2=", func() string { return strings.TrimSpace(c.Kubectl("get", "pods", "-o", role)) })
 	ready()
@@ -116,10 +116,10 @@ func askedByAnnotation(t *testing.T, c *cluster.Cluster) {
 
 	// Deleting the set stops its pods one by one.
 	c.Kubectl("annotate", "sts", "web", "berth.dev/ordered-teardown=true")
-	c.Kubectl("wait", `--for=jsonpath={.metadata.finalizers[0]}=berth.dev/ordered-teardown`, "sts/web", "--timeout=120s")
+	c.Kubectl("wait", `--for=jsonpath={.metadata.finalizers[0]}=berth.dev/ordered-teardown`, "sts/web", "--timeout=150s")
 	watch := c.Spawn("get", "pods", "--watch", "--output-watch-events", "-o", `jsonpath={.type} {.object.metadata.name} {.object.metadata.deletionTimestamp}{"\n"}`)
 	c.Eventually(60*time.Second, "3", func() string { return strconv.Itoa(strings.Count(watch.Said(), "ADDED")) })
-	c.Kubectl("delete", "sts", "web", "--timeout=60s")
+	c.Kubectl("delete", "sts", "web", "--timeout=150s")
 	c.Eventually(60*time.Second, "web-2 gone web-1 gone web-0 gone", func() string {
 		var order []string
 		terminating := map[string]bool{}
@@ -142,7 +142,7 @@ func askedByAnnotation(t *testing.T, c *cluster.Cluster) {
 func namesAndClaims(t *testing.T, c *cluster.Cluster) {
 	long := strings.Repeat("n", 60)
 	c.Apply(set("name: bad}", "name: "+long+"}", "replicas: 0", "replicas: 1"))
-	c.Kubectl("wait", "--for=condition=Ready", "pod/"+long+"-0", "--timeout=60s")
+	c.Kubectl("wait", "--for=condition=Ready", "pod/"+long+"-0", "--timeout=150s")
 	says(t, "61 characters", c.Refused("apply", "-f", c.File("long.yaml", set("name: bad}", "name: "+long+"n}"))),
 		`metadata.name: Invalid value`, "must be no more than 60 characters: its pods are called by it and their ordinal")
 	says(t, "a grace of nothing", c.Kubectl("patch", "sts", long, "-p", `{"spec":{"template":{"spec":{"terminationGracePeriodSeconds":0}}}}`), "Warning: ", "terminationGracePeriodSeconds")

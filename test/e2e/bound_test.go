@@ -14,7 +14,7 @@ import (
 func boundDirectly(t *testing.T, c *cluster.Cluster) {
 	bound := func(name, more string) string { return shell(name, forever, more+"  nodeName: shared\n") }
 	c.Apply(bound("holder", "      ports: [{containerPort: 80, hostPort: 39181}]\n"))
-	c.Kubectl("wait", "--for=condition=Ready", "pod/holder", "--timeout=60s")
+	c.Kubectl("wait", "--for=condition=Ready", "pod/holder", "--timeout=150s")
 	c.Apply(strings.Join([]string{
 		bound("big", "      resources: {requests: {cpu: 9999}}\n"),
 		bound("port", "      ports: [{containerPort: 80, hostPort: 39181}]\n"),
@@ -35,7 +35,7 @@ func boundDirectly(t *testing.T, c *cluster.Cluster) {
 		refused["armor"] = [2]string{"AppArmor", "Cannot enforce AppArmor: AppArmor is not enabled on the host"}
 	}
 	for pod, want := range refused {
-		c.Kubectl("wait", "--for=jsonpath={.status.phase}=Failed", "pod/"+pod, "--timeout=120s")
+		c.Kubectl("wait", "--for=jsonpath={.status.phase}=Failed", "pod/"+pod, "--timeout=150s")
 		matches(t, pod, c.Ask("get", "pod", pod, "-o", "jsonpath={.status.reason}: {.status.message}"), want[0]+": Pod was rejected: "+want[1])
 		matches(t, "row", c.Ask("get", "pod", pod, "--no-headers"), pod+" +0/1 +"+want[0]+" +0 +.*")
 		// Events are written a moment later.
@@ -43,7 +43,7 @@ func boundDirectly(t *testing.T, c *cluster.Cluster) {
 			return c.Kubectl("get", "events", "--field-selector", "involvedObject.name="+pod, "-o", "jsonpath={.items[*]['type','reason','source.component']}")
 		})
 	}
-	c.Kubectl("wait", "--for=condition=Ready", "pod/fits", "--timeout=60s")
+	c.Kubectl("wait", "--for=condition=Ready", "pod/fits", "--timeout=150s")
 	same(t, "safe sysctl", c.Kubectl("exec", "fits", "--", "cat", "/proc/sys/net/ipv4/ip_unprivileged_port_start"), "99")
-	c.Kubectl("delete", "pods", "--all", "--timeout=120s")
+	c.Kubectl("delete", "pods", "--all", "--timeout=150s")
 }

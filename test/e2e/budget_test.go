@@ -32,7 +32,7 @@ spec: {minAvailable: MIN, selector: {matchLabels: {app: web}}}
 	})
 	same(t, "pods while the budget forbids", uids(), before)
 	c.Apply(strings.Replace(budget, "MIN", "2", 1))
-	c.Kubectl("rollout", "status", "sts/web", "--timeout=90s")
+	c.Kubectl("rollout", "status", "sts/web", "--timeout=150s")
 	for _, uid := range strings.Fields(before) {
 		if strings.Contains(uids(), uid) {
 			t.Errorf("pod %s was not replaced", uid)

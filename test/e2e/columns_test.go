@@ -11,7 +11,7 @@ import (
 // kubectl get prints upstream's columns.
 func columnsOfUpstream(t *testing.T, c *cluster.Cluster) {
 	c.Kubectl("apply", "-f", filepath.Join(repo(t), "examples/demo/web.yaml"))
-	c.Kubectl("rollout", "status", "sts/web", "--timeout=60s")
+	c.Kubectl("rollout", "status", "sts/web", "--timeout=150s")
 	c.Kubectl("create", "configmap", "c", "--from-literal=a=b")
 	c.Kubectl("create", "secret", "generic", "s", "--from-literal=a=b")
 	const (

@@ -13,7 +13,7 @@ import (
 func corefileOfTheUser(t *testing.T, c *cluster.Cluster) {
 	c.Apply("apiVersion: v1\nkind: Pod\nmetadata: {name: web, labels: {app: web}}\nspec: {terminationGracePeriodSeconds: 1, containers: [{name: c, image: " + nginxName +
 		", readinessProbe: {httpGet: {port: 80}, periodSeconds: 1}}]}\n---\napiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {selector: {app: web}, ports: [{port: 80}]}\n")
-	c.Kubectl("wait", "--for=condition=Ready", "pod/web", "--timeout=120s")
+	c.Kubectl("wait", "--for=condition=Ready", "pod/web", "--timeout=150s")
 	was := c.Kubectl("get", "configmap", "coredns", "-n", "kube-system", "-o", "jsonpath={.data.Corefile}")
 	says(t, "the Corefile that comes with the cluster", was, "kubernetes cluster.local in-addr.arpa ip6.arpa {", "forward . /etc/resolv.conf {")
 	put := func(text string) {
@@ -38,7 +38,7 @@ func corefileOfTheUser(t *testing.T, c *cluster.Cluster) {
 	same(t, "after a mistake", ask(), "200")
 	put(was)
 	c.Eventually(60*time.Second, "000", ask)
-	c.Kubectl("delete", "pod", "web", "--timeout=60s")
+	c.Kubectl("delete", "pod", "web", "--timeout=150s")
 }
 
 func indent(text, by string) string {

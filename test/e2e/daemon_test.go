@@ -34,7 +34,7 @@ func onEachNode(t *testing.T, c *cluster.Cluster) {
 	c.Apply(daemon)
 	rolled := func() {
 		t.Helper()
-		says(t, "rollout status", c.Kubectl("rollout", "status", "daemonset/daemon", "--timeout=120s"), `daemon set "daemon" successfully rolled out`)
+		says(t, "rollout status", c.Kubectl("rollout", "status", "daemonset/daemon", "--timeout=150s"), `daemon set "daemon" successfully rolled out`)
 	}
 	version := func(want string) {
 		t.Helper()

@@ -19,7 +19,7 @@ kind: PersistentVolumeClaim
 metadata: {name: web-data}
 spec: {resources: {requests: {storage: 8Mi}}, accessModes: [ReadWriteOnce]}
 `))
-	c.Kubectl("wait", "--for=condition=Ready", "pod/web", "--timeout=60s")
+	c.Kubectl("wait", "--for=condition=Ready", "pod/web", "--timeout=150s")
 	c.Kubectl("debug", "web", "--image="+nginxName, "--target=c", "--container=look", "--profile=general", "--",
 		"sh", "-c", "cat /proc/1/root/tmp/mine; echo looked; while :; do sleep 0.1; done")
 	c.Eventually(60*time.Second, "mine\nlooked", func() string { out, _ := c.Try("logs", "web", "-c", "look"); return strings.TrimSpace(out) })

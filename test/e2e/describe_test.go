@@ -11,7 +11,7 @@ import (
 // describe and explain have all that upstream's have.
 func describeAndExplain(t *testing.T, c *cluster.Cluster) {
 	c.Kubectl("apply", "-f", filepath.Join(repo(t), "examples/demo/web.yaml"))
-	c.Kubectl("rollout", "status", "sts/web", "--timeout=60s")
+	c.Kubectl("rollout", "status", "sts/web", "--timeout=150s")
 	for what, words := range map[string][]string{
 		"pod web-0": {
 			"Controlled By:  StatefulSet/web", "Node:             shared/172.30.0.2", "Container ID:   containerd://", "Image ID:", "Restart Count:  0",

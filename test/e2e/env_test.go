@@ -77,7 +77,7 @@ metadata: {name: robot}
   volumes: [{name: files, emptyDir: {}}]
 `))
 	c.Apply(shell("nokey", forever, "      env: [{name: A, valueFrom: {configMapKeyRef: {name: conf, key: late}}}, {name: B, valueFrom: {secretKeyRef: {name: sec, key: late}}}]\n"))
-	c.Kubectl("wait", "--for=condition=Ready", "pod/env", "pod/alone", "--timeout=60s")
+	c.Kubectl("wait", "--for=condition=Ready", "pod/env", "pod/alone", "--timeout=150s")
 	about := c.Kubectl("get", "pod", "env", "-o", "jsonpath={.metadata.uid} {.status.hostIP} {.status.podIP}")
 	sh := func(pod, script string) string { return c.Kubectl("exec", pod, "-c", "c", "--", "sh", "-c", script) }
 	same(t, "fields", sh("env", "echo $NAME $NS $LABEL \"[$NOTE]\" $SA $NODE $HOSTNAME; echo $UID_ $HOST_IP $POD_IP; [ $HOST_IPS = $HOST_IP ] && [ $POD_IPS = $POD_IP ] || echo differ"),
@@ -93,7 +93,7 @@ metadata: {name: robot}
 	// What was missing comes.
 	c.Kubectl("patch", "configmap", "conf", "-p", `{"data":{"late":"x"}}`)
 	c.Kubectl("patch", "secret", "sec", "-p", `{"stringData":{"late":"y"}}`)
-	c.Kubectl("wait", "--for=condition=Ready", "pod/nokey", "--timeout=120s")
+	c.Kubectl("wait", "--for=condition=Ready", "pod/nokey", "--timeout=150s")
 	same(t, "what came later", sh("nokey", "echo $A $B"), "x y")
 	c.Kubectl("delete", "pods", "--all", "--now")
 }

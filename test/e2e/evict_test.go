@@ -32,7 +32,7 @@ func overTheLimit(t *testing.T, c *cluster.Cluster) {
 		"both":   total,
 		"talks":  total,
 	} {
-		c.Kubectl("wait", "--for=jsonpath={.status.phase}=Failed", "pod/"+pod, "--timeout=90s")
+		c.Kubectl("wait", "--for=jsonpath={.status.phase}=Failed", "pod/"+pod, "--timeout=150s")
 		// kubectl's output is trimmed at its end.
 		same(t, pod, c.Ask("get", "pod", pod, "-o", "jsonpath={.status.reason}: {.status.message}"), "Evicted: "+strings.TrimSpace(want))
 		// As upstream's, the table shows how its containers ended.
@@ -42,5 +42,5 @@ func overTheLimit(t *testing.T, c *cluster.Cluster) {
 		return c.Kubectl("get", "events", "--field-selector", "involvedObject.name=volume,type=Warning", "-o", "jsonpath={.items[*].reason}")
 	})
 	matches(t, "row", c.Ask("get", "pod", "within", "--no-headers"), "within +1/1 +Running +0 +.*")
-	c.Kubectl("delete", "pods", "--all", "--timeout=60s")
+	c.Kubectl("delete", "pods", "--all", "--timeout=150s")
 }

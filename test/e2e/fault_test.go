@@ -22,7 +22,7 @@ func TestProcessesKilledUnderBerth(t *testing.T) {
 	stuckMount(t, c)
 	c.Start()
 	c.Kubectl("apply", "-f", repo(t)+"/examples/demo/web.yaml")
-	c.Kubectl("rollout", "status", "statefulset/web", "--timeout=60s")
+	c.Kubectl("rollout", "status", "statefulset/web", "--timeout=150s")
 	w := watch(t, c)
 	client := c.Client()
 	get := func(name string) *corev1.Pod {

@@ -57,7 +57,7 @@ func hostPathTypes(t *testing.T, c *cluster.Cluster) {
 		bad.WriteString("---" + shell("bad-"+p.name, forever, "      volumeMounts: [{name: v, mountPath: /v}]\n  volumes:\n"+volume("v", p.path, p.kind)))
 	}
 	c.Apply(shell("right", forever, "      volumeMounts:\n"+mounts.String()+"  volumes:\n"+volumes.String()) + bad.String())
-	c.Kubectl("wait", "--for=condition=Ready", "pod/right", "--timeout=90s")
+	c.Kubectl("wait", "--for=condition=Ready", "pod/right", "--timeout=150s")
 	for _, p := range right {
 		same(t, "a hostPath of type "+p.kind, c.Kubectl("exec", "right", "--", "stat", "-c", "%F", "/v/"+p.name), p.is)
 	}
@@ -72,7 +72,7 @@ func hostPathTypes(t *testing.T, c *cluster.Cluster) {
 		t.Fatal(err)
 	}
 	c.Kubectl("wait", "--for=condition=Ready", "pod/bad-dir", "--timeout=300s")
-	c.Kubectl("delete", "pods", "--all", "--now", "--timeout=60s")
+	c.Kubectl("delete", "pods", "--all", "--now", "--timeout=150s")
 }
 
 // ConfigMaps and Secrets that change while they are mounted, and those that
@@ -119,7 +119,7 @@ stringData: {k: old}
     - {name: root, hostPath: {path: /}}
     - {name: shared, hostPath: {path: `+shared+`}}
 `))
-	c.Kubectl("wait", "--for=condition=Ready", "pod/m", "--timeout=90s")
+	c.Kubectl("wait", "--for=condition=Ready", "pod/m", "--timeout=150s")
 	read := func() string {
 		return strings.Join(strings.Fields(c.Kubectl("exec", "m", "-c", "c", "--", "sh", "-c", "for f in /cm/k /s/k /p/cm /p/s /once; do cat $f; echo; done")), " ")
 	}
@@ -152,7 +152,7 @@ stringData: {k: old}
 		c.Kubectl("exec", "m", "-c", "mounts", "--", "chroot", "/host", "umount", shared+"/mine")
 		same(t, "and gone", c.Kubectl("exec", "m", "-c", "c", "--", "ls", "/late/mine"), "")
 	})
-	c.Kubectl("delete", "pods", "--all", "--now", "--timeout=60s")
+	c.Kubectl("delete", "pods", "--all", "--now", "--timeout=150s")
 }
 
 // fsGroup with both change policies on a claim that one pod after the other has.
@@ -174,7 +174,7 @@ spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Mi}}}
 			return c.Kubectl("get", "pod", name, "-o", "jsonpath={.status.phase}")
 		})
 		same(t, name, strings.Join(strings.Fields(c.Kubectl("get", "pod", name, "-o", "jsonpath={.status.containerStatuses[0].state.terminated.message}")), " "), want)
-		c.Kubectl("delete", "pod", name, "--timeout=60s")
+		c.Kubectl("delete", "pod", name, "--timeout=150s")
 	}
 	one("first", "Always", "touch /d/f", "2000:drwxrwsrwx 2000:-rw-r--r--")
 	one("changes", "OnRootMismatch", "chgrp 7 /d/f; chmod 600 /d/f", "2000:drwxrwsrwx 7:-rw-------")

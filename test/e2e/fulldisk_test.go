@@ -28,7 +28,7 @@ func TestDiskPressure(t *testing.T) {
 	c.Signal("TERM")
 
 	c = cluster.On(t, c.Host, cluster.Bin(t)).Start()
-	c.Kubectl("wait", "--for=condition=Ready", "pod/s-0", "--timeout=60s")
+	c.Kubectl("wait", "--for=condition=Ready", "pod/s-0", "--timeout=150s")
 	before := c.Kubectl("get", "pod", "s-0", "-o", "jsonpath={.metadata.uid}")
 
 	c.Signal("TERM")
@@ -85,7 +85,7 @@ func TestFullDisk(t *testing.T) {
 	c.Host.MustRun(t.Context(), "mount", "-t", "tmpfs", "-o", "size=500m", "tmpfs", c.Data)
 	c.Start()
 	c.Kubectl("apply", "-f", filepath.Join(repo(t), "examples/demo/web.yaml"))
-	c.Kubectl("rollout", "status", "statefulset/web", "--timeout=60s")
+	c.Kubectl("rollout", "status", "statefulset/web", "--timeout=150s")
 	before := c.Containers()
 
 	fill := filepath.Join(c.Data, "fill")
@@ -122,7 +122,7 @@ func TestFullDisk(t *testing.T) {
 		c.Kubectl("get", "configmap", name)
 	}
 	c.Kubectl("delete", "pod", "web-1")
-	c.Kubectl("wait", "--for=jsonpath={.status.readyReplicas}=3", "statefulset/web", "--timeout=60s")
+	c.Kubectl("wait", "--for=jsonpath={.status.readyReplicas}=3", "statefulset/web", "--timeout=150s")
 	readOnly(t, c)
 	c.Kubectl("delete", "-f", filepath.Join(repo(t), "examples/demo/web.yaml"))
 }

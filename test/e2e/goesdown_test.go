@@ -45,7 +45,7 @@ func TestMachineGoesDown(t *testing.T) {
 	}
 	c.Apply(shell("plain", says("plain"), volume) + "---" + shell("critical", says("critical"), volume+"  priorityClassName: system-node-critical\n") +
 		"---" + shell("never", says("never"), volume+"  restartPolicy: Never\n"))
-	c.Kubectl("wait", "--for=condition=Ready", "pod", "--all", "--timeout=60s")
+	c.Kubectl("wait", "--for=condition=Ready", "pod", "--all", "--timeout=150s")
 	manifest(t, c, "here.yaml", shell("here", forever, ""))
 	stays := func() string {
 		out, _ := c.Try("get", "pod", "here-falls", "-o", `jsonpath={.status.phase} {.status.conditions[?(@.type=="Ready")].status}`)
@@ -81,7 +81,7 @@ func TestMachineGoesDown(t *testing.T) {
 		return c.Kubectl("get", "node", "falls", "-o", `jsonpath={.status.conditions[?(@.type=="Ready")]['status','reason','message']}`)
 	})
 	c.Apply(shell("late", forever, "  nodeName: falls\n"))
-	c.Kubectl("wait", "--for=jsonpath={.status.phase}=Failed", "pod/late", "--timeout=60s")
+	c.Kubectl("wait", "--for=jsonpath={.status.phase}=Failed", "pod/late", "--timeout=150s")
 	same(t, "what comes late", c.Ask("get", "pod", "late", "-o", "jsonpath={.status.reason}: {.status.message}"),
 		"NodeShutdown: Pod was rejected: Pod was rejected as the node is shutting down.")
 
@@ -98,10 +98,10 @@ func TestMachineGoesDown(t *testing.T) {
 func criticalMakesRoom(t *testing.T, c *cluster.Cluster) {
 	all := c.Kubectl("get", "node", "falls", "-o", "jsonpath={.status.allocatable.cpu}")
 	c.Apply(shell("filler", forever, "      resources: {requests: {cpu: '"+all+"'}}\n"))
-	c.Kubectl("wait", "--for=condition=Ready", "pod/filler", "--timeout=60s")
+	c.Kubectl("wait", "--for=condition=Ready", "pod/filler", "--timeout=150s")
 	c.Apply(shell("needed", forever, "      resources: {requests: {cpu: 100m}}\n  nodeName: falls\n  priorityClassName: system-node-critical\n"))
-	c.Kubectl("wait", "--for=condition=Ready", "pod/needed", "--timeout=60s")
+	c.Kubectl("wait", "--for=condition=Ready", "pod/needed", "--timeout=150s")
 	same(t, "the other", c.Ask("get", "pod", "filler", "-o", `jsonpath={.status.phase} {.status.reason}: {.status.message}. {.status.conditions[?(@.type=="DisruptionTarget")].message}`),
 		"Failed Preempting: Preempted in order to admit critical pod. Pod was preempted by Kubelet to accommodate a critical pod.")
-	c.Kubectl("delete", "pod", "filler", "needed", "--timeout=60s")
+	c.Kubectl("delete", "pod", "filler", "needed", "--timeout=150s")
 }

@@ -26,9 +26,9 @@ func logShipper(t *testing.T, c *cluster.Cluster) {
     - {name: log, hostPath: {path: /var/log}}
     - {name: kubelet, hostPath: {path: /var/lib/kubelet/pods}}
 `))
-	c.Kubectl("wait", "--for=condition=Ready", "pod/shipper", "--timeout=60s")
+	c.Kubectl("wait", "--for=condition=Ready", "pod/shipper", "--timeout=150s")
 	c.Apply(shell("talker", "echo hello from talker; "+forever, "      volumeMounts: [{name: v, mountPath: /v}]\n  volumes: [{name: v, emptyDir: {}}]\n"))
-	c.Kubectl("wait", "--for=condition=Ready", "pod/talker", "--timeout=60s")
+	c.Kubectl("wait", "--for=condition=Ready", "pod/talker", "--timeout=150s")
 	about := strings.Fields(c.Kubectl("get", "pod", "talker", "-o", "jsonpath={.metadata.uid} {.status.containerStatuses[0].containerID}"))
 	link := "/var/log/containers/talker_shipper_c-" + strings.TrimPrefix(about[1], "containerd://") + ".log"
 	in := func(script string) string { return c.Kubectl("exec", "shipper", "--", "sh", "-c", script) }
@@ -37,9 +37,9 @@ func logShipper(t *testing.T, c *cluster.Cluster) {
 	c.Kubectl("exec", "talker", "--", "sh", "-c", "echo data > /v/file")
 	same(t, "a file of its volume", in("cat /var/lib/kubelet/pods/"+about[0]+"/volumes/kubernetes.io~empty-dir/v/file"), "data")
 
-	c.Kubectl("delete", "pod", "talker", "--timeout=120s")
+	c.Kubectl("delete", "pod", "talker", "--timeout=150s")
 	c.Eventually(60*time.Second, "", func() string {
 		return in("ls -d /var/log/containers/talker_shipper_* /var/log/pods/shipper_talker_* /var/lib/kubelet/pods/" + about[0] + " 2>/dev/null || true")
 	})
-	c.Kubectl("delete", "pod", "shipper", "--timeout=120s")
+	c.Kubectl("delete", "pod", "shipper", "--timeout=150s")
 }

@@ -56,7 +56,7 @@ func imagesNotThere(t *testing.T, c *cluster.Cluster) {
 	} {
 		says(t, "describe pod "+pod, c.Ask("describe", "pod", pod), words...)
 	}
-	c.Kubectl("delete", "pods", "--all", "--timeout=120s")
+	c.Kubectl("delete", "pods", "--all", "--timeout=150s")
 }
 
 // A pull from a real registry: over plain HTTP where hosts.toml says so, by the
@@ -70,7 +70,7 @@ func pullFromRegistry(t *testing.T, c *cluster.Cluster) {
 	c.Eventually(60*time.Second, "ImagePullBackOff", waiting(c, "pulled"))
 
 	at.serves(t, c, at.addr)
-	c.Kubectl("wait", "--for=condition=Ready", "pod/pulled", "--timeout=60s")
+	c.Kubectl("wait", "--for=condition=Ready", "pod/pulled", "--timeout=150s")
 	says(t, "events", c.Ask("events", "--for", "pod/pulled"), "Successfully pulled image "+`"`+name+`"`, "Image size: ")
 	matches(t, "imageID", c.Ask("get", "pod", "pulled", "-o", "jsonpath={.status.containerStatuses[0].imageID}"), at.addr+"/demo@sha256:[0-9a-f]{64}")
 	c.Kubectl("delete", "pod", "pulled")

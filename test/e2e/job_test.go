@@ -58,7 +58,7 @@ spec:
           restartPolicy: OnFailure
           containers: [{name: c, image: "` + nginxName + `", command: [echo, tick]}]
 `)
-	c.Kubectl("wait", "--for=condition=complete", "job/parts", "--timeout=60s")
+	c.Kubectl("wait", "--for=condition=complete", "job/parts", "--timeout=150s")
 	same(t, "parts", c.Ask("get", "job", "parts", "--no-headers", "-o", "custom-columns=A:.status.succeeded,B:.status.completedIndexes"), "3     0-2")
 	matches(t, "STATUS and COMPLETIONS", c.Ask("get", "job", "parts", "--no-headers"), `parts +Complete +3/3 +\d+s +\d+s`)
 	said := c.Kubectl("logs", "-l", "job-name=parts", "--tail=-1")
@@ -67,7 +67,7 @@ spec:
 			t.Errorf("%q is missing in %s", want, said)
 		}
 	}
-	c.Kubectl("wait", "--for=condition=failed", "job/bad", "--timeout=60s")
+	c.Kubectl("wait", "--for=condition=failed", "job/bad", "--timeout=150s")
 	matches(t, "why bad failed", c.Ask("get", "job", "bad", "-o", `jsonpath={.status.conditions[?(@.type=="Failed")].message}`),
 		`Container c for pod \S+/bad-\w+ failed with exit code 42 matching FailJob rule at index 0`)
 
@@ -99,7 +99,7 @@ spec:
 		return c.Kubectl("get", "jobs,cronjobs,pods")
 	})
 	c.Kubectl("create", "job", "by-hand", "--from=cronjob/tick")
-	c.Kubectl("wait", "--for=condition=complete", "job/by-hand", "--timeout=60s")
+	c.Kubectl("wait", "--for=condition=complete", "job/by-hand", "--timeout=150s")
 	same(t, "log", c.Ask("logs", "job/by-hand"), "tick")
 	c.Kubectl("delete", "cronjob", "tick")
 	c.Eventually(60*time.Second, "", func() string { return c.Kubectl("get", "jobs,pods", "-o", "name", "--ignore-not-found") })

@@ -81,7 +81,7 @@ func changesByKubectl(t *testing.T, c *cluster.Cluster) {
 	if r.Code != 1 || !strings.Contains(r.Err, "The request is invalid: the server rejected our request due to an error in our request") {
 		t.Errorf("%+v", r)
 	}
-	c.Kubectl("rollout", "status", "sts/s", "--timeout=60s")
+	c.Kubectl("rollout", "status", "sts/s", "--timeout=150s")
 
 	edit := c.KubectlCommand(t.Context(), "edit", "sts", "s")
 	editor := c.File("editor", "#!/bin/sh\nexec sed -i 's/replicas: 2/replicas: 1/' \"$1\"\n")
@@ -100,7 +100,7 @@ func changesByKubectl(t *testing.T, c *cluster.Cluster) {
 	same(t, "label again", c.Refused("label", "sts", "s", "a=c"), "error: 'a' already has a value (b), and --overwrite is false")
 	same(t, "label removed", c.Kubectl("label", "sts", "s", "a-"), "statefulset.apps/s unlabeled")
 	same(t, "annotate", c.Kubectl("annotate", "sts", "s", "a=b"), "statefulset.apps/s annotated")
-	c.Kubectl("wait", "--for=delete", "pod/s-0", "--timeout=120s")
+	c.Kubectl("wait", "--for=delete", "pod/s-0", "--timeout=150s")
 	same(t, "wait in vain", c.Refused("wait", "--for=jsonpath={.spec.replicas}=3", "sts/s", "--timeout=1s"), "error: timed out waiting for the condition on statefulsets/s")
 
 	c.Kubectl("create", "configmap", "c", "--from-literal=k=v")
@@ -155,7 +155,7 @@ spec:
       additionalPrinterColumns: [{name: Size, type: integer, jsonPath: .spec.size}]
       schema: {openAPIV3Schema: {type: object, properties: {spec: {type: object, required: [size], properties: {size: {type: integer, minimum: 1, description: "how long it is"}}}, status: {type: object, properties: {size: {type: integer}}}}}}
 `)
-	c.Kubectl("wait", "--for=condition=Established", "crd/docks.example.com", "--timeout=120s")
+	c.Kubectl("wait", "--for=condition=Established", "crd/docks.example.com", "--timeout=150s")
 	dock := func(spec string) string {
 		return "apiVersion: example.com/v1\nkind: Dock\nmetadata: {name: one}\nspec: " + spec + "\n"
 	}
@@ -174,7 +174,7 @@ spec:
 	same(t, "scale", c.Kubectl("scale", "dock", "one", "--replicas=5"), "dock.example.com/one scaled")
 	same(t, "changed", c.Ask("get", "dk", "one", "-o", "jsonpath={.spec.size} {.metadata.generation}"), "5 2")
 	says(t, "api-resources", c.Kubectl("api-resources", "--api-group=example.com"), "docks")
-	c.Kubectl("delete", "crd", "docks.example.com", "--timeout=120s")
+	c.Kubectl("delete", "crd", "docks.example.com", "--timeout=150s")
 	c.Eventually(60*time.Second, "gone", func() string {
 		if out, err := c.Try("get", "dk"); err != nil {
 			return "gone"
@@ -198,7 +198,7 @@ func olderKubectl(t *testing.T, c *cluster.Cluster) {
 		{"version", "Server Version: v1.37."},
 		{"get nodes", "Ready"},
 		{"apply -f " + c.Path("pod.yaml"), "pod/old created"},
-		{"wait --for=condition=Ready pod/old --timeout=60s", "condition met"},
+		{"wait --for=condition=Ready pod/old --timeout=150s", "condition met"},
 		{"get pods -o wide", "1/1"},
 		{"describe pod old", "Container started"},
 		{"logs old", "started"},
@@ -209,6 +209,9 @@ func olderKubectl(t *testing.T, c *cluster.Cluster) {
 		{"delete pod old", `pod "old" deleted`},
 	} {
 		r := run(strings.Fields(step.command)...)
+		for began := time.Now(); r.Code == 0 && strings.HasPrefix(step.command, "logs") && !strings.Contains(r.Out, step.says) && time.Since(began) < cluster.Patience; {
+			r = run(strings.Fields(step.command)...) // written a moment later
+		}
 		if r.Code != 0 || !strings.Contains(r.Out, step.says) {
 			t.Errorf("kubectl %s: %+v, want %q", step.command, r, step.says)
 		}

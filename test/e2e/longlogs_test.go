@@ -19,7 +19,7 @@ const logSize = "--container-log-max-size=256Ki"
 func longLogs(t *testing.T, c *cluster.Cluster) {
 	const rounds, lines = 100, 250
 	c.Apply(shell("talk", fmt.Sprintf("trap 'exit 0' TERM; i=100; while [ $i -lt %d ]; do seq -f \"$i-%%090.0f\" 1 %d; i=$((i+1)); sleep 0.15; done; echo end; while :; do sleep 0.5; echo more; done", 100+rounds, lines), ""))
-	c.Kubectl("wait", "--for=condition=Ready", "pod/talk", "--timeout=60s")
+	c.Kubectl("wait", "--for=condition=Ready", "pod/talk", "--timeout=150s")
 	follow := c.Spawn("logs", "-f", "talk")
 	files := func() []string { // the current one first, then the oldest
 		found, err := filepath.Glob(filepath.Join(c.Data, "log/pods", c.Namespace()+"_talk_*", "c", "0.log*"))

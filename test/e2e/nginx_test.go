@@ -22,7 +22,7 @@ func TestNginxKeepsItsBerth(t *testing.T) {
 	c.Eventually(60*time.Second, "web-0 web-1", func() string { return names(c) })
 	requireOrder(t, c, "web-0", "web-1")
 	c.Kubectl("patch", "statefulset", "web", "-p", `{"spec":{"minReadySeconds":0}}`)
-	c.Kubectl("rollout", "status", "statefulset/web", "--timeout=60s")
+	c.Kubectl("rollout", "status", "statefulset/web", "--timeout=150s")
 	requireOrder(t, c, "web-0", "web-1", "web-2")
 
 	for i := range 3 {
@@ -52,7 +52,7 @@ func TestNginxKeepsItsBerth(t *testing.T) {
 		before := identity(c, "web-1")
 		uid := c.Kubectl("get", "pod", "web-1", "-o", "jsonpath={.metadata.uid}")
 		c.Kubectl("delete", "pod", "web-1")
-		c.Kubectl("wait", "--for=jsonpath={.status.readyReplicas}=3", "statefulset/web", "--timeout=60s")
+		c.Kubectl("wait", "--for=jsonpath={.status.readyReplicas}=3", "statefulset/web", "--timeout=150s")
 		if after := identity(c, "web-1"); after != before {
 			t.Errorf("web-1 was %s and is now %s", before, after)
 		}
@@ -66,7 +66,7 @@ func TestNginxKeepsItsBerth(t *testing.T) {
 
 	t.Run("scaling keeps the order and the claims", func(t *testing.T) {
 		c.Kubectl("scale", "statefulset", "web", "--replicas=5")
-		c.Kubectl("rollout", "status", "statefulset/web", "--timeout=60s")
+		c.Kubectl("rollout", "status", "statefulset/web", "--timeout=150s")
 		requireOrder(t, c, "web-2", "web-3", "web-4") // web-1 is younger: it was replaced
 		c.Kubectl("scale", "statefulset", "web", "--replicas=2")
 		c.Eventually(60*time.Second, "web-0 web-1", func() string { return names(c) })

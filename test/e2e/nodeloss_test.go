@@ -101,7 +101,7 @@ func TestLostNode(t *testing.T) {
 		return c.Kubectl("get", "pod", pod, "--ignore-not-found", "-o", "jsonpath={"+path+"}")
 	}
 	for _, set := range []string{"web", "plain"} {
-		c.Kubectl("rollout", "status", "sts/"+set, "--timeout=120s")
+		c.Kubectl("rollout", "status", "sts/"+set, "--timeout=150s")
 	}
 	c.Kubectl("uncordon", "one")
 	moves, stays := "web-0", "web-1"
@@ -131,7 +131,7 @@ func TestLostNode(t *testing.T) {
 
 	// A node is drained: its pod takes name and address along.
 	address := field(moves, ".status.podIP")
-	c.Kubectl("drain", "two", "--ignore-daemonsets", "--timeout=120s")
+	c.Kubectl("drain", "two", "--ignore-daemonsets", "--timeout=150s")
 	c.Eventually(120*time.Second, "one true "+address, func() string {
 		return field(moves, ".spec.nodeName") + " " + field(moves, ".status.containerStatuses[0].ready") + " " + field(moves, ".status.podIP")
 	})

@@ -55,7 +55,7 @@ func TestSecondNode(t *testing.T) {
 	a.Import(nginxImage(t))
 
 	c.Apply(spread)
-	c.Kubectl("rollout", "status", "sts/web", "--timeout=60s")
+	c.Kubectl("rollout", "status", "sts/web", "--timeout=150s")
 	on := func() []string {
 		return strings.Fields(c.Kubectl("get", "pods", "-l", "app=web", "-o", "jsonpath={.items[*].spec.nodeName}"))
 	}
@@ -106,9 +106,9 @@ func TestSecondNode(t *testing.T) {
 
 	t.Run("the API is away", func(t *testing.T) { apiAway(t, c, a, there[0]) })
 
-	c.Kubectl("drain", "two", "--ignore-daemonsets", "--timeout=60s")
+	c.Kubectl("drain", "two", "--ignore-daemonsets", "--timeout=150s")
 	c.Eventually(60*time.Second, "one one one one", func() string { return strings.Join(on(), " ") })
-	c.Kubectl("rollout", "status", "sts/web", "--timeout=60s")
+	c.Kubectl("rollout", "status", "sts/web", "--timeout=150s")
 	c.Kubectl("uncordon", "two")
 	if took := a.Signal("TERM"); took > 30*time.Second {
 		t.Errorf("the agent took %s to stop", took)
@@ -128,7 +128,7 @@ spec:
   terminationGracePeriodSeconds: 1
   containers: [{name: c, image: "` + nginxName + `", command: [sh, -c, "` + strings.ReplaceAll(forever, `"`, `\"`) + `"], envFrom: [{secretRef: {name: of-` + name + `}}]}]
 `)
-		c.Kubectl("wait", "--for=condition=Ready", "pod/on-"+name, "--timeout=120s")
+		c.Kubectl("wait", "--for=condition=Ready", "pod/on-"+name, "--timeout=150s")
 	}
 	pair := filepath.Join(a.Data, "pki", "node-client-current.pem")
 	as := func(args ...string) (string, error) {

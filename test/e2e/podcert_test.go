@@ -81,7 +81,7 @@ func certificatesOfPods(t *testing.T, c *cluster.Cluster) {
 		t.Errorf("the certificate of %s: %v", pair.Leaf.Subject, err)
 	}
 	c.Kubectl("delete", "clustertrustbundle", name)
-	c.Kubectl("delete", "pods", "--all", "--now", "--timeout=60s")
+	c.Kubectl("delete", "pods", "--all", "--now", "--timeout=150s")
 }
 
 // answerRequests signs or denies until the story ends.

@@ -51,7 +51,7 @@ spec:
   containers: [{name: c, image: ` + nginxName + `, command: [sh, -c, ` + quote(forever) + `]}]
 `)
 	c.Apply(strings.Replace(shell("long", forever, "  setHostnameAsFQDN: true\n  subdomain: sub\n"), "terminationGrace", "hostname: "+strings.Repeat("x", 50)+"\n  terminationGrace", 1))
-	c.Kubectl("wait", "--for=condition=Ready", "pod/named", "pod/ofhost", "pod/resolver", "--timeout=60s")
+	c.Kubectl("wait", "--for=condition=Ready", "pod/named", "pod/ofhost", "pod/resolver", "--timeout=150s")
 	in := func(pod, container, script string) string {
 		return c.Kubectl("exec", pod, "-c", container, "--", "sh", "-c", script)
 	}
@@ -76,7 +76,7 @@ spec:
 		return yes(strings.Contains(events, "Failed to create pod sandbox: failed to construct FQDN from pod hostname and cluster domain, FQDN "+
 			strings.Repeat("x", 50)+".sub.pod-names.svc.cluster.local is too long (64 characters is the max, 82 characters requested)"))
 	})
-	c.Kubectl("delete", "pods", "--all", "--timeout=60s")
+	c.Kubectl("delete", "pods", "--all", "--timeout=150s")
 }
 
 func yes(b bool) string {
@@ -116,13 +116,13 @@ func orderOfContainers(t *testing.T, c *cluster.Cluster) {
 		text, _ := os.ReadFile(book + "/" + pod + "/log")
 		return string(text)
 	}
-	c.Kubectl("wait", "--for=condition=Ready", "pod/order", "--timeout=60s")
+	c.Kubectl("wait", "--for=condition=Ready", "pod/order", "--timeout=150s")
 	same(t, "beginnings", func() string { return read("order") }, "first done\nside begins\nother begins\nlast done\nmain begins\nmain greeted\nsecond begins")
 
-	c.Kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/job", "--timeout=60s")
+	c.Kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/job", "--timeout=150s")
 	c.Eventually(60*time.Second, "side begins\nmain done\nside ends\n", func() string { return read("job") })
 	same(t, "conditions of a completed pod", conditions(c, "job"), "PodReadyToStartContainers=False Initialized=True/PodCompleted Ready=False/PodCompleted ContainersReady=False/PodCompleted PodScheduled=True")
-	c.Kubectl("wait", "--for=jsonpath={.status.phase}=Failed", "pod/broken", "--timeout=60s")
+	c.Kubectl("wait", "--for=jsonpath={.status.phase}=Failed", "pod/broken", "--timeout=150s")
 	matches(t, "row of a pod whose init container failed", c.Ask("get", "pod", "broken", "--no-headers"), `broken +0/1 +Init:Error +0 +.*`)
 
 	// A sidecar that ends is run again; nobody else notices.
@@ -136,7 +136,7 @@ func orderOfContainers(t *testing.T, c *cluster.Cluster) {
 	})
 	same(t, "the other containers", others(), before)
 
-	c.Kubectl("delete", "pod", "order", "--timeout=60s")
+	c.Kubectl("delete", "pod", "order", "--timeout=150s")
 	_, end, _ := strings.Cut(read("order"), "side ends\nside begins\n")
 	ends := strings.Split(strings.TrimSpace(end), "\n")
 	// All hooks begin together, a sidecar's before its turn to stop: main's waits for it.
@@ -145,7 +145,7 @@ func orderOfContainers(t *testing.T, c *cluster.Cluster) {
 		at("main asked") > at("main ends") || at("other asked") > at("main ends") || at("second ends") < 0 {
 		t.Errorf("the containers ended in this order: %q", ends)
 	}
-	c.Kubectl("delete", "pods", "--all", "--timeout=60s")
+	c.Kubectl("delete", "pods", "--all", "--timeout=150s")
 }
 
 // conditions are a pod's, in short.
@@ -190,7 +190,7 @@ spec:
 	}, "2 main 2 once 2 setup")
 	same(t, "condition", c.Ask("get", "pod", "whole", "-o", `jsonpath={.status.conditions[?(@.type=="AllContainersRestarting")].status}`), "False")
 	same(t, "sandboxes", c.Ask("get", "events", "--field-selector", "involvedObject.name=whole,reason=FailedCreatePodSandBox", "-o", "name"), "")
-	c.Kubectl("delete", "pod", "whole", "--now", "--timeout=60s")
+	c.Kubectl("delete", "pod", "whole", "--now", "--timeout=150s")
 }
 
 // How a container that ends goes on: policies and rules, of the pod and of its
@@ -240,7 +240,7 @@ spec:
   readinessGates: [{conditionType: example.test/open}]
   containers: [{name: c, image: ` + nginxName + `, command: [sh, -c, ` + quote(forever) + `]}]
 `)
-	c.Kubectl("wait", "--for=jsonpath={.status.phase}=Failed", "pod/rules", "pod/words", "pod/late", "--timeout=60s")
+	c.Kubectl("wait", "--for=jsonpath={.status.phase}=Failed", "pod/rules", "pod/words", "pod/late", "--timeout=150s")
 	ended := func(pod string) string {
 		return c.Kubectl("get", "pod", pod, "-o", `jsonpath={range .status.containerStatuses[*]}{.name}:{.restartCount}:{.state.terminated.exitCode}:{.state.terminated.message}{"\n"}{end}`)
 	}
@@ -249,11 +249,11 @@ spec:
 	same(t, "last words", ended("words"), "file:0:1:my last words\ngood:0:0:\nlog:0:1:one\ntwo\n")
 	same(t, "past its deadline", c.Ask("get", "pod", "late", "-o", "jsonpath={.status.reason}: {.status.message}"), "DeadlineExceeded: Pod was active on the node longer than the specified deadline")
 
-	c.Kubectl("wait", "--for=condition=ContainersReady", "pod/gated", "--timeout=60s")
+	c.Kubectl("wait", "--for=condition=ContainersReady", "pod/gated", "--timeout=150s")
 	same(t, "a closed gate", c.Ask("get", "pod", "gated", "-o", `jsonpath={.status.conditions[?(@.type=="Ready")].reason}: {.status.conditions[?(@.type=="Ready")].message}`),
 		`ReadinessGatesNotReady: corresponding condition of pod readiness gate "example.test/open" does not exist.`)
 	c.Kubectl("patch", "pod", "gated", "--subresource=status", "-p", `{"status":{"conditions":[{"type":"example.test/open","status":"True"}]}}`)
-	c.Kubectl("wait", "--for=condition=Ready", "pod/gated", "--timeout=120s")
+	c.Kubectl("wait", "--for=condition=Ready", "pod/gated", "--timeout=150s")
 
 	// An ephemeral container looks into the processes of another.
 	c.Kubectl("debug", "gated", "--image="+nginxName, "--target=c", "-c", "look", "--", "sh", "-c", `tr '\0' ' ' </proc/1/cmdline; echo; sleep 60`)
@@ -273,10 +273,10 @@ spec:
 		return c.Kubectl("get", "pod", "gated", "-o", "jsonpath={.status.containerStatuses[0].restartCount} {.status.containerStatuses[0].lastState.terminated.reason}{.status.containerStatuses[0].state.terminated.reason}")
 	})
 	c.Kubectl("set", "image", "pod/gated", "c="+nginxName)
-	c.Kubectl("wait", "--for=condition=Ready", "pod/gated", "--timeout=60s")
+	c.Kubectl("wait", "--for=condition=Ready", "pod/gated", "--timeout=150s")
 	same(t, "identity after another image", identity(), who)
 	says(t, "events", c.Ask("events", "--for", "pod/gated"), "Container c definition changed, will be restarted")
-	c.Kubectl("delete", "pods", "--all", "--timeout=60s")
+	c.Kubectl("delete", "pods", "--all", "--timeout=150s")
 }
 
 // The resources of a running pod change in place; a container that asked for it
@@ -287,7 +287,7 @@ func resizedInPlace(t *testing.T, c *cluster.Cluster) {
 	}
 	c.Apply("apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec:\n  terminationGracePeriodSeconds: 1\n  containers:\n" +
 		container("smooth", "") + container("strict", ", resizePolicy: [{resourceName: memory, restartPolicy: RestartContainer}]"))
-	c.Kubectl("wait", "--for=condition=Ready", "pod/p", "--timeout=60s")
+	c.Kubectl("wait", "--for=condition=Ready", "pod/p", "--timeout=150s")
 	const limits = "cat /sys/fs/cgroup/cpu/cpu.cfs_quota_us /sys/fs/cgroup/memory/memory.limit_in_bytes 2>/dev/null || cat /sys/fs/cgroup/cpu.max /sys/fs/cgroup/memory.max"
 	in := func(container string) string {
 		return strings.ReplaceAll(c.Kubectl("exec", "p", "-c", container, "--", "sh", "-c", limits), " 100000", "")
@@ -317,5 +317,5 @@ func resizedInPlace(t *testing.T, c *cluster.Cluster) {
 	c.Eventually(60*time.Second, "PodReadyToStartContainers=True Initialized=True Ready=True ContainersReady=True PodScheduled=True", func() string { return conditions(c, "p") })
 	says(t, "events", c.Ask("events", "--for", "pod/p"), "Container strict resize requires restart",
 		`Pod resize started: {"containers":[{"name":"smooth","resources":{"limits":{"cpu":"300m","memory":"96Mi"},"requests":{"cpu":"30m","memory":"32Mi"}}},`, "Pod resize completed: {")
-	c.Kubectl("delete", "pod", "p", "--timeout=60s")
+	c.Kubectl("delete", "pod", "p", "--timeout=150s")
 }

@@ -111,7 +111,7 @@ func probesAndHooks(t *testing.T, c *cluster.Cluster) {
 	vital.SetServingStatus("svc", grpc_health_v1.HealthCheckResponse_NOT_SERVING)
 	c.Eventually(60*time.Second, "true false 0", state("grpc"))
 	began := time.Now()
-	c.Kubectl("delete", "pod", "p", "--grace-period=2", "--timeout=60s")
+	c.Kubectl("delete", "pod", "p", "--grace-period=2", "--timeout=150s")
 	if took := time.Since(began); took < time.Second {
 		t.Error(fmt.Sprint("the preStop hook was not waited for: gone after ", took))
 	}

@@ -22,7 +22,7 @@ func podIdentity(t *testing.T, c *cluster.Cluster) {
         - {name: CPU, valueFrom: {resourceFieldRef: {resource: limits.cpu, divisor: 1m}}}
       resources: {limits: {cpu: 500m, memory: 64Mi}}
 `))
-	c.Kubectl("wait", "--for=condition=Ready", "pod/me", "--timeout=60s")
+	c.Kubectl("wait", "--for=condition=Ready", "pod/me", "--timeout=150s")
 	sh := func(script string) string { return c.Kubectl("exec", "me", "--", "sh", "-c", script) }
 	address := c.Kubectl("get", "pod", "me", "-o", "jsonpath={.status.podIP}")
 	const api = `T=/var/run/secrets/kubernetes.io/serviceaccount; curl -s --cacert $T/ca.crt -H "Authorization: Bearer $(cat $T/token)" https://kubernetes.default.svc`
@@ -47,7 +47,7 @@ func livenessAndCrashes(t *testing.T, c *cluster.Cluster) {
 	c.Apply(shell("novolume", forever, "      volumeMounts: [{name: v, mountPath: /v}]\n  volumes: [{name: v, secret: {secretName: nope}}]\n"))
 	c.Apply(shell("big", forever, "      resources: {requests: {cpu: 99}}\n"))
 
-	c.Kubectl("wait", "--for=condition=Ready", "pod/live", "--timeout=60s")
+	c.Kubectl("wait", "--for=condition=Ready", "pod/live", "--timeout=150s")
 	address := c.Kubectl("get", "pod", "live", "-o", "jsonpath={.status.podIP} {.metadata.uid}")
 	c.Kubectl("exec", "live", "--", "rm", "/tmp/ok")
 	c.Eventually(60*time.Second, "1 true", func() string {
@@ -78,8 +78,8 @@ func livenessAndCrashes(t *testing.T, c *cluster.Cluster) {
 	// What was missing comes: both start.
 	c.Kubectl("create", "configmap", "nope")
 	c.Kubectl("create", "secret", "generic", "nope")
-	c.Kubectl("wait", "--for=condition=Ready", "pod/noconfig", "pod/novolume", "--timeout=60s")
-	c.Kubectl("delete", "pods", "--all", "--timeout=120s")
+	c.Kubectl("wait", "--for=condition=Ready", "pod/noconfig", "pod/novolume", "--timeout=150s")
+	c.Kubectl("delete", "pods", "--all", "--timeout=150s")
 }
 
 // Only ready pods get a service's packets.
@@ -109,7 +109,7 @@ spec: {selector: {app: web}, ports: [{port: 80}]}
 `
 	c.Apply(page)
 	c.Apply(shell("client", forever, ""))
-	c.Kubectl("wait", "--for=condition=Ready", "pod/client", "--timeout=60s")
+	c.Kubectl("wait", "--for=condition=Ready", "pod/client", "--timeout=150s")
 	c.Eventually(60*time.Second, "Running Running", func() string {
 		return c.Kubectl("get", "pods", "-l", "app=web", "-o", "jsonpath={.items[*].status.phase}")
 	})
@@ -185,7 +185,7 @@ spec:
     - {name: down, downwardAPI: {items: [{path: labels, fieldRef: {fieldPath: metadata.labels}}]}}
     - {name: all, projected: {sources: [{configMap: {name: conf}}, {secret: {name: sec}}]}}
 `)
-	c.Kubectl("wait", "--for=condition=Ready", "pod/v", "--timeout=60s")
+	c.Kubectl("wait", "--for=condition=Ready", "pod/v", "--timeout=150s")
 	sh := func(script string) string {
 		return c.Kubectl("exec", "v", "-c", "c", "--", "sh", "-c", script)
 	}

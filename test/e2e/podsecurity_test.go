@@ -76,7 +76,7 @@ kind: Pod
 metadata: {name: sysctl}
 spec: {securityContext: {sysctls: [{name: kernel.msgmax, value: "65536"}]}, containers: [{name: c, image: ` + nginxName + `}]}
 `)
-	c.Kubectl("wait", "--for=condition=Ready", "pod/safe", "--timeout=60s")
+	c.Kubectl("wait", "--for=condition=Ready", "pod/safe", "--timeout=150s")
 	in := func(container, script string) string {
 		return c.Kubectl("exec", "safe", "-c", container, "--", "sh", "-c", script)
 	}
@@ -118,7 +118,7 @@ spec: {securityContext: {sysctls: [{name: kernel.msgmax, value: "65536"}]}, cont
 		counts := strings.Fields(c.Kubectl("get", "events", "--field-selector", "involvedObject.name=root,reason=Failed", "-o", "jsonpath={.items[*].count}"))
 		return fmt.Sprint(len(counts), " ", len(counts) > 0 && counts[0] != "1")
 	})
-	c.Kubectl("delete", "pods", "--all", "--timeout=60s")
+	c.Kubectl("delete", "pods", "--all", "--timeout=150s")
 }
 
 // A port of the node leads to the pod that asked for it: from the node, from
@@ -129,7 +129,7 @@ func portsOfTheNode(t *testing.T, c *cluster.Cluster) {
 	}
 	node := c.Kubectl("get", "nodes", "-o", "jsonpath={.items[0].status.addresses[0].address}")
 	c.Apply(serve("server", "{containerPort: 80, hostPort: 18081}, {name: b, containerPort: 80, hostPort: 18082, hostIP: "+node+"}, {name: l, containerPort: 80, hostPort: 18083, hostIP: 127.0.0.1}") + "---\n" + shell("client", forever, ""))
-	c.Kubectl("wait", "--for=condition=Ready", "pod/server", "pod/client", "--timeout=60s")
+	c.Kubectl("wait", "--for=condition=Ready", "pod/server", "pod/client", "--timeout=150s")
 	// One port of the node belongs to one pod.
 	c.Apply(serve("second", "{containerPort: 80, hostPort: 18081}"))
 	from := func(pod, port string) string {
@@ -163,12 +163,12 @@ func portsOfTheNode(t *testing.T, c *cluster.Cluster) {
 	c.Eventually(60*time.Second, "true", func() string {
 		return yes(strings.Contains(c.Kubectl("describe", "pod", "second"), "0/1 nodes are available: 1 node(s) didn't have free ports for the requested pod ports."))
 	})
-	c.Kubectl("delete", "pod", "server", "--timeout=60s")
+	c.Kubectl("delete", "pod", "server", "--timeout=150s")
 	c.Eventually(60*time.Second, "000", func() string { return from("client", "18082") })
 	// The one that waited gets the port.
-	c.Kubectl("wait", "--for=condition=Ready", "pod/second", "--timeout=60s")
+	c.Kubectl("wait", "--for=condition=Ready", "pod/second", "--timeout=150s")
 	same(t, "the next pod on that port", from("client", "18081"), "200")
-	c.Kubectl("delete", "pods", "--all", "--timeout=60s")
+	c.Kubectl("delete", "pods", "--all", "--timeout=150s")
 	if conn, err := c.Host.Dial(context.WithoutCancel(t.Context()), "tcp", net.JoinHostPort(node, "18081")); err == nil {
 		_ = conn.Close()
 		t.Error("a port of a pod that is gone is still answered")

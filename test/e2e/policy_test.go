@@ -21,7 +21,7 @@ func policiesOfTheNetwork(t *testing.T, c *cluster.Cluster) {
 	c.Apply(web("db") + "---\napiVersion: v1\nkind: Service\nmetadata: {name: db}\nspec: {selector: {app: db}, ports: [{port: 5432, targetPort: http}]}\n" +
 		"---\n" + shell("friend", forever, "") + "---\n" + shell("stranger", forever, ""))
 	// The node's own probes are let through.
-	c.Kubectl("wait", "--for=condition=Ready", "pod/db", "pod/friend", "pod/stranger", "--timeout=120s")
+	c.Kubectl("wait", "--for=condition=Ready", "pod/db", "pod/friend", "pod/stranger", "--timeout=150s")
 	from := func(pod, at string) func() string {
 		return func() string {
 			out, _ := c.Try("exec", pod, "--", "curl", "-s", "-o", "/dev/null", "-m", "2", "-w", "%{http_code}", "http://"+at+"/")
@@ -44,9 +44,9 @@ func policiesOfTheNetwork(t *testing.T, c *cluster.Cluster) {
 	c.Eventually(60*time.Second, "28", func() string {
 		return c.Kubectl("exec", "friend", "--", "sh", "-c", "curl -s -m 2 http://db:5432/ >/dev/null; echo $?")
 	})
-	c.Kubectl("delete", "networkpolicy", "--all", "--timeout=60s")
+	c.Kubectl("delete", "networkpolicy", "--all", "--timeout=150s")
 	for _, pod := range []string{"friend", "stranger"} {
 		c.Eventually(60*time.Second, "200", from(pod, "db:5432"))
 	}
-	c.Kubectl("delete", "pods", "--all", "--timeout=60s")
+	c.Kubectl("delete", "pods", "--all", "--timeout=150s")
 }

@@ -62,7 +62,7 @@ func pulls(t *testing.T, c *cluster.Cluster) {
 	}
 	all.WriteString(pod("mirrored", "mirrored.example/mirrored/demo:1", ""))
 	c.Apply(all.String())
-	c.Kubectl("wait", "--for=condition=Ready", "pod/pulled", "pod/account", "pod/mirrored", "--timeout=60s")
+	c.Kubectl("wait", "--for=condition=Ready", "pod/pulled", "pod/account", "pod/mirrored", "--timeout=150s")
 	// One pull that hangs holds up no other.
 	select {
 	case <-r.slowed:
@@ -70,7 +70,7 @@ func pulls(t *testing.T, c *cluster.Cluster) {
 		t.Fatal("nobody asked for the slow layer")
 	}
 	c.Apply(pod("fast", "private.example/fast/demo:1", secret("right")))
-	c.Kubectl("wait", "--for=condition=Ready", "pod/fast", "--timeout=60s")
+	c.Kubectl("wait", "--for=condition=Ready", "pod/fast", "--timeout=150s")
 	same(t, "the slow one", waiting(c, "slow")(), "ContainerCreating")
 	close(r.hurry)
 
@@ -89,10 +89,10 @@ func pulls(t *testing.T, c *cluster.Cluster) {
 	said("cut")
 	// The registry is well again: what was only its fault comes by itself.
 	r.heal()
-	c.Kubectl("wait", "--for=condition=Ready", "pod/e500", "pod/cut", "pod/forged", "pod/slow", "--timeout=90s")
+	c.Kubectl("wait", "--for=condition=Ready", "pod/e500", "pod/cut", "pod/forged", "pod/slow", "--timeout=150s")
 	c.Kubectl("delete", "secret", "bad")
 	c.Kubectl("create", "secret", "docker-registry", "bad", "--docker-server=private.example", "--docker-username=ali", "--docker-password=open sesame")
-	c.Kubectl("wait", "--for=condition=Ready", "pod/wrong", "--timeout=90s")
+	c.Kubectl("wait", "--for=condition=Ready", "pod/wrong", "--timeout=150s")
 	c.Eventually(60*time.Second, "true", func() string { // between two tries
 		return strconv.FormatBool(matched(`(?s)Back-off pulling image "private\.example/closed/demo:1": ErrImagePull: .*no basic auth credentials`,
 			c.Kubectl("get", "pod", "closed", "-o", "jsonpath={.status.containerStatuses[0].state.waiting.message}")))

@@ -18,7 +18,7 @@ import (
 func TestReboot(t *testing.T) {
 	c := cluster.New(t, "boot").Start()
 	c.Kubectl("apply", "-f", repo(t)+"/examples/demo/web.yaml")
-	c.Kubectl("rollout", "status", "statefulset/web", "--timeout=60s")
+	c.Kubectl("rollout", "status", "statefulset/web", "--timeout=150s")
 	w := watch(t, c)
 	client := c.Client()
 	pods := func() []corev1.Pod {

@@ -17,7 +17,7 @@ const hash = "[bcdfghjklmnpqrstvwxz2456789]{8,10}"
 func demo(t *testing.T, c *cluster.Cluster) {
 	t.Helper()
 	c.Kubectl("apply", "-f", filepath.Join(repo(t), "examples/demo/web.yaml"))
-	c.Kubectl("rollout", "status", "sts/web", "--timeout=60s")
+	c.Kubectl("rollout", "status", "sts/web", "--timeout=150s")
 }
 
 // A change of the template replaces pods from the last to the first; each keeps
@@ -33,7 +33,7 @@ func rollouts(t *testing.T, c *cluster.Cluster) {
 	watch := c.Spawn("get", "pods", "--watch", "--output-watch-events", "-o", `jsonpath={.type} {.object.metadata.name}{"\n"}`)
 	c.Eventually(60*time.Second, "3", func() string { return strconv.Itoa(strings.Count(watch.Said(), "ADDED")) })
 	same(t, "set env", c.Kubectl("set", "env", "sts/web", "A=1"), "statefulset.apps/web env updated")
-	status := c.Kubectl("rollout", "status", "sts/web", "--timeout=60s")
+	status := c.Kubectl("rollout", "status", "sts/web", "--timeout=150s")
 	same(t, "end of rollout status", lastLine(status), "partitioned roll out complete: 3 new pods have been updated...")
 	c.Eventually(60*time.Second, "ADDED web-2 web-1 web-0 DELETED web-2 web-1 web-0", func() string {
 		var added, deleted []string
@@ -58,11 +58,11 @@ func rollouts(t *testing.T, c *cluster.Cluster) {
 	says(t, "history of one", c.Ask("rollout", "history", "sts/web", "--revision=2"), "statefulset.apps/web with revision #2", "A:\t1")
 
 	says(t, "undo", c.Kubectl("rollout", "undo", "sts/web"), "statefulset.apps/web rolled back")
-	c.Kubectl("rollout", "status", "sts/web", "--timeout=60s")
+	c.Kubectl("rollout", "status", "sts/web", "--timeout=150s")
 	same(t, "revision after undo", c.Ask("get", "sts", "web", "-o", "jsonpath={.status.currentRevision}"), first)
 	same(t, "history after undo", c.Ask("rollout", "history", "sts/web"), "statefulset.apps/web \nREVISION  CHANGE-CAUSE\n2         <none>\n3         <none>")
 	same(t, "restart", c.Kubectl("rollout", "restart", "sts/web"), "statefulset.apps/web restarted")
-	c.Kubectl("rollout", "status", "sts/web", "--timeout=60s")
+	c.Kubectl("rollout", "status", "sts/web", "--timeout=150s")
 	matches(t, "restartedAt", c.Ask("get", "pod", "web-0", "-o", `jsonpath={.metadata.annotations.kubectl\.kubernetes\.io/restartedAt}`), "20.+")
 	same(t, "what pods keep in the end", c.Ask("get", "pods", "-o", kept), pods)
 	c.Kubectl("delete", "sts,svc", "web")
@@ -73,16 +73,16 @@ func rollouts(t *testing.T, c *cluster.Cluster) {
 func partitionAndParallel(t *testing.T, c *cluster.Cluster) {
 	demo(t, c)
 	c.Kubectl("patch", "sts", "web", "-p", `{"spec":{"updateStrategy":{"rollingUpdate":{"partition":2}},"template":{"metadata":{"annotations":{"v":"2"}}}}}`)
-	status := c.Kubectl("rollout", "status", "sts/web", "--timeout=60s")
+	status := c.Kubectl("rollout", "status", "sts/web", "--timeout=150s")
 	same(t, "rollout status", lastLine(status), "partitioned roll out complete: 1 new pods have been updated...")
 	annotations := `jsonpath={range .items[*]}{.metadata.name}={.metadata.annotations.v} {end}`
 	same(t, "who is new", c.Ask("get", "pods", "-o", annotations), "web-0= web-1= web-2=2")
 	c.Kubectl("delete", "pod", "web-0")
-	c.Kubectl("rollout", "status", "sts/web", "--timeout=60s")
-	c.Kubectl("wait", "--for=condition=Ready", "pod/web-0", "--timeout=120s")
+	c.Kubectl("rollout", "status", "sts/web", "--timeout=150s")
+	c.Kubectl("wait", "--for=condition=Ready", "pod/web-0", "--timeout=150s")
 	same(t, "a pod below the partition comes back as it was", c.Ask("get", "pods", "-o", annotations), "web-0= web-1= web-2=2")
 	c.Kubectl("patch", "sts", "web", "-p", `{"spec":{"updateStrategy":{"rollingUpdate":{"partition":0}}}}`)
-	c.Kubectl("rollout", "status", "sts/web", "--timeout=60s")
+	c.Kubectl("rollout", "status", "sts/web", "--timeout=150s")
 	same(t, "all are new", c.Ask("get", "pods", "-o", annotations), "web-0=2 web-1=2 web-2=2")
 
 	claims := c.Kubectl("get", "pvc", "-o", `jsonpath={range .items[*]}{.metadata.name} {.spec.volumeName}{"\n"}{end}`)
@@ -90,7 +90,7 @@ func partitionAndParallel(t *testing.T, c *cluster.Cluster) {
 	c.Eventually(60*time.Second, "", func() string { return c.Kubectl("get", "pods", "-o", "name", "--ignore-not-found") })
 	same(t, "status", c.Ask("get", "sts", "web", "--no-headers", "-o", "custom-columns=R:.spec.replicas,S:.status.replicas"), "0     0")
 	c.Kubectl("scale", "sts", "web", "--replicas=3")
-	c.Kubectl("rollout", "status", "sts/web", "--timeout=60s")
+	c.Kubectl("rollout", "status", "sts/web", "--timeout=150s")
 	same(t, "claims", c.Ask("get", "pvc", "-o", `jsonpath={range .items[*]}{.metadata.name} {.spec.volumeName}{"\n"}{end}`), claims)
 	c.Kubectl("delete", "sts", "web")
 
@@ -126,7 +126,7 @@ spec:
 func recreate(t *testing.T, c *cluster.Cluster) {
 	demo(t, c)
 	c.Kubectl("patch", "sts", "web", "--type=merge", "-p", `{"spec":{"updateStrategy":{"type":"Recreate","rollingUpdate":null}}}`)
-	same(t, "the strategy alone changes nothing", c.Kubectl("wait", "--for=jsonpath={.status.observedGeneration}=2", "sts/web", "--timeout=120s"), "statefulset.apps/web condition met")
+	same(t, "the strategy alone changes nothing", c.Kubectl("wait", "--for=jsonpath={.status.observedGeneration}=2", "sts/web", "--timeout=150s"), "statefulset.apps/web condition met")
 	kept := `jsonpath={range .items[*]}{.metadata.name} {.status.podIP} {.spec.volumes[0].persistentVolumeClaim.claimName}{"\n"}{end}`
 	pods := c.Kubectl("get", "pods", "-o", kept)
 	watch := c.Spawn("get", "pods", "--watch", "--output-watch-events", "-o", `jsonpath={.type} {.object.metadata.name}{"\n"}`)
@@ -144,7 +144,7 @@ func recreate(t *testing.T, c *cluster.Cluster) {
 			})
 			same(t, "in progress", c.Ask("get", "sts", "web", "-o", `jsonpath={.status.conditions[?(@.type=="Progressing")]['status','reason','message']}`), "True RecreateInProgress Waiting for new-revision pods to be created")
 		} else {
-			c.Kubectl("wait", `--for=jsonpath={.status.conditions[?(@.type=="Progressing")].reason}=RecreateCompleted`, "sts/web", "--timeout=60s")
+			c.Kubectl("wait", `--for=jsonpath={.status.conditions[?(@.type=="Progressing")].reason}=RecreateCompleted`, "sts/web", "--timeout=150s")
 			same(t, "completed", c.Ask("get", "sts", "web", "-o", `jsonpath={.status.conditions[?(@.type=="Progressing")]['status','message']}`), "False All pods recreated successfully")
 		}
 		// Of the old pods every one is gone before one of the new is there.
@@ -197,6 +197,6 @@ func orphansAreAdopted(t *testing.T, c *cluster.Cluster) {
 		return c.Kubectl("get", "pods,controllerrevisions", "-o", "jsonpath={.items[*].metadata.ownerReferences[*].name}")
 	})
 	same(t, "adopted", pods(), before)
-	c.Kubectl("delete", "sts", "web", "--cascade=foreground", "--timeout=120s")
+	c.Kubectl("delete", "sts", "web", "--cascade=foreground", "--timeout=150s")
 	same(t, "pods after a foreground deletion", c.Ask("get", "pods", "-o", "name", "--ignore-not-found"), "")
 }

@@ -14,7 +14,7 @@ import (
 func TestContainerRuntimeOfOnesOwn(t *testing.T) {
 	c := cluster.New(t, "runtime").Start()
 	c.Kubectl("apply", "-f", filepath.Join(repo(t), "examples/demo/web.yaml"))
-	c.Kubectl("rollout", "status", "statefulset/web", "--timeout=60s")
+	c.Kubectl("rollout", "status", "statefulset/web", "--timeout=150s")
 	before := c.Containers()
 	c.Signal("TERM")
 
@@ -24,7 +24,7 @@ func TestContainerRuntimeOfOnesOwn(t *testing.T) {
 		t.Errorf("containers changed:\n%s\nnow:\n%s", before, after)
 	}
 	own.Kubectl("delete", "pod", "web-1")
-	own.Kubectl("wait", "--for=jsonpath={.status.readyReplicas}=3", "statefulset/web", "--timeout=60s")
+	own.Kubectl("wait", "--for=jsonpath={.status.readyReplicas}=3", "statefulset/web", "--timeout=150s")
 	if got := own.Kubectl("get", "nodes", "-o", "jsonpath={.items[0].status.nodeInfo.containerRuntimeVersion}"); !strings.HasPrefix(got, "containerd://") {
 		t.Errorf("the node reports the runtime %q", got)
 	}

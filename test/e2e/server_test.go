@@ -89,7 +89,7 @@ func TestStopStartAndDown(t *testing.T) {
 	c.Start()
 	demo := filepath.Join(repo(t), "examples/demo/web.yaml")
 	c.Kubectl("apply", "-f", demo)
-	c.Kubectl("rollout", "status", "statefulset/web", "--timeout=60s")
+	c.Kubectl("rollout", "status", "statefulset/web", "--timeout=150s")
 	before := c.Containers()
 	const logs = "cat /var/log/containers/web-?_default_*-*.log && ls /var/log/containers | wc -l && ls /var/lib/kubelet/pods | wc -l"
 	if got := c.Host.MustRun(t.Context(), "sh", "-c", logs); !strings.HasSuffix(got, "3\n3\n") {
@@ -123,7 +123,7 @@ func TestStopStartAndDown(t *testing.T) {
 		}
 	}
 	c.Start()
-	c.Kubectl("rollout", "status", "statefulset/web", "--timeout=60s")
+	c.Kubectl("rollout", "status", "statefulset/web", "--timeout=150s")
 	if got := c.Kubectl("get", "pods", "-o", "jsonpath={.items[*].metadata.name}"); got != "web-0 web-1 web-2" {
 		t.Errorf("pods after down and start: %s", got)
 	}

@@ -18,7 +18,7 @@ func waysIntoServices(t *testing.T, c *cluster.Cluster) {
 	}
 	c.Apply("---\napiVersion: v1\nkind: Pod\nmetadata: {name: web, labels: {app: web}}\nspec: {terminationGracePeriodSeconds: 1, containers: [{name: c, image: " +
 		nginxName + "}]}\n" + balancer("one") + balancer("two") + "---\n" + shell("client", forever, ""))
-	c.Kubectl("wait", "--for=condition=Ready", "pod/web", "pod/client", "--timeout=120s")
+	c.Kubectl("wait", "--for=condition=Ready", "pod/web", "pod/client", "--timeout=150s")
 	field := func(service, path string) string {
 		return c.Kubectl("get", "service", service, "-o", "jsonpath={"+path+"}")
 	}
@@ -45,14 +45,14 @@ func waysIntoServices(t *testing.T, c *cluster.Cluster) {
 		return yes(strings.Contains(c.Kubectl("describe", "service", "three"), "no IPv4 address is free in the pool 192.0.2.200-192.0.2.201: all 2 are taken"))
 	})
 	left := field("two", ".status.loadBalancer.ingress[0].ip")
-	c.Kubectl("delete", "service", "two", "--timeout=60s")
+	c.Kubectl("delete", "service", "two", "--timeout=150s")
 	c.Eventually(60*time.Second, left, func() string { return field("three", ".status.loadBalancer.ingress[0].ip") })
 	c.Eventually(60*time.Second, "200", func() string { return from("client", left) })
 	// Nobody is there to answer: refused at once, on every way.
-	c.Kubectl("delete", "pod", "web", "--timeout=60s")
+	c.Kubectl("delete", "pod", "web", "--timeout=150s")
 	c.Eventually(60*time.Second, "curl: (7)", func() string {
 		r := c.Do("exec", "client", "--", "curl", "-sS", "-m", "10", "http://"+left+"/")
 		return r.Err[:min(9, len(r.Err))]
 	})
-	c.Kubectl("delete", "service", "one", "three", "--timeout=60s")
+	c.Kubectl("delete", "service", "one", "three", "--timeout=150s")
 }

@@ -80,7 +80,7 @@ max-pods: 7
 		c.Import(nginxImage(t))
 		demo(t, c)
 		c.Apply(shell("me", forever, ""))
-		c.Kubectl("wait", "--for=condition=Ready", "pod/me", "--timeout=60s")
+		c.Kubectl("wait", "--for=condition=Ready", "pod/me", "--timeout=150s")
 	}
 	get := func(c *cluster.Cluster, what, path string) string {
 		return c.Kubectl("get", what, "-o", "jsonpath={"+path+"}")

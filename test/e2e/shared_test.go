@@ -138,12 +138,12 @@ const toolsName = "berth.dev/tools:1"
 // moment later than what a test waited for before: an event, a count in a status.
 type text interface{ string | func() string }
 
-// asked is a text that is as wanted, or the last one after a minute.
+// asked is a text that is as wanted, or the last one when patience ends.
 func asked[T text](got T, ok func(string) bool) string {
 	switch got := any(got).(type) {
 	case func() string:
 		for began := time.Now(); ; time.Sleep(20 * time.Millisecond) {
-			if last := got(); ok(last) || time.Since(began) > time.Minute {
+			if last := got(); ok(last) || time.Since(began) > cluster.Patience {
 				return last
 			}
 		}

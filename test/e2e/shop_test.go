@@ -37,7 +37,7 @@ func TestShop(t *testing.T) {
 	up := func() {
 		t.Helper()
 		for _, w := range workloads {
-			shop("rollout", "status", w, "--timeout=120s")
+			shop("rollout", "status", w, "--timeout=150s")
 		}
 	}
 	pods := func(field string) []string {
@@ -77,7 +77,7 @@ func TestShop(t *testing.T) {
 	onEachNode(t, c)
 	crowd.mark(t, "a DaemonSet rolled")
 
-	c.Kubectl("drain", "two", "--ignore-daemonsets", "--delete-emptydir-data", "--timeout=120s")
+	c.Kubectl("drain", "two", "--ignore-daemonsets", "--delete-emptydir-data", "--timeout=150s")
 	for _, pod := range strings.Fields(shop("get", "pods", "--field-selector", "spec.nodeName=two", "-o", "jsonpath={.items[*].metadata.name}")) {
 		t.Errorf("%s is left on the node that was drained", pod)
 	}
@@ -140,7 +140,7 @@ func ordersAreKept(t *testing.T, c *cluster.Cluster, bought []string, url string
 func reported(t *testing.T, c *cluster.Cluster, orders int) {
 	t.Helper()
 	c.Kubectl("-n", "shop", "create", "job", "now", "--from=cronjob/report")
-	c.Kubectl("-n", "shop", "wait", "--for=condition=Complete", "job/now", "--timeout=120s")
+	c.Kubectl("-n", "shop", "wait", "--for=condition=Complete", "job/now", "--timeout=150s")
 	var counted int
 	if err := json.Unmarshal([]byte(c.Kubectl("-n", "shop", "get", "configmap", "report", "-o", "jsonpath={.data.orders}")), &counted); err != nil || counted < orders {
 		t.Errorf("the report counts %d orders of %d (%v)", counted, orders, err)

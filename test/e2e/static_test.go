@@ -52,7 +52,7 @@ func staticPods(t *testing.T, c *cluster.Cluster) {
 		return get("{.status.containerStatuses[0]['containerID','restartCount']} {.status.podIP}")
 	}
 	before, uid := run(), get("{.metadata.uid}")
-	c.Kubectl("delete", "pod", pod, "--timeout=60s")
+	c.Kubectl("delete", "pod", pod, "--timeout=150s")
 	c.Eventually(60*time.Second, "true", func() string { now := get("{.metadata.uid}"); return yes(now != "" && now != uid) })
 	c.Eventually(60*time.Second, before, run)
 

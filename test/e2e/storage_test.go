@@ -60,7 +60,7 @@ func storageOfPods(t *testing.T, c *cluster.Cluster) {
 	c.Apply(shell("noexpr", forever, `      volumeMounts: [{name: v, mountPath: /v, subPathExpr: "$(NOPE)/x"}]
   volumes: [{name: v, emptyDir: {}}]
 `))
-	c.Kubectl("wait", "--for=condition=Ready", "pod/s", "--timeout=60s")
+	c.Kubectl("wait", "--for=condition=Ready", "pod/s", "--timeout=150s")
 	sh := func(container, script string) string {
 		return c.Kubectl("exec", "s", "-c", container, "--", "sh", "-c", script)
 	}
@@ -121,7 +121,7 @@ kind: PersistentVolumeClaim
 metadata: {name: storage-nfs}
 spec: {resources: {requests: {storage: 1Gi}}, accessModes: [ReadWriteMany], storageClassName: by-hand, volumeName: storage-nfs}
 `))
-		c.Kubectl("wait", "--for=condition=Ready", "pod/nfs", "--timeout=60s")
+		c.Kubectl("wait", "--for=condition=Ready", "pod/nfs", "--timeout=150s")
 		same(t, "what is served", c.Kubectl("exec", "nfs", "--", "sh", "-c", "cat /far/f; touch /far/no 2>/dev/null || echo refused; touch /more/yes"), "from far\nrefused")
 		if _, err := os.Stat(filepath.Join(served, "deep", "yes")); err != nil {
 			t.Error(err)

@@ -17,7 +17,7 @@ import (
 
 func logsOfContainers(t *testing.T, c *cluster.Cluster) {
 	c.Apply(shell("talk", "echo one; sleep 0.2; echo two >&2; sleep 1; echo three; trap 'exit 0' TERM; while ! test -e /tmp/go; do sleep 0.1; done; echo four; exit 3", ""))
-	c.Kubectl("wait", "--for=condition=Ready", "pod/talk", "--timeout=60s")
+	c.Kubectl("wait", "--for=condition=Ready", "pod/talk", "--timeout=150s")
 	follow := c.Spawn("logs", "-f", "talk")
 	logs := func(args ...string) func() string {
 		return func() string { return c.Kubectl(append([]string{"logs", "talk"}, args...)...) }
@@ -43,7 +43,7 @@ func logsOfContainers(t *testing.T, c *cluster.Cluster) {
 func execAndAttach(t *testing.T, c *cluster.Cluster) {
 	c.Apply(shell("sh", "trap 'exit 0' TERM; while read line; do echo \"heard $line\"; done", "      stdin: true\n"))
 	c.Apply(strings.Replace(shell("page", "", "      ports: [{containerPort: 80}]\n"), "      command: [sh, -c, '']\n", "", 1))
-	c.Kubectl("wait", "--for=condition=Ready", "pod/sh", "pod/page", "--timeout=60s")
+	c.Kubectl("wait", "--for=condition=Ready", "pod/sh", "pod/page", "--timeout=150s")
 
 	r := c.Do("exec", "sh", "--", "sh", "-c", "echo out; echo err >&2; exit 7")
 	if r.Code != 7 || r.Out != "out\n" || r.Err != "err\ncommand terminated with exit code 7\n" {
@@ -133,7 +133,7 @@ func shellQuote(s string) string { return `'` + strings.ReplaceAll(s, `'`, `'\''
 func copyFiles(t *testing.T, c *cluster.Cluster) {
 	c.Import(toolsImage(t))
 	c.Kubectl("run", "tools", "--image="+toolsName, "--overrides", `{"spec":{"terminationGracePeriodSeconds":0}}`)
-	c.Kubectl("wait", "--for=condition=Ready", "pod/tools", "--timeout=60s")
+	c.Kubectl("wait", "--for=condition=Ready", "pod/tools", "--timeout=150s")
 	folder := c.Path("there")
 	if err := os.MkdirAll(filepath.Join(folder, "deep"), 0o755); err != nil {
 		t.Fatal(err)

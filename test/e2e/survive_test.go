@@ -22,7 +22,7 @@ import (
 // without end. Each gets what it deserves, nobody else notices.
 func badNeighbours(t *testing.T, c *cluster.Cluster) {
 	c.Apply(shell("good", forever, ""))
-	c.Kubectl("wait", "--for=condition=Ready", "pod/good", "--timeout=60s")
+	c.Kubectl("wait", "--for=condition=Ready", "pod/good", "--timeout=150s")
 	c.Apply(strings.Join([]string{
 		// Its children outlive their parents, some as zombies that nobody reaps.
 		shell("stubborn", `trap "" TERM INT HUP; for i in $(seq 20); do (sleep 987654 & exec sleep 0.01 &) ; done; while :; do (trap "" TERM; exec sleep 1) & wait $!; done`, ""),
@@ -48,9 +48,9 @@ func badNeighbours(t *testing.T, c *cluster.Cluster) {
 		return strings.TrimSpace(out)
 	})
 
-	c.Kubectl("wait", "--for=condition=Ready", "pod/stubborn", "--timeout=60s")
+	c.Kubectl("wait", "--for=condition=Ready", "pod/stubborn", "--timeout=150s")
 	uid := c.Kubectl("get", "pod", "stubborn", "-o", "jsonpath={.metadata.uid}")
-	c.Kubectl("delete", "pod", "stubborn", "talks", "eats", "eats-again", "--timeout=60s")
+	c.Kubectl("delete", "pod", "stubborn", "talks", "eats", "eats-again", "--timeout=150s")
 	for what, command := range map[string]string{
 		"processes": "grep -l '98765[4]' /proc/[0-9]*/cmdline 2>/dev/null",
 		"cgroups":   "find /sys/fs/cgroup -name 'pod" + uid + "' 2>/dev/null",
@@ -59,7 +59,7 @@ func badNeighbours(t *testing.T, c *cluster.Cluster) {
 		c.Eventually(60*time.Second, what+": ", func() string { return what + ": " + lines(c, command) })
 	}
 	matches(t, "row", c.Ask("get", "pod", "good", "--no-headers"), "good +1/1 +Running +0 +.*")
-	c.Kubectl("delete", "pod", "good", "--timeout=120s")
+	c.Kubectl("delete", "pod", "good", "--timeout=150s")
 }
 
 // stuckMount puts a helper into a folder for programs that never returns.
@@ -97,9 +97,9 @@ func serverThatDoesNotAnswer(t *testing.T, c *cluster.Cluster, client kubernetes
 		}
 	}
 	c.Eventually(60*time.Second, "1", hung)
-	c.Kubectl("wait", "--for=condition=Ready", "pod/beside", "--timeout=60s")
+	c.Kubectl("wait", "--for=condition=Ready", "pod/beside", "--timeout=150s")
 	matches(t, "row", c.Ask("get", "pod", "stuck", "--no-headers"), "stuck +0/1 +ContainerCreating +0 +.*")
-	c.Kubectl("delete", "pod", "stuck", "beside", "--timeout=120s")
+	c.Kubectl("delete", "pod", "stuck", "beside", "--timeout=150s")
 	c.Eventually(60*time.Second, "0", hung)
 }
 

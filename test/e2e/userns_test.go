@@ -29,7 +29,7 @@ func usersOfPods(t *testing.T, c *cluster.Cluster) {
 	}
 	c.Kubectl("create", "secret", "generic", "s", "--from-literal=k=v")
 	c.Apply(pod("a") + "---" + pod("b") + "---" + shell("plain", forever, ""))
-	c.Kubectl("wait", "--for=condition=Ready", "pod/a", "pod/b", "pod/plain", "--timeout=90s")
+	c.Kubectl("wait", "--for=condition=Ready", "pod/a", "pod/b", "pod/plain", "--timeout=150s")
 	in := func(pod, script string) string {
 		return strings.Join(strings.Fields(c.Kubectl("exec", pod, "--", "sh", "-c", script)), " ")
 	}
@@ -65,7 +65,7 @@ func usersOfPods(t *testing.T, c *cluster.Cluster) {
 		return c.Kubectl("get", "pod", "a", "-o", "jsonpath={.status.containerStatuses[0].restartCount} {.status.containerStatuses[0].ready}")
 	})
 	same(t, "users after a restart", in("a", "cat /proc/self/uid_map; cat /e/f"), before+" mine")
-	c.Kubectl("delete", "pods", "--all", "--timeout=60s")
+	c.Kubectl("delete", "pods", "--all", "--timeout=150s")
 	c.Eventually(60*time.Second, "", func() string {
 		left, _ := filepath.Glob(filepath.Join(c.Data, "kubelet/containers", uid))
 		return strings.Join(left, " ")

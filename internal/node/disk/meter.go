@@ -102,7 +102,7 @@ func (m *Meter) one(ctx context.Context, f Folder) (Use, bool) {
 	got.asked = now
 	if got.going == nil && !now.Before(got.until) {
 		got.going = make(chan struct{})
-		go m.measure(f, got)
+		go m.measure(context.WithoutCancel(ctx), f, got)
 	}
 	going := got.going
 	m.mu.Unlock()
@@ -118,7 +118,7 @@ func (m *Meter) one(ctx context.Context, f Folder) (Use, bool) {
 }
 
 // measure ends by itself, or when the file system answers.
-func (m *Meter) measure(f Folder, into *figure) {
+func (m *Meter) measure(ctx context.Context, f Folder, into *figure) {
 	var use Use
 	var err error
 	if f.Count {
@@ -128,7 +128,7 @@ func (m *Meter) measure(f Folder, into *figure) {
 	if use.Space, err = m.space(f.Path); err == nil {
 		use.Taken = Taken{use.Space.Used, use.InodesUsed}
 		if f.Count {
-			ctx, cancel := context.WithTimeout(context.Background(), longest)
+			ctx, cancel := context.WithTimeout(ctx, longest)
 			use.Taken = m.count(ctx, f.Path)
 			err = ctx.Err()
 			cancel()

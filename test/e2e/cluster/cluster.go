@@ -156,7 +156,7 @@ func (c *Cluster) Log() string { return c.log.tail(1 << 20) }
 
 // Try runs kubectl and returns what it printed.
 func (c *Cluster) Try(args ...string) (string, error) {
-	ctx, cancel := context.WithTimeout(c.t.Context(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(c.t.Context(), 5*time.Minute)
 	defer cancel()
 	return c.Host.Run(ctx, filepath.Join(c.bin, "kubectl"), append(c.connection(), args...)...)
 }
@@ -220,9 +220,14 @@ func (c *Cluster) Containers() string {
 		`jsonpath={range .items[*]}{.metadata.name} {.metadata.uid} {.status.podIP} {.status.containerStatuses[*].containerID} {.status.containerStatuses[*].restartCount}{"\n"}{end}`)
 }
 
-// Eventually asks until got equals want or the time is up.
+// Patience is the least that a test waits: a machine that runs all tests at once
+// may be slow, and that is no failure.
+const Patience = 150 * time.Second
+
+// Eventually asks until got equals want or the time, Patience at least, is up.
 func (c *Cluster) Eventually(within time.Duration, want string, got func() string) {
 	c.t.Helper()
+	within = max(within, Patience)
 	deadline := time.Now().Add(within)
 	for {
 		last := got()
