@@ -69,12 +69,12 @@ func (c *cluster) waysOfLoops() []asked {
 			}, metav1.CreateOptions{})
 			must(t, err)
 			claim := &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Name: "data"}}
-			claim.Spec.AccessModes, claim.Spec.VolumeMode = []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce}, ptr.To(corev1.PersistentVolumeBlock)
+			claim.Spec.AccessModes, claim.Spec.Selector = []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce}, &metav1.LabelSelector{MatchLabels: map[string]string{"a": "b"}}
 			claim.Spec.StorageClassName = ptr.To("now")
 			claim.Spec.Resources.Requests = corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("1Gi")}
 			_, err = c.Client.CoreV1().PersistentVolumeClaims(ns).Create(t.Context(), claim, metav1.CreateOptions{})
 			must(t, err)
-		}, want: why.ClaimProvisionerFails, passes: why.Unknown, words: []string{"provisioner berth.dev/local of StorageClass now cannot make a volume for claim data", "volumeMode must be Filesystem"}},
+		}, want: why.ClaimProvisionerFails, passes: why.Unknown, words: []string{"provisioner berth.dev/local of StorageClass now cannot make a volume for claim data", "claim.Spec.Selector is not supported"}},
 		{name: "budget", bring: func(t *testing.T, ns string) {
 			c.set(t, ns, "good", 3, parallel)
 			c.settled(t, ns, 3)

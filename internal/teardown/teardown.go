@@ -21,6 +21,7 @@ import (
 	"berth.dev/berth/internal/node/hostpaths"
 	"berth.dev/berth/internal/node/runtime"
 	"berth.dev/berth/internal/node/shutdown/logind"
+	"berth.dev/berth/internal/node/volume"
 )
 
 // Instance is what is taken down.
@@ -52,6 +53,7 @@ func (i Instance) Down(ctx context.Context) error {
 		logind.Forget(i.Dir.Path()),
 		unmountBelow(i.Dir.Path()),
 		unmountBelow(i.Dir.Run()),
+		volume.DetachBlocks(i.Dir.Volumes()),
 		removeCgroups("berth-"+i.Dir.ID()),
 		i.removeRun(),
 	)

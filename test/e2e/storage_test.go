@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -139,6 +140,7 @@ spec: {resources: {requests: {storage: 1Gi}}, accessModes: [ReadWriteMany], stor
 			t.Errorf("what is served: %v", err)
 		}
 	})
+	t.Run("provisioned blocks", func(t *testing.T) { provisionedBlocks(t, c) })
 	c.Eventually(60*time.Second, "ImagePullBackOff", waiting(c, "noimage"))
 	says(t, "an image volume that is not there", c.Ask("describe", "pod", "noimage"), `Pulling image "127.0.0.1:5999/none:1"`, `Back-off pulling image "127.0.0.1:5999/none:1"`)
 	c.Eventually(60*time.Second, "CreateContainerConfigError", waiting(c, "noexpr"))
@@ -164,6 +166,51 @@ func loopDevice(t *testing.T, c *cluster.Cluster, name string) string {
 		}
 	})
 	return device
+}
+
+// provisionedBlocks asks the built-in provisioner for a device. What is written
+// to it is there for the next pod; neither device nor data outlive the claim.
+func provisionedBlocks(t *testing.T, c *cluster.Cluster) {
+	user := func(name string) string {
+		return shell(name, forever, `      volumeDevices: [{name: blocks, devicePath: /dev/blocks}]
+  volumes: [{name: blocks, persistentVolumeClaim: {claimName: blocks}}]
+`)
+	}
+	c.Apply(`---
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: blocks}
+spec: {resources: {requests: {storage: 5Mi}}, accessModes: [ReadWriteOnce], volumeMode: Block}
+---` + user("writer") + "---" + user("beside"))
+	c.Kubectl("wait", "--for=condition=Ready", "pod/writer", "pod/beside", "--timeout=60s")
+	sh := func(pod, script string) string { return c.Kubectl("exec", pod, "--", "sh", "-c", script) }
+	same(t, "a device of that size", sh("writer", "test -b /dev/blocks && wc -c < /dev/blocks"), "5242880")
+	sh("writer", "printf 'kept on blocks' | dd of=/dev/blocks conv=notrunc status=none; sync /dev/blocks")
+	same(t, "from beside", sh("beside", "head -c 14 /dev/blocks"), "kept on blocks")
+	volume := c.Kubectl("get", "pvc", "blocks", "-o", "jsonpath={.spec.volumeName}")
+	same(t, "mode of the volume", c.Ask("get", "pv", volume, "-o", "jsonpath={.spec.volumeMode}"), "Block")
+	folder := filepath.Join(c.Data, "volumes", volume)
+	device := strings.TrimSpace(c.Host.MustRun(t.Context(), "losetup", "-n", "-O", "NAME", "-j", folder+"/blocks"))
+	backed := func() string {
+		out, _ := c.Host.Run(t.Context(), "cat", "/sys/block/"+filepath.Base(device)+"/loop/backing_file")
+		return strconv.FormatBool(strings.Contains(string(out), volume))
+	}
+	same(t, "the device", backed, "true")
+	c.Kubectl("delete", "pod", "beside", "--now")
+	same(t, "while one uses it", backed, "true")
+	c.Kubectl("delete", "pod", "writer", "--now")
+	c.Eventually(60*time.Second, "false", backed)
+	c.Apply(user("reader"))
+	c.Kubectl("wait", "--for=condition=Ready", "pod/reader", "--timeout=60s")
+	same(t, "for the next pod", sh("reader", "head -c 14 /dev/blocks"), "kept on blocks")
+	device = strings.TrimSpace(c.Host.MustRun(t.Context(), "losetup", "-n", "-O", "NAME", "-j", folder+"/blocks"))
+	c.Kubectl("delete", "pod", "reader", "--now")
+	c.Kubectl("delete", "pvc", "blocks", "--timeout=60s")
+	c.Eventually(60*time.Second, "false", backed)
+	c.Eventually(60*time.Second, "true", func() string {
+		_, err := os.Stat(folder)
+		return strconv.FormatBool(os.IsNotExist(err))
+	})
 }
 
 // localVolume is a claim and the local volume that is made for it.

@@ -117,7 +117,7 @@ func (m *Meter) one(ctx context.Context, f Folder) (Use, bool) {
 	return got.use, got.ok
 }
 
-// measure ends by itself, or when the file system answers.
+// measure goes on when nobody waits any more, for others. It ends by itself, or when the file system answers.
 func (m *Meter) measure(ctx context.Context, f Folder, into *figure) {
 	var use Use
 	var err error

@@ -199,7 +199,10 @@ func (v *Volumes) local(ctx context.Context, pod *corev1.Pod, pv *corev1.Persist
 	if err := noBacksteps(path); err != nil {
 		return "", fmt.Errorf("invalid path: %s %w", path, err)
 	}
-	if v.isOurs(path) && !isBlock(pv) {
+	if v.isOurs(path) && isBlock(pv) {
+		return v.block(pod, pv)
+	}
+	if v.isOurs(path) {
 		if err := makeVolumeDir(path); err != nil {
 			return "", err
 		}

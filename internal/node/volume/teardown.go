@@ -36,7 +36,11 @@ func (v *Volumes) TearDown(ctx context.Context, uid types.UID) error {
 	defer st.mu.Unlock()
 	st.gone = true
 	v.certificates.forget(uid)
-	if err := removeTree(ctx, v.PodDir(uid)); err != nil {
+	err := v.releaseBlocks(uid) // before the notes of them go
+	if err == nil {
+		err = removeTree(ctx, v.PodDir(uid))
+	}
+	if err != nil {
 		st.gone = false
 		return fmt.Errorf("remove the directory of pod %s: %w", uid, err)
 	}

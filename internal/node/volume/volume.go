@@ -58,6 +58,8 @@ type Volumes struct {
 
 	certificates certificates
 
+	blocks sync.Mutex // the devices of provisioned volumes
+
 	mu   sync.Mutex
 	pods map[types.UID]*podState
 }

@@ -92,11 +92,8 @@ func (s ProvisionState) node(selected string) *corev1.Node {
 	return first
 }
 
-// refusal is why a directory cannot be what the claim asks for.
+// refusal is why a volume cannot be what the claim asks for.
 func refusal(s ProvisionState) string {
-	if m := s.Claim.Spec.VolumeMode; m != nil && *m == corev1.PersistentVolumeBlock {
-		return LocalProvisioner + " makes directories: volumeMode must be Filesystem"
-	}
 	if s.Claim.Spec.Selector != nil {
 		return "claim.Spec.Selector is not supported by provisioner " + LocalProvisioner
 	}
@@ -115,6 +112,9 @@ func failed(why string) ProvisionPlan {
 func localVolume(s ProvisionState, node *corev1.Node) *corev1.PersistentVolume {
 	name := LocalName(s.Claim)
 	mode := corev1.PersistentVolumeFilesystem
+	if s.Claim.Spec.VolumeMode != nil {
+		mode = *s.Claim.Spec.VolumeMode
+	}
 	policy := corev1.PersistentVolumeReclaimDelete
 	if s.Class.ReclaimPolicy != nil {
 		policy = *s.Class.ReclaimPolicy

@@ -274,6 +274,15 @@ func TestProvision(t *testing.T) {
 	if plan := Provision(unselected); plan.Volume == nil {
 		t.Errorf("immediate class: %+v", plan)
 	}
+	if *v.Spec.VolumeMode != corev1.PersistentVolumeFilesystem {
+		t.Errorf("%s when nothing is said", *v.Spec.VolumeMode)
+	}
+	blocks := state
+	blocks.Claim = c.DeepCopy()
+	blocks.Claim.Spec.VolumeMode = ptr.To(corev1.PersistentVolumeBlock)
+	if v := Provision(blocks).Volume; v == nil || *v.Spec.VolumeMode != corev1.PersistentVolumeBlock {
+		t.Errorf("blocks: %+v", v)
+	}
 	exists := state
 	exists.Exists = true
 	if plan := Provision(exists); plan.Volume != nil {
