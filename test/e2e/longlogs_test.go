@@ -39,6 +39,13 @@ func longLogs(t *testing.T, c *cluster.Cluster) {
 	// As many as are kept, the last two of them not compressed; the rest is gone.
 	matches(t, "log files", func() string { return strings.Join(files(), " ") }, `\S+/0\.log( \S+\.gz){3} \S+[0-9]`)
 	same(t, "the last line", c.Ask("logs", "talk", "--tail=1"), "more")
+	// When it runs anew, its former log is there as it was when it ended.
+	c.Kubectl("exec", "talk", "--", "sh", "-c", "kill 1")
+	c.Eventually(60*time.Second, "more", func() string {
+		out, _ := c.Try("logs", "talk", "--previous", "--tail=1")
+		return strings.TrimSpace(out)
+	})
+	same(t, "the first line now", func() string { return c.Kubectl("logs", "talk", "--limit-bytes=95") }, fmt.Sprintf("100-%090d", 1))
 	c.Kubectl("delete", "pod", "talk", "--now")
 	c.Eventually(60*time.Second, "0", func() string { return fmt.Sprint(len(files())) })
 }

@@ -44,6 +44,14 @@ func pulls(t *testing.T, c *cluster.Cluster) {
 	r.hosts(t, c, "private.example", `server = "https://`+r.addr+`"`+"\nca = "+strconv.Quote(r.authority)+"\n")
 	r.hosts(t, c, "mirrored.example", `server = "https://192.0.2.1"`+"\n[host.\"https://"+r.addr+"\"]\n  capabilities = [\"pull\", \"resolve\"]\n  ca = "+strconv.Quote(r.authority)+"\n")
 
+	for name, broken := range brokenConfigs {
+		image, err := mutate.Config(likeNoOther(t), broken.config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pushImage(t, r.store, image, "mirrored/"+name, "1")
+	}
+
 	for name, password := range map[string]string{"right": "open sesame", "bad": "guess"} {
 		c.Kubectl("create", "secret", "docker-registry", name, "--docker-server=https://private.example/v2/", "--docker-username=ali", "--docker-password="+password)
 	}
@@ -61,6 +69,9 @@ func pulls(t *testing.T, c *cluster.Cluster) {
 		all.WriteString(pod(name, "private.example/"+name+"/demo:1", more))
 	}
 	all.WriteString(pod("mirrored", "mirrored.example/mirrored/demo:1", ""))
+	for name := range brokenConfigs {
+		all.WriteString(pod(name, "mirrored.example/mirrored/"+name+":1", ""))
+	}
 	c.Apply(all.String())
 	c.Kubectl("wait", "--for=condition=Ready", "pod/pulled", "pod/account", "pod/mirrored", "--timeout=150s")
 	// One pull that hangs holds up no other.
@@ -97,12 +108,29 @@ func pulls(t *testing.T, c *cluster.Cluster) {
 		return strconv.FormatBool(matched(`(?s)Back-off pulling image "private\.example/closed/demo:1": ErrImagePull: .*no basic auth credentials`,
 			c.Kubectl("get", "pod", "closed", "-o", "jsonpath={.status.containerStatuses[0].state.waiting.message}")))
 	})
+	// What an image says of itself may make no sense. Its container says so, and
+	// whoever is beside it runs.
+	for name, broken := range brokenConfigs {
+		c.Eventually(60*time.Second, "true", func() string { return strconv.FormatBool(matched(broken.waits, waiting(c, name)())) })
+		says(t, "describe pod "+name, c.Ask("describe", "pod", name), "Error: ", broken.says)
+	}
 	// The node tells what it has.
 	c.Eventually(60*time.Second, "true", func() string {
 		images := c.Kubectl("get", "node", c.Host.Name, "-o", "jsonpath={range .status.images[*]}{.names[*]} {.sizeBytes}{'\\n'}{end}")
 		return strconv.FormatBool(matched(`(?s).*private\.example/pulled/demo@sha256:[0-9a-f]{64}.*`, images) && strings.Contains(images, "private.example/pulled/demo:1"))
 	})
 	c.Kubectl("delete", "pods", "--all", "--now")
+}
+
+// brokenConfigs are images that can be had and not be run, by the pods' names.
+var brokenConfigs = map[string]struct {
+	config v1.Config
+	waits  string // reasons of the waiting container
+	says   string
+}{
+	"no-program": {v1.Config{Entrypoint: []string{"/not/there"}}, "RunContainerError|CrashLoopBackOff", `exec: "/not/there": stat /not/there: no such file or directory`},
+	"no-command": {v1.Config{}, "CreateContainerError", "no command specified"},
+	"no-user":    {v1.Config{Entrypoint: []string{"/demo"}, User: "nobody-knows"}, "CreateContainerError", "failed to create containerd container"},
 }
 
 // likeNoOther is the demo image with a layer that no node has yet.
