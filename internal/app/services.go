@@ -20,6 +20,7 @@ import (
 	"berth.dev/berth/internal/network/dns"
 	"berth.dev/berth/internal/network/link"
 	"berth.dev/berth/internal/network/policy"
+	"berth.dev/berth/internal/network/poolrange"
 	"berth.dev/berth/internal/network/proxy"
 	"berth.dev/berth/internal/network/route"
 )
@@ -95,7 +96,12 @@ func (a *agent) runServices(ctx context.Context, ready func()) error {
 		if err != nil {
 			return err
 		}
-		units = append(units, group.Unit{Name: "proxy", Run: p.Run})
+		pools, err := poolrange.New(a.as("system:serviceaccount:kube-system:coredns", "system:serviceaccounts", "system:serviceaccounts:kube-system"), p.SetPools)
+		if err != nil {
+			return err
+		}
+		p.WaitFor(pools.Synced())
+		units = append(units, group.Unit{Name: "proxy", Run: p.Run}, group.Unit{Name: "address pools", Run: pools.Run})
 	}
 	if a.enabled("network-policy") {
 		p, err := policy.New(policy.Config{

@@ -1,6 +1,10 @@
 package e2e
 
 import (
+	"io"
+	"net"
+	"net/http"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -104,6 +108,8 @@ func TestSecondNode(t *testing.T) {
 		t.Errorf("after the agent was killed:\n%s\nbefore:\n%s", after, before)
 	}
 
+	t.Run("another pool", func(t *testing.T) { fromAnotherPool(t, c, one, two) })
+
 	t.Run("the API is away", func(t *testing.T) { apiAway(t, c, a, there[0]) })
 
 	c.Kubectl("drain", "two", "--ignore-daemonsets", "--timeout=150s")
@@ -130,8 +136,17 @@ spec:
 `)
 		c.Kubectl("wait", "--for=condition=Ready", "pod/on-"+name, "--timeout=150s")
 	}
-	pair := filepath.Join(a.Data, "pki", "node-client-current.pem")
 	as := func(args ...string) (string, error) {
+		// While it is renewed there may be none for an instant.
+		pair := ""
+		c.Eventually(60*time.Second, "read", func() string {
+			text, err := os.ReadFile(filepath.Join(a.Data, "pki", "node-client-current.pem"))
+			if err != nil {
+				return err.Error()
+			}
+			pair = c.File("stolen.pem", string(text))
+			return "read"
+		})
 		return c.Try(append([]string{
 			"--kubeconfig", "/dev/null", "--server", "https://127.0.0.1:6443", "--certificate-authority", filepath.Join(c.Data, "pki", "ca.crt"),
 			"--client-certificate", pair, "--client-key", pair,
@@ -157,4 +172,33 @@ spec:
 		}
 	}
 	c.Kubectl("delete", "pod", "on-one", "on-two", "--wait=false")
+}
+
+// fromAnotherPool lets a pod whose address lies outside the cluster's ranges speak
+// to another machine: it leaves the cluster under its node's address. Pods see it
+// as it is.
+func fromAnotherPool(t *testing.T, c *cluster.Cluster, one, two *host.Host) {
+	l, err := one.Listen("tcp4", one.Addr+":8099")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		from, _, _ := net.SplitHostPort(r.RemoteAddr)
+		_, _ = io.WriteString(w, "you are "+from)
+	})}
+	go func() { _ = server.Serve(l) }()
+	defer server.Close()
+	c.Apply(`
+apiVersion: spiderpool.spidernet.io/v2beta1
+kind: SpiderIPPool
+metadata: {name: guests}
+spec: {subnet: 10.6.0.0/16, ips: [10.6.168.101]}
+---` + strings.Replace(shell("guest", forever, "  nodeSelector: {kubernetes.io/hostname: two}\n"), "labels:", `annotations: {ipam.spidernet.io/ippool: '{"ipv4": ["guests"]}'}, labels:`, 1))
+	c.Kubectl("wait", "--for=condition=Ready", "pod/guest", "--timeout=60s")
+	same(t, "the guest's address", c.Ask("get", "pod", "guest", "-o", "jsonpath={.status.podIP}"), "10.6.168.101")
+	c.Eventually(60*time.Second, "you are "+two.Addr, func() string {
+		out, _ := c.Try("exec", "guest", "--", "curl", "-s", "-m", "10", "http://"+one.Addr+":8099/")
+		return out
+	})
+	c.Kubectl("delete", "pod/guest", "spiderippool/guests", "--timeout=60s")
 }

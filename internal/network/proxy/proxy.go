@@ -17,6 +17,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 
 	"berth.dev/berth/internal/base/nft"
+	"berth.dev/berth/internal/plan/address"
 	"berth.dev/berth/internal/plan/packet"
 )
 
@@ -42,6 +43,7 @@ type Proxy struct {
 
 	mu    sync.Mutex
 	dirty map[types.NamespacedName]struct{} // Services to look at again
+	pools *[]address.Span                   // that are not in force yet
 	wake  chan struct{}
 }
 
@@ -115,6 +117,21 @@ func (p *Proxy) touch(obj any) {
 	p.mu.Lock()
 	p.dirty[serviceOf(obj)] = struct{}{}
 	p.mu.Unlock()
+	p.signal()
+}
+
+// WaitFor has the first rules wait for what is to be known by then. Call it before Run.
+func (p *Proxy) WaitFor(known cache.DoneChecker) { p.synced = append(p.synced, known) }
+
+// SetPools says which addresses pods may have beside the cluster's ranges.
+func (p *Proxy) SetPools(spans []address.Span) {
+	p.mu.Lock()
+	p.pools = &spans
+	p.mu.Unlock()
+	p.signal()
+}
+
+func (p *Proxy) signal() {
 	select {
 	case p.wake <- struct{}{}:
 	default:
@@ -142,7 +159,9 @@ func (p *Proxy) Run(ctx context.Context, ready func()) error {
 	helpers.Go(func() { flows.run(ctx) })
 	book := packet.NewBook()
 	book.Update(p.tables(p.take()))
-	kernel, err := open(conn, p.cfg.Ranges, book.Elements)
+	ranges := p.cfg.Ranges
+	p.takePools(&ranges)
+	kernel, err := open(conn, ranges, book.Elements)
 	if err != nil {
 		return err
 	}
@@ -154,6 +173,14 @@ func (p *Proxy) Run(ctx context.Context, ready func()) error {
 		case <-p.wake:
 		}
 		began := time.Now()
+		if p.takePools(&ranges) {
+			if err := kernel.setPods(ranges.pods()); err != nil {
+				p.cfg.Log.Warn("service rules are loaded anew", "err", err)
+				if kernel, err = open(conn, ranges, book.Elements); err != nil {
+					return err
+				}
+			}
+		}
 		changed := p.take()
 		changes := book.Update(p.tables(changed))
 		for _, c := range changes {
@@ -161,7 +188,7 @@ func (p *Proxy) Run(ctx context.Context, ready func()) error {
 				// The kernel's maps differ from what we believe (someone changed
 				// them): load everything again.
 				p.cfg.Log.Warn("service rules are loaded anew", "err", err)
-				if kernel, err = open(conn, p.cfg.Ranges, book.Elements); err != nil {
+				if kernel, err = open(conn, ranges, book.Elements); err != nil {
 					return err
 				}
 				break
@@ -182,6 +209,17 @@ func (p *Proxy) take() map[types.NamespacedName]struct{} {
 	taken := p.dirty
 	p.dirty = map[types.NamespacedName]struct{}{}
 	return taken
+}
+
+// takePools reports whether the pools have changed.
+func (p *Proxy) takePools(r *Ranges) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.pools == nil {
+		return false
+	}
+	r.Pools, p.pools = *p.pools, nil
+	return true
 }
 
 // tables are the parts of the packet table that the named Services make now.

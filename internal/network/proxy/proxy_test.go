@@ -201,7 +201,7 @@ func call(to string) (string, error) {
 	return string(text), err
 }
 
-func start(t *testing.T, client *fake.Clientset) {
+func start(t *testing.T, client *fake.Clientset) *proxy.Proxy {
 	t.Helper()
 	f := informers.NewSharedInformerFactory(client, 0)
 	p, err := proxy.New(proxy.Config{
@@ -230,6 +230,7 @@ func start(t *testing.T, client *fake.Clientset) {
 	case <-time.After(time.Minute):
 		t.Fatal("not ready")
 	}
+	return p
 }
 
 func service() *corev1.Service {

@@ -35,10 +35,8 @@ func (t *table) rules(r Ranges) {
 	t.rule(post, append(marked(), &expr.Masq{})...)
 	// An endpoint that reaches itself through a Service must see another source.
 	t.rule(post, t.load(regClient, t.source), t.load(regClient+t.words, t.dest), t.lookup(regClient, t.hairpin), &expr.Masq{})
-	for _, pods := range t.of(r.Cluster) {
-		// Pods leave the cluster under the node's address.
-		t.rule(post, append(append(nft.Within(regClient, t.source, pods, true), nft.Within(regClient, t.dest, pods, false)...), &expr.Masq{})...)
-	}
+	// Pods leave the cluster under the node's address.
+	t.rule(post, append(append(t.pod(t.source, true), t.pod(t.dest, false)...), &expr.Masq{})...)
 
 	for name, hook := range map[string]*nftables.ChainHook{
 		"forward-refuse": nftables.ChainHookForward, "output-refuse": nftables.ChainHookOutput, "input-refuse": nftables.ChainHookInput,
@@ -51,6 +49,14 @@ func (t *table) rules(r Ranges) {
 		if hook == nftables.ChainHookInput {
 			t.stray(c, r)
 		}
+	}
+}
+
+// pod matches an address that is, or is not, one of the pods'.
+func (t *table) pod(offset uint32, is bool) []expr.Any {
+	return []expr.Any{
+		t.load(regClient, offset),
+		&expr.Lookup{SourceRegister: regClient, SetName: t.pods.Name, SetID: t.pods.ID, Invert: !is},
 	}
 }
 
@@ -77,10 +83,7 @@ func (t *table) guard(c *nftables.Chain) {
 // dispatch leads packets to the chain that draws an endpoint, first by their
 // destination, then by node port.
 func (t *table) dispatch(c *nftables.Chain, r Ranges, arriving bool) {
-	var fromOutside []expr.Any
-	for _, pods := range t.of(r.Cluster) {
-		fromOutside = append(fromOutside, nft.Within(regClient, t.source, pods, false)...)
-	}
+	fromOutside := t.pod(t.source, false)
 	if arriving {
 		// Another machine that uses a cluster address by way of this node has to
 		// get its answer from here.

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
 
 	"berth.dev/berth/internal/base/nft"
+	"berth.dev/berth/internal/plan/address"
 	"berth.dev/berth/internal/plan/packet"
 )
 
@@ -31,6 +33,7 @@ type table struct {
 	guarded  *nftables.Set // fronts that not everybody may use
 	admitted *nftables.Set // front and client
 	hairpin  *nftables.Set // endpoint and itself
+	pods     *nftables.Set // addresses of pods
 	draw     map[packet.Draw]*nftables.Chain
 }
 
@@ -43,8 +46,19 @@ const refuseChain = "refuse"
 // Ranges are the address ranges that the fixed rules need.
 type Ranges struct {
 	Cluster, Services []netip.Prefix
+	// Pools are further addresses of pods.
+	Pools []address.Span
 	// Local are service addresses that this node answers itself (cluster DNS).
 	Local []netip.Addr
+}
+
+// pods are all addresses that pods may have.
+func (r Ranges) pods() []address.Span {
+	all := slices.Clone(r.Pools)
+	for _, p := range r.Cluster {
+		all = append(all, address.SpanOf(p))
+	}
+	return address.Merge(all)
 }
 
 // tables are those of all families that the cluster has.
@@ -64,6 +78,9 @@ func open(conn *nftables.Conn, r Ranges, all packet.Elements) (tables, error) {
 			return nil, err
 		}
 		t.rules(r)
+		if err := t.setPods(r.pods()); err != nil {
+			return nil, err
+		}
 		if err := t.apply(all.All()); err != nil {
 			return nil, fmt.Errorf("load the nftables table %q: %w", tableName, err)
 		}
@@ -97,8 +114,9 @@ func (t *table) sets() error {
 	t.admitted = set("admitted", concat(t.address, nftables.TypeInetProto, nftables.TypeInetService, t.address))
 	t.admitted.Interval = true
 	t.hairpin = set("hairpin", concat(t.address, t.address))
+	t.pods = &nftables.Set{Table: t.table, Name: "pods", KeyType: t.address, Interval: true}
 	var problems []error
-	for _, s := range []*nftables.Set{t.fronts, t.outside, t.unserved, t.entries, t.members, t.sticky, t.guarded, t.admitted, t.hairpin} {
+	for _, s := range []*nftables.Set{t.fronts, t.outside, t.unserved, t.entries, t.members, t.sticky, t.guarded, t.admitted, t.hairpin, t.pods} {
 		problems = append(problems, t.conn.AddSet(s, nil))
 	}
 	return errors.Join(problems...)
@@ -112,6 +130,35 @@ func (all tables) apply(c packet.Change) error {
 		}
 	}
 	return nil
+}
+
+// setPods says anew which addresses are pods', in one transaction a family.
+func (all tables) setPods(spans []address.Span) error {
+	for _, t := range all {
+		t.conn.FlushSet(t.pods)
+		if err := t.setPods(spans); err != nil {
+			return err
+		}
+		if err := t.conn.Flush(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// setPods fills the set; a span ends before the address that ends it.
+func (t *table) setPods(spans []address.Span) error {
+	var elements []nftables.SetElement
+	for _, s := range spans {
+		if !t.is(s.First) {
+			continue
+		}
+		elements = append(elements, nftables.SetElement{Key: s.First.AsSlice()})
+		if end := s.Last.Next(); end.IsValid() {
+			elements = append(elements, nftables.SetElement{Key: end.AsSlice(), IntervalEnd: true})
+		}
+	}
+	return nft.Elements(t.conn.SetAddElements, t.pods, elements)
 }
 
 // apply sends the family's part of one change as one transaction.
