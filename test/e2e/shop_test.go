@@ -86,6 +86,8 @@ func TestShop(t *testing.T) {
 	c.Kubectl("uncordon", "two")
 	up()
 	crowd.mark(t, "as before")
+	scaledForTheCrowd(t, c)
+	crowd.mark(t, "scaled")
 	crowd.leave()
 
 	if len(crowd.failures) > 0 {
@@ -96,6 +98,17 @@ func TestShop(t *testing.T) {
 	}
 	ordersAreKept(t, c, crowd.bought, url)
 	reported(t, c, len(crowd.bought))
+}
+
+// scaledForTheCrowd lets the autoscaler find the front's pods too busy: what the
+// crowd costs them depends on the machine, so as much as any machine spends is too much.
+func scaledForTheCrowd(t *testing.T, c *cluster.Cluster) {
+	t.Helper()
+	c.Kubectl("-n", "shop", "patch", "hpa", "front", "--type=json", "-p", `[{"op": "replace", "path": "/spec/metrics/0/resource/target/averageUtilization", "value": 1}]`)
+	c.Eventually(180*time.Second, "4 of 4 ready, ScalingActive=True", func() string {
+		return c.Kubectl("-n", "shop", "get", "deployment", "front", "-o", "jsonpath={.status.readyReplicas} of {.spec.replicas} ready, ") +
+			c.Kubectl("-n", "shop", "get", "hpa", "front", "-o", `jsonpath={range .status.conditions[?(@.type=="ScalingActive")]}{.type}={.status}{end}`)
+	})
 }
 
 // ordersAreKept looks for every acknowledged order, through the shop and on the
