@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"fmt"
 	"path/filepath"
 
 	corev1 "k8s.io/api/core/v1"
@@ -46,21 +45,17 @@ func (a *agent) renewal() (nodeloss.Promise, func()) {
 	return p, func() { a.fence.Renewed(r) }
 }
 
-// fenceCondition is there as long as a pod asks for a fence, or has asked.
+// fenceCondition is what this node says of its fence.
 func (a *agent) fenceCondition() []corev1.NodeCondition {
-	covered, runs := a.fence.Status()
-	c := corev1.NodeCondition{Type: nodeloss.NodeCondition, Status: corev1.ConditionTrue, Reason: "FenceRuns"}
-	switch node := a.registration.Node(); {
-	case covered > 0 && runs:
-		c.Message = fmt.Sprintf("pods of StatefulSets with berth.dev/node-loss are stopped %s after the last renewed lease", a.cfg.FenceAfter)
-	case covered > 0:
-		c.Status, c.Reason, c.Message = corev1.ConditionFalse, "FenceNotRunning", "berth-fence does not run: pods of StatefulSets with berth.dev/node-loss are not replaced should this node be lost"
-	case node != nil && hasCondition(node, c.Type):
-		c.Status, c.Reason, c.Message = corev1.ConditionFalse, "NothingToFence", "no pod here is of a StatefulSet with berth.dev/node-loss"
-	default:
-		return nil
+	state := nodeloss.FenceState{After: a.cfg.FenceAfter}
+	state.Covered, state.Runs = a.fence.Status()
+	if node := a.registration.Node(); node != nil {
+		state.Said = hasCondition(node, nodeloss.NodeCondition)
 	}
-	return []corev1.NodeCondition{c}
+	if c := nodeloss.Fence(state); c != nil {
+		return []corev1.NodeCondition{*c}
+	}
+	return nil
 }
 
 func hasCondition(node *corev1.Node, kind corev1.NodeConditionType) bool {
