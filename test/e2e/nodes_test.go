@@ -108,6 +108,7 @@ func TestSecondNode(t *testing.T) {
 		t.Errorf("after the agent was killed:\n%s\nbefore:\n%s", after, before)
 	}
 
+	t.Run("taints", func(t *testing.T) { taintsThatEvict(t, c) })
 	t.Run("another pool", func(t *testing.T) { fromAnotherPool(t, c, one, two) })
 
 	t.Run("the API is away", func(t *testing.T) { apiAway(t, c, a, there[0]) })

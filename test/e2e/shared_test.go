@@ -79,6 +79,7 @@ func TestOneCluster(t *testing.T) {
 		"pod-resize":   resizedInPlace,
 		"pod-probes":   probesAndHooks,
 		"command-line": commandLine,
+		"loops":        loopsBeside,
 		"sticky":       stickyAddresses,
 		"tutorial":     tutorials,
 		"bound":        boundDirectly,
