@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
@@ -73,11 +74,12 @@ func (t *table) stray(c *nftables.Chain, r Ranges) {
 	}
 }
 
-// guard drops packets to fronts that their client may not use.
+// guard drops packets to fronts that their client may not use. Only what begins
+// is asked: a lookup for each packet would cost the cluster's own traffic.
 func (t *table) guard(c *nftables.Chain) {
-	known := append(t.front(false), t.lookup(t.regFront(), t.guarded))
-	t.rule(c, append(known, t.load(t.regBack(), t.source), t.lookup(t.regFront(), t.admitted), &expr.Verdict{Kind: expr.VerdictAccept})...)
-	t.rule(c, append(append(t.front(false), t.lookup(t.regFront(), t.guarded)), &expr.Verdict{Kind: expr.VerdictDrop})...)
+	known := append(append(begins(), t.front(false)...), t.lookup(t.regFront(), t.guarded))
+	t.rule(c, append(slices.Clone(known), t.load(t.regBack(), t.source), t.lookup(t.regFront(), t.admitted), &expr.Verdict{Kind: expr.VerdictAccept})...)
+	t.rule(c, append(known, &expr.Verdict{Kind: expr.VerdictDrop})...)
 }
 
 // dispatch leads packets to the chain that draws an endpoint, first by their
