@@ -1,6 +1,7 @@
 package netpolicy
 
 import (
+	"fmt"
 	"maps"
 	"net/netip"
 
@@ -70,7 +71,7 @@ func NewState() State {
 
 // Decide says what the policies mean for the local pods.
 func Decide(c Cluster) State {
-	d := decision{Cluster: c, State: NewState(), byNamespace: map[string][]compiled{}}
+	d := decision{Cluster: c, State: NewState(), byNamespace: map[string][]compiled{}, alike: map[string]profiles{}}
 	for _, p := range c.Policies {
 		if selector, err := metav1.LabelSelectorAsSelector(&p.Spec.PodSelector); err == nil {
 			d.byNamespace[p.Namespace] = append(d.byNamespace[p.Namespace], compiled{p, selector})
@@ -93,10 +94,40 @@ type decision struct {
 	Cluster
 	State
 	byNamespace map[string][]compiled
+	// alike are the profiles of pods that policies cannot tell apart.
+	alike map[string]profiles
+}
+
+// profiles are names; an empty one isolates nobody.
+type profiles struct{ in, out string }
+
+// kind names what policies see of a pod: replicas are of one kind.
+func (p *Pod) kind() string {
+	return fmt.Sprintf("%s\n%s\n%v", p.Namespace, p.Labels, p.Ports)
 }
 
 // pod finds the profiles of one local pod.
 func (d *decision) pod(pod *Pod) {
+	if len(pod.Addresses) == 0 {
+		return
+	}
+	kind := pod.kind()
+	has, known := d.alike[kind]
+	if !known {
+		has = d.profiles(pod)
+		d.alike[kind] = has
+	}
+	for _, a := range pod.Addresses {
+		if has.in != "" {
+			d.Ingress[a] = has.in
+		}
+		if has.out != "" {
+			d.Egress[a] = has.out
+		}
+	}
+}
+
+func (d *decision) profiles(pod *Pod) (has profiles) {
 	var in, out []Term
 	var isolatedIn, isolatedOut bool
 	for _, p := range d.byNamespace[pod.Namespace] {
@@ -116,14 +147,13 @@ func (d *decision) pod(pod *Pod) {
 			}
 		}
 	}
-	for _, a := range pod.Addresses {
-		if isolatedIn {
-			d.Ingress[a] = d.profile(false, in)
-		}
-		if isolatedOut {
-			d.Egress[a] = d.profile(true, out)
-		}
+	if isolatedIn {
+		has.in = d.profile(false, in)
 	}
+	if isolatedOut {
+		has.out = d.profile(true, out)
+	}
+	return has
 }
 
 // applies says whether a policy is of a type. Without types it is of Ingress,
