@@ -110,7 +110,7 @@ func TestSecondNode(t *testing.T) {
 
 	t.Run("taints", func(t *testing.T) { taintsThatEvict(t, c) })
 	t.Run("another pool", func(t *testing.T) { fromAnotherPool(t, c, one, two) })
-
+	t.Run("across the nodes", func(t *testing.T) { acrossNodes(t, c, a) })
 	t.Run("the API is away", func(t *testing.T) { apiAway(t, c, a, there[0]) })
 
 	c.Kubectl("drain", "two", "--ignore-daemonsets", "--timeout=150s")
@@ -195,11 +195,11 @@ kind: SpiderIPPool
 metadata: {name: guests}
 spec: {subnet: 10.6.0.0/16, ips: [10.6.168.101]}
 ---` + strings.Replace(shell("guest", forever, "  nodeSelector: {kubernetes.io/hostname: two}\n"), "labels:", `annotations: {ipam.spidernet.io/ippool: '{"ipv4": ["guests"]}'}, labels:`, 1))
-	c.Kubectl("wait", "--for=condition=Ready", "pod/guest", "--timeout=60s")
+	c.Kubectl("wait", "--for=condition=Ready", "pod/guest", "--timeout=150s")
 	same(t, "the guest's address", c.Ask("get", "pod", "guest", "-o", "jsonpath={.status.podIP}"), "10.6.168.101")
 	c.Eventually(60*time.Second, "you are "+two.Addr, func() string {
 		out, _ := c.Try("exec", "guest", "--", "curl", "-s", "-m", "10", "http://"+one.Addr+":8099/")
 		return out
 	})
-	c.Kubectl("delete", "pod/guest", "spiderippool/guests", "--timeout=60s")
+	c.Kubectl("delete", "pod/guest", "spiderippool/guests", "--timeout=150s")
 }

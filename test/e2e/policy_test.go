@@ -44,6 +44,16 @@ func policiesOfTheNetwork(t *testing.T, c *cluster.Cluster) {
 	c.Eventually(60*time.Second, "28", func() string {
 		return c.Kubectl("exec", "friend", "--", "sh", "-c", "curl -s -m 2 http://db:5432/ >/dev/null; echo $?")
 	})
+	// A block but for one address, and a name found on the way.
+	c.Kubectl("delete", "networkpolicy", "closed", "friends", "--timeout=150s")
+	db := c.Kubectl("get", "pod", "db", "-o", "jsonpath={.status.podIP}")
+	out := func(except string) string {
+		return policy("out", "{podSelector: {matchLabels: {app: friend}}, policyTypes: [Egress], egress: [{to: [{ipBlock: {cidr: 10.42.0.0/16"+except+"}}], ports: [{port: 80}]}]}")
+	}
+	c.Apply(out(""))
+	c.Eventually(60*time.Second, "200", from("friend", "db:5432"))
+	c.Apply(out(", except: [" + db + "/32]"))
+	c.Eventually(60*time.Second, "000", from("friend", "db:5432"))
 	c.Kubectl("delete", "networkpolicy", "--all", "--timeout=150s")
 	for _, pod := range []string{"friend", "stranger"} {
 		c.Eventually(60*time.Second, "200", from(pod, "db:5432"))

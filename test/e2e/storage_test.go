@@ -182,7 +182,7 @@ kind: PersistentVolumeClaim
 metadata: {name: blocks}
 spec: {resources: {requests: {storage: 5Mi}}, accessModes: [ReadWriteOnce], volumeMode: Block}
 ---` + user("writer") + "---" + user("beside"))
-	c.Kubectl("wait", "--for=condition=Ready", "pod/writer", "pod/beside", "--timeout=60s")
+	c.Kubectl("wait", "--for=condition=Ready", "pod/writer", "pod/beside", "--timeout=150s")
 	sh := func(pod, script string) string { return c.Kubectl("exec", pod, "--", "sh", "-c", script) }
 	same(t, "a device of that size", sh("writer", "test -b /dev/blocks && wc -c < /dev/blocks"), "5242880")
 	sh("writer", "printf 'kept on blocks' | dd of=/dev/blocks conv=notrunc status=none; sync /dev/blocks")
@@ -201,11 +201,11 @@ spec: {resources: {requests: {storage: 5Mi}}, accessModes: [ReadWriteOnce], volu
 	c.Kubectl("delete", "pod", "writer", "--now")
 	c.Eventually(60*time.Second, "false", backed)
 	c.Apply(user("reader"))
-	c.Kubectl("wait", "--for=condition=Ready", "pod/reader", "--timeout=60s")
+	c.Kubectl("wait", "--for=condition=Ready", "pod/reader", "--timeout=150s")
 	same(t, "for the next pod", sh("reader", "head -c 14 /dev/blocks"), "kept on blocks")
 	device = strings.TrimSpace(c.Host.MustRun(t.Context(), "losetup", "-n", "-O", "NAME", "-j", folder+"/blocks"))
 	c.Kubectl("delete", "pod", "reader", "--now")
-	c.Kubectl("delete", "pvc", "blocks", "--timeout=60s")
+	c.Kubectl("delete", "pvc", "blocks", "--timeout=150s")
 	c.Eventually(60*time.Second, "false", backed)
 	c.Eventually(60*time.Second, "true", func() string {
 		_, err := os.Stat(folder)
