@@ -14,6 +14,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"berth.dev/berth/internal/plan/address"
+	"berth.dev/berth/internal/plan/attachment"
 	spiderpoolv2beta1 "berth.dev/berth/spiderpool/v2beta1"
 )
 
@@ -74,6 +75,10 @@ func recordOf(e *spiderpoolv2beta1.SpiderEndpoint) address.Record {
 // fill makes e say what rec says.
 func (r *reconciler) fill(e *spiderpoolv2beta1.SpiderEndpoint, pod *corev1.Pod, rec address.Record) {
 	e.Namespace, e.Name = rec.Pod.Namespace, rec.Pod.Name
+	before := e.Status.Current
+	if before.UID != string(rec.UID) {
+		delete(e.Annotations, attachment.ResolvedAnnotation)
+	}
 	e.Status = spiderpoolv2beta1.WorkloadEndpointStatus{
 		Current: spiderpoolv2beta1.PodIPAllocation{
 			UID: string(rec.UID), Node: rec.Node, IPs: r.details(rec.Held),
@@ -93,6 +98,7 @@ func (r *reconciler) fill(e *spiderpoolv2beta1.SpiderEndpoint, pod *corev1.Pod, 
 	if text := rec.Retention.String(); text != "" {
 		metav1.SetMetaDataAnnotation(&e.ObjectMeta, address.RetentionAnnotation, text)
 	}
+	r.describe(e, &before)
 	r.routes(e, pod)
 }
 

@@ -25,6 +25,7 @@ import (
 	"berth.dev/berth/internal/controller/loop"
 	"berth.dev/berth/internal/plan/address"
 	"berth.dev/berth/internal/plan/staticpod"
+	cniv1 "berth.dev/berth/spiderpool/cni/v1"
 	spiderpoolv2beta1 "berth.dev/berth/spiderpool/v2beta1"
 )
 
@@ -64,6 +65,8 @@ func Loop(config Config) (loop.Loop, error) {
 			{Kind: &corev1.Namespace{}, Map: onNamespace},
 			{Kind: &corev1.Node{}, Map: onNode},
 			{Kind: &spiderpoolv2beta1.SpiderReservedIP{}, Map: onReserved},
+			{Kind: &cniv1.NetworkAttachmentDefinition{}, Map: onNetwork},
+			{Kind: &spiderpoolv2beta1.SpiderCoordinator{}},
 		},
 		New: func(env loop.Env) reconcile.Reconciler {
 			r := newReconciler(env, builtin)
@@ -236,6 +239,14 @@ const (
 // onNode and onReserved wake the pods that wait when what counts has changed.
 func onNode(_ context.Context, _ client.Reader, ev loop.Event) []reconcile.Request {
 	if ev.Old == nil || ev.New == nil || maps.Equal(ev.Old.GetLabels(), ev.New.GetLabels()) {
+		return nil
+	}
+	return []reconcile.Request{key("", anew)}
+}
+
+// onNetwork wakes the pods that wait for a network.
+func onNetwork(_ context.Context, _ client.Reader, ev loop.Event) []reconcile.Request {
+	if ev.New == nil {
 		return nil
 	}
 	return []reconcile.Request{key("", anew)}

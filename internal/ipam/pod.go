@@ -14,12 +14,13 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"berth.dev/berth/internal/plan/address"
+	"berth.dev/berth/internal/plan/attachment"
 	"berth.dev/berth/internal/plan/staticpod"
 	spiderpoolv2beta1 "berth.dev/berth/spiderpool/v2beta1"
 )
 
 // nic is the name of a pod's first interface.
-const nic = "eth0"
+const nic = attachment.FirstNIC
 
 // ReasonExhausted is the reason of the event that a pod gets when no pool has
 // an address for it.
@@ -95,7 +96,6 @@ func (r *reconciler) grant(ctx context.Context, pod *corev1.Pod, key types.Names
 	delete(r.told, key)
 	if changed {
 		r.unwritten[key] = true
-		r.unattached(pod)
 	}
 	if !r.unwritten[key] && !r.lost(ctx, key) {
 		return nil
@@ -109,16 +109,6 @@ func (r *reconciler) grant(ctx context.Context, pod *corev1.Pod, key types.Names
 	}
 	delete(r.unwritten, key)
 	return nil
-}
-
-// unattached says that networks of the machine are not joined.
-func (r *reconciler) unattached(pod *corev1.Pod) {
-	for _, annotation := range []string{"v1.multus-cni.io/default-network", "k8s.v1.cni.cncf.io/networks"} {
-		if network := pod.Annotations[annotation]; network != "" {
-			r.env.Events.Event(pod, corev1.EventTypeWarning, "NetworkNotAttached",
-				fmt.Sprintf("annotation %s: the pod gets no interface in %s; its only one is %s, routed by its node", annotation, network, nic))
-		}
-	}
 }
 
 // wait keeps a pod in line until something changes that may help it.
@@ -154,6 +144,9 @@ func (r *reconciler) write(ctx context.Context, pod *corev1.Pod, rec address.Rec
 	}
 	missing := err != nil
 	e := cached.DeepCopy()
+	if err := r.keepNetworks(ctx, e, pod); err != nil {
+		return err
+	}
 	r.fill(e, pod, rec)
 	write := r.own.Writer(rec.Pod)
 	if missing {
@@ -270,4 +263,5 @@ func (r *reconciler) forget(key types.NamespacedName) {
 	delete(r.gone, key)
 	delete(r.ended, key)
 	delete(r.told, key)
+	delete(r.networks, key)
 }

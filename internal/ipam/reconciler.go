@@ -41,6 +41,8 @@ type reconciler struct {
 	waiting []types.NamespacedName
 	told    map[types.NamespacedName]types.UID
 	freed   bool
+	// networks are what pods with further interfaces get, until they are gone.
+	networks map[types.NamespacedName]resolved
 	// rendered is the state of each pool's status.
 	rendered map[string]rendering
 	// silent are pools that changed without an event that wakes them.
@@ -54,6 +56,7 @@ func newReconciler(env loop.Env, builtin []spiderpoolv2beta1.SpiderIPPool) *reco
 		gone:      map[types.NamespacedName]time.Time{},
 		ended:     map[types.NamespacedName]types.UID{},
 		told:      map[types.NamespacedName]types.UID{},
+		networks:  map[types.NamespacedName]resolved{},
 		rendered:  map[string]rendering{},
 		silent:    map[string]bool{},
 	}

@@ -2,7 +2,7 @@ package ipam
 
 import (
 	"context"
-	"fmt"
+	"net/netip"
 	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"berth.dev/berth/internal/plan/address"
+	"berth.dev/berth/internal/plan/attachment"
 	"berth.dev/berth/internal/plan/staticpod"
 	spiderpoolv2beta1 "berth.dev/berth/spiderpool/v2beta1"
 )
@@ -27,10 +28,6 @@ func (r *reconciler) ask(ctx context.Context, pod *corev1.Pod, key types.Namespa
 	if err := r.env.Cache.Get(ctx, types.NamespacedName{Name: pod.Namespace}, namespace); err != nil && !apierrors.IsNotFound(err) {
 		return ask, err
 	}
-	wish, err := address.Wish(pod.Annotations, namespace.Annotations, nic)
-	if err != nil {
-		return ask, &malformed{err}
-	}
 	if _, err := address.Routes(pod.Annotations); err != nil {
 		return ask, &malformed{err}
 	}
@@ -42,45 +39,33 @@ func (r *reconciler) ask(ctx context.Context, pod *corev1.Pod, key types.Namespa
 	if err != nil {
 		return ask, err
 	}
+	nics, err := r.interfaces(ctx, pod)
+	if err != nil {
+		return ask, err
+	}
 	ask.Retention = r.retention(ctx, pod, ask.Set)
-	ask.Wants = r.wants(wish, who)
+	if ask.Wants, err = r.allWants(ctx, pod, namespace, who, nics); err != nil {
+		return ask, err
+	}
+	r.resolve(key, pod, nics)
 	if given != nil {
 		for i := range ask.Wants {
 			want := &ask.Wants[i]
+			if want.NIC != nic || want.Addr.IsValid() {
+				continue
+			}
 			if a, ok := given.For(pod.Name, index, want.Family); ok {
 				want.Addr = a
 			} else {
-				want.Avoid = given.All(want.Family)
+				want.Avoid = append(want.Avoid, given.All(want.Family)...)
 			}
 		}
-	}
-	if len(ask.Wants) == 0 {
-		return ask, &malformed{fmt.Errorf("annotations %s and %s name no pool of an IP version that this cluster has", address.PoolAnnotation, address.PoolsAnnotation)}
 	}
 	return ask, nil
 }
 
 // malformed is a mistake in what the user wrote.
 type malformed struct{ error }
-
-// wants are an address of each family of the cluster; where pools are named,
-// only of the families that they are named for.
-func (r *reconciler) wants(wish map[address.Family]address.Names, who address.Asker) []address.Want {
-	var out []address.Want
-	for i := range r.builtin {
-		f := address.Family(*r.builtin[i].Spec.IPVersion)
-		names, named := wish[f]
-		if wish != nil && !named {
-			continue
-		}
-		if wish == nil {
-			names = address.Names{Names: r.defaults[f]}
-		}
-		pools, refused := address.Choose(names, f, r.specs, who)
-		out = append(out, address.Want{NIC: nic, Family: f, Pools: pools, Refused: refused})
-	}
-	return out
-}
 
 func (r *reconciler) asker(ctx context.Context, pod *corev1.Pod, namespace *corev1.Namespace) (address.Asker, error) {
 	node := &corev1.Node{}
@@ -149,21 +134,32 @@ func (r *reconciler) setOf(pod *corev1.Pod) address.Set {
 	return setOf(pod)
 }
 
-// routes notes the routes of a pod's pools and those of its own annotation.
+// routes notes the routes of a pod's pools and those of its own annotation, each
+// at the interface that its gateway is near, or else at the first.
 func (r *reconciler) routes(e *spiderpoolv2beta1.SpiderEndpoint, pod *corev1.Pod) {
-	own, err := address.Routes(pod.Annotations)
-	if err != nil {
-		own = nil
-	}
-	for i := range e.Status.Current.IPs {
-		ip := &e.Status.Current.IPs[i]
-		ip.Routes = nil
-		for _, pool := range []string{ip.IPv4Pool, ip.IPv6Pool} {
+	ips := e.Status.Current.IPs
+	for i := range ips {
+		ips[i].Routes = nil
+		for _, pool := range []string{ips[i].IPv4Pool, ips[i].IPv6Pool} {
 			if p := r.specs[pool]; p != nil {
-				ip.Routes = append(ip.Routes, p.Spec.Routes...)
+				ips[i].Routes = append(ips[i].Routes, p.Spec.Routes...)
 			}
 		}
-		ip.Routes = slices.Clip(append(ip.Routes, own...))
-		own = nil // they are the first interface's
+	}
+	own, err := address.Routes(pod.Annotations)
+	if err != nil || len(ips) == 0 {
+		return
+	}
+	for _, route := range own {
+		at := 0
+		for i := range ips {
+			gw, err := netip.ParseAddr(route.Gw)
+			near := func(p netip.Prefix) bool { return p.Contains(gw) }
+			if err == nil && slices.ContainsFunc(attachment.Prefixes(&ips[i]), near) {
+				at = i
+				break
+			}
+		}
+		ips[at].Routes = append(ips[at].Routes, route)
 	}
 }

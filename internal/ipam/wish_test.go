@@ -77,7 +77,7 @@ func TestWhatCannotBeGrantedIsTold(t *testing.T) {
 	for _, want := range []string{
 		"wrong FailedAllocateIP: annotation ipam.spidernet.io/ippool: wrong input: invalid character 'm'",
 		"refused FailedAllocateIP: no IPPool available for IPv4; not to be used: IPPool mine: its namespaceName does not name namespace default",
-		"underlay NetworkNotAttached: annotation v1.multus-cni.io/default-network: the pod gets no interface in kube-system/macvlan-ens192",
+		"underlay FailedAllocateIP: interface eth0: there is no NetworkAttachmentDefinition kube-system/macvlan-ens192; the pod waits until that is mended",
 		"six FailedAllocateIP: annotations ipam.spidernet.io/ippool and",
 	} {
 		if !strings.Contains(told, want) {

@@ -143,10 +143,15 @@ func forbids(s *spiderpoolv2beta1.IPPoolSpec, who Asker) string {
 		return fmt.Sprintf("its namespaceAffinity does not match namespace %s", who.Namespace)
 	case !selects(s.PodAffinity, who.PodLabels):
 		return "its podAffinity does not match the pod"
-	case len(s.MultusName) > 0 && (who.Network == "" || !slices.Contains(s.MultusName, who.Network)):
+	case len(s.MultusName) > 0 && !slices.ContainsFunc(s.MultusName, func(name string) bool { return isNetwork(name, who.Network) }):
 		return fmt.Sprintf("its multusName does not name the pod's network %q", who.Network)
 	}
 	return ""
+}
+
+// isNetwork: a name without a namespace is one of the system's.
+func isNetwork(name, network string) bool {
+	return network != "" && (name == network || "kube-system/"+name == network)
 }
 
 // selects is true for no selector at all.

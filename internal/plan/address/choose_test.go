@@ -92,7 +92,7 @@ func TestWish(t *testing.T) {
 		{"subnet", map[string]string{SubnetAnnotation: `{"ipv4": ["a"]}`}, nil, "map[]", "annotation ipam.spidernet.io/subnet: wrong input: no pools are made of a SpiderSubnet here: make a SpiderIPPool and name it in ipam.spidernet.io/ippool"},
 	}
 	for _, tt := range tests {
-		got, err := Wish(tt.pod, tt.namespace, "eth0")
+		got, err := Wish(tt.pod, tt.namespace, "eth0", 0)
 		text := ""
 		if err != nil {
 			text = err.Error()

@@ -4,6 +4,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/utils/ptr"
 
+	"berth.dev/berth/internal/plan/attachment"
 	spiderpoolv2beta1 "berth.dev/berth/spiderpool/v2beta1"
 )
 
@@ -20,9 +21,15 @@ func Nodes(pod *corev1.Pod, namespace *corev1.Namespace, pools map[string]*spide
 	if pod.Spec.HostNetwork || !bound(pools) {
 		return nil
 	}
-	wish, err := Wish(pod.Annotations, namespace.Annotations, nic)
+	wish, err := Wish(pod.Annotations, namespace.Annotations, nic, 0)
 	if err != nil {
 		return nil
+	}
+	network := ""
+	if selected, err := attachment.Selected(pod.Annotations, pod.Namespace); err == nil && len(selected) > 0 && selected[0].Interface == nic {
+		if network = selected[0].Network.String(); wish == nil {
+			return nil // its definition says which pools
+		}
 	}
 	wanted := map[Family]Names{}
 	for f, own := range map[Family]string{IPv4: DefaultIPv4, IPv6: DefaultIPv6} {
@@ -38,7 +45,7 @@ func Nodes(pod *corev1.Pod, namespace *corev1.Namespace, pools map[string]*spide
 	return func(node *corev1.Node) bool {
 		who := Asker{
 			PodLabels: pod.Labels, Namespace: namespace.Name, NamespaceLabels: namespace.Labels,
-			Node: node.Name, NodeLabels: node.Labels,
+			Node: node.Name, NodeLabels: node.Labels, Network: network,
 		}
 		for f, names := range wanted {
 			if chosen, _ := Choose(names, f, pools, who); len(chosen) == 0 {

@@ -58,14 +58,20 @@ func wrong(annotation string, err error) error {
 // Wish is which pools one interface of a pod is to have its addresses from: the
 // first of the pod's annotations and its namespace's that says so. nil means
 // that none does and the default pools are meant.
-func Wish(pod, namespace map[string]string, nic string) (map[Family]Names, error) {
+//
+// index is the interface's place among the pod's.
+func Wish(pod, namespace map[string]string, nic string, index int) (map[Family]Names, error) {
 	for _, a := range []string{SubnetsAnnotation, SubnetAnnotation} {
 		if _, ok := pod[a]; ok {
 			return nil, wrong(a, fmt.Errorf("no pools are made of a SpiderSubnet here: make a SpiderIPPool and name it in %s", PoolAnnotation))
 		}
 	}
 	if text, ok := pod[PoolsAnnotation]; ok {
-		return ofInterface(text, nic)
+		one, err := ofInterface(text, nic, index)
+		if err != nil {
+			return nil, err
+		}
+		return one.names(), nil
 	}
 	if text, ok := pod[PoolAnnotation]; ok {
 		var one byFamily
@@ -99,7 +105,7 @@ func Wish(pod, namespace map[string]string, nic string) (map[Family]Names, error
 
 // ofInterface finds the element of PoolsAnnotation for one interface; without
 // names the elements are for the interfaces in their order, eth0 first.
-func ofInterface(text, nic string) (map[Family]Names, error) {
+func ofInterface(text, nic string, index int) (*byFamily, error) {
 	var all []byFamily
 	if err := strictly(text, &all); err != nil {
 		return nil, wrong(PoolsAnnotation, err)
@@ -119,8 +125,10 @@ func ofInterface(text, nic string) (map[Family]Names, error) {
 	switch {
 	case len(all) == 0:
 		return nil, wrong(PoolsAnnotation, fmt.Errorf("it names no pool"))
+	case named == 0 && index < len(all):
+		return &all[index], nil
 	case named == 0:
-		return all[0].names(), nil
+		return nil, wrong(PoolsAnnotation, fmt.Errorf("it has nothing for interface %s, the %d. one", nic, index+1))
 	case named < len(all):
 		return nil, wrong(PoolsAnnotation, fmt.Errorf("either all elements have an interface or none"))
 	}
@@ -128,7 +136,17 @@ func ofInterface(text, nic string) (map[Family]Names, error) {
 	if i < 0 {
 		return nil, wrong(PoolsAnnotation, fmt.Errorf("interface %s is not among them", nic))
 	}
-	return all[i].names(), nil
+	return &all[i], nil
+}
+
+// NoGateway reports whether an interface is to have no default route.
+func NoGateway(pod map[string]string, nic string, index int) bool {
+	text, ok := pod[PoolsAnnotation]
+	if !ok {
+		return false
+	}
+	one, err := ofInterface(text, nic, index)
+	return err == nil && one.CleanGateway
 }
 
 // strictly reads JSON and nothing after it.
