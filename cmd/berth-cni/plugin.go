@@ -51,6 +51,11 @@ func forward(command string, conf config, input []byte) ([]byte, error) {
 			return nil, &call.Error{Code: call.CodeInvalidEnvironment, Msg: "cannot open the pod's network namespace", Details: err.Error()}
 		}
 		defer ns.Close()
+	} else if command == call.Del && req.NetNS != "" {
+		if f, err := os.Open(req.NetNS); err == nil { // it may be gone already
+			ns = f
+			defer ns.Close()
+		}
 	}
 	resp, err := call.Do(conf.Socket, req, ns, timeout)
 	switch {

@@ -29,7 +29,7 @@ func Down(ctx context.Context, dir datadir.Dir, bundleDir string, say func(forma
 		Dir: dir, Holder: Holder(dir), Log: say,
 		Runtime: runtimeConfig(dir, bundle, preflight.Run(preflight.Config{DataDir: dir.Path()}).Facts),
 		Network: func() error {
-			return errors.Join(removeNetwork(dir), cni.Remove(dir), proxy.Remove(), policy.Remove(), hostport.Remove())
+			return errors.Join(removeNetwork(dir), cni.Remove(ctx, dir, bundle), proxy.Remove(), policy.Remove(), hostport.Remove())
 		},
 	}.Down(ctx)
 }

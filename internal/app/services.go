@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/netip"
 	"os"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -37,7 +38,7 @@ func (a *agent) runLinks(ctx context.Context, ready func()) error {
 
 // runNetwork answers the CNI plugin.
 func (a *agent) runNetwork(ctx context.Context, ready func()) error {
-	c, err := cni.New(cni.Config{Client: a.as("system:node:"+a.nodeName, "system:nodes"), NodeName: a.nodeName, NodeIPs: a.nodeIPs, Dir: a.dir, Ending: a.endingOf, Log: a.log, Guard: a.guard()})
+	c, err := cni.New(cni.Config{Client: a.as("system:node:"+a.nodeName, "system:nodes"), NodeName: a.nodeName, NodeIPs: a.nodeIPs, Dir: a.dir, Ending: a.endingOf, Log: a.log, Guard: a.guard(), Bundle: a.bundle, Cluster: slices.Concat(a.cluster, a.services)})
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 
 	"berth.dev/berth/internal/network/cni/call"
 	"berth.dev/berth/internal/network/link"
+	"berth.dev/berth/internal/plan/attachment"
 	spiderpoolv2beta1 "berth.dev/berth/spiderpool/v2beta1"
 )
 
@@ -56,6 +57,16 @@ func (s *Server) add(ctx context.Context, req call.Request, ns *os.File) (json.R
 	e, err := s.grants.wait(wait, p)
 	if err != nil {
 		return nil, &call.Error{Code: call.CodeTryAgain, Msg: err.Error()}
+	}
+	networks, err := attachment.Resolved(e.Annotations)
+	if err != nil {
+		return nil, fmt.Errorf("SpiderEndpoint %s: %w", p, err)
+	}
+	if len(networks) > 0 {
+		if err := s.removed(ctx, link.HostName(req.ContainerID, req.IfName)); err != nil {
+			return nil, err
+		}
+		return s.addSeveral(wait, &several{s: s, req: req, pod: p, ns: ns, endpoint: e, networks: networks})
 	}
 	addrs, err := addressesOf(e, req.IfName)
 	if err != nil {
@@ -175,7 +186,7 @@ func (s *Server) removed(ctx context.Context, host string) error {
 }
 
 // check reports whether the wire is as ADD made it.
-func (s *Server) check(req call.Request) error {
+func (s *Server) check(req call.Request, ns *os.File) error {
 	p, err := podOf(req.Args)
 	if err != nil {
 		return err
@@ -188,11 +199,51 @@ func (s *Server) check(req call.Request) error {
 	if err != nil {
 		return err
 	}
+	networks, err := attachment.Resolved(e.Annotations)
+	if err != nil {
+		return err
+	}
+	if len(networks) > 0 {
+		if err := s.checkSeveral(req, ns, e, networks); err != nil || networks[0].Interface == req.IfName && networks[0].Join == nil {
+			return err
+		}
+	}
 	return link.Check(link.HostName(req.ContainerID, req.IfName), addrs)
 }
 
+// end undoes what a sandbox has. With networks of the machine it takes as long as
+// their plugins do.
+func (s *Server) end(ctx context.Context, req call.Request, ns *os.File) error {
+	a, err := s.records.read(req.ContainerID)
+	if err != nil {
+		return err
+	}
+	if a == nil {
+		s.del(link.HostName(req.ContainerID, req.IfName))
+		return nil
+	}
+	netns := ""
+	if ns != nil {
+		netns = fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), ns.Fd())
+	}
+	return s.records.undo(ctx, a, netns)
+}
+
+// sweep undoes what sandboxes left that ended while nobody listened.
+func (s *Server) sweep(ctx context.Context) {
+	all, err := s.records.list()
+	for _, a := range all {
+		if a.gone() {
+			err = errors.Join(err, s.records.undo(ctx, a, ""))
+		}
+	}
+	if err != nil {
+		s.config.Log.Warn("networks of pods that are gone are left behind", "error", err)
+	}
+}
+
 // collect removes the wires of sandboxes that the runtime does not know.
-func (s *Server) collect(req call.Request) error {
+func (s *Server) collect(ctx context.Context, req call.Request) error {
 	var conf struct {
 		Valid []struct {
 			ContainerID string `json:"containerID"`
@@ -202,9 +253,19 @@ func (s *Server) collect(req call.Request) error {
 	if err := json.Unmarshal(req.Config, &conf); err != nil {
 		return &call.Error{Code: call.CodeDecode, Msg: err.Error()}
 	}
-	keep := map[string]bool{}
+	keep, known := map[string]bool{}, map[string]bool{}
 	for _, v := range conf.Valid {
+		known[v.ContainerID] = true
 		keep[link.HostName(v.ContainerID, v.IfName)] = true
+	}
+	all, err := s.records.list()
+	for _, a := range all {
+		if !known[a.ContainerID] {
+			err = errors.Join(err, s.records.undo(ctx, a, ""))
+		}
+	}
+	if err != nil {
+		return err
 	}
 	wires, err := link.List()
 	if err != nil {

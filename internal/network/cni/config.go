@@ -1,6 +1,7 @@
 package cni
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -43,10 +44,16 @@ func WriteConfig(dir datadir.Dir) error {
 // cacheDirs are where libcni keeps results, whatever it is told.
 var cacheDirs = []string{"/var/lib/cni/results", "/var/lib/cni/cache/results"}
 
-// Remove takes away what the runtime cached for this instance's network. The
-// wires and routes are package link's.
-func Remove(dir datadir.Dir) error {
-	var problems []error
+// Remove takes away what the runtime cached for this instance's network, and what
+// plugins of the bundle made for pods that are gone. The wires and routes are
+// package link's.
+func Remove(ctx context.Context, dir datadir.Dir, bundle string) error {
+	r := recordsOf(dir, bundle)
+	all, err := r.list()
+	problems := []error{err}
+	for _, a := range all {
+		problems = append(problems, r.undo(ctx, a, ""))
+	}
 	for _, d := range cacheDirs {
 		files, err := filepath.Glob(filepath.Join(d, Network(dir)+"-*"))
 		problems = append(problems, err)

@@ -36,7 +36,7 @@ func TestWithContainerd(t *testing.T) {
 		check(t, os.Symlink(filepath.Join(built, name), filepath.Join(bundle, name)))
 	}
 	check(t, os.Mkdir(filepath.Join(bundle, "cni"), 0o755))
-	check(t, os.Symlink(plugin, filepath.Join(bundle, "cni", "berth-cni")))
+	check(t, os.Symlink(berthCNI, filepath.Join(bundle, "cni", "berth-cni")))
 
 	check(t, link.SetUp(node))
 	t.Cleanup(func() { check(t, link.Remove(node)) })
@@ -50,7 +50,7 @@ func TestWithContainerd(t *testing.T) {
 		cancel()
 		check(t, <-ended)
 		check(t, noderuntime.Stop(cfg))
-		check(t, Remove(dir))
+		check(t, Remove(context.Background(), dir, bundle))
 		groups, _ := filepath.Glob("/sys/fs/cgroup/*/berth-cnitest-" + dir.ID())
 		for _, g := range append(groups, "/sys/fs/cgroup/berth-cnitest-"+dir.ID()) {
 			_ = os.Remove(g)

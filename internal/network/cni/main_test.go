@@ -3,12 +3,16 @@ package cni
 import (
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -16,8 +20,8 @@ import (
 
 const inside = "BERTH_TEST_INSIDE_NETNS"
 
-// plugin is the built CNI plugin.
-var plugin string
+// berthCNI is the built CNI plugin.
+var berthCNI string
 
 // TestMain runs the tests again in a network namespace of their own: the
 // server's goroutines run on any thread, so the whole process must be inside.
@@ -62,7 +66,7 @@ func again() int {
 }
 
 func run(m *testing.M) int {
-	plugin = filepath.Join(os.Getenv(inside), "berth-cni")
+	berthCNI = filepath.Join(os.Getenv(inside), "berth-cni")
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name, attrs.MTU = "up0", 1440
 	if err := netlink.LinkAdd(&netlink.Veth{LinkAttrs: attrs, PeerName: "peer0"}); err != nil {
@@ -120,3 +124,55 @@ func within(t *testing.T, path string, f func()) {
 		t.Error(err)
 	}
 }
+
+// via is the interface of the way to an address.
+func via(t *testing.T, to string) string {
+	t.Helper()
+	routes, err := netlink.RouteGet(net.ParseIP(to))
+	if err != nil || len(routes) == 0 {
+		t.Error(to, err)
+		return ""
+	}
+	l, err := netlink.LinkByIndex(routes[0].LinkIndex)
+	if err != nil {
+		t.Error(err)
+		return ""
+	}
+	return l.Attrs().Name
+}
+
+// ask is get from the namespace of this thread: HTTP clients connect on others.
+func ask(t *testing.T, to string) string {
+	t.Helper()
+	return from(t, "", to)
+}
+
+// client asks from a certain address.
+func client(t *testing.T, source, to, want string) {
+	t.Helper()
+	if got := from(t, source, to); got != want {
+		t.Errorf("%s says %q to %s", to, got, source)
+	}
+}
+
+func from(t *testing.T, source, to string) string {
+	t.Helper()
+	d := net.Dialer{Timeout: time.Minute}
+	if source != "" {
+		d.LocalAddr = &net.TCPAddr{IP: net.ParseIP(source)}
+	}
+	c, err := d.Dial("tcp", to+":80")
+	if err != nil {
+		t.Error(err)
+		return ""
+	}
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(time.Minute))
+	_, _ = fmt.Fprint(c, "GET / HTTP/1.0\r\n\r\n")
+	b, _ := io.ReadAll(c)
+	_, body, _ := strings.Cut(string(b), "\r\n\r\n")
+	return body
+}
+
+// pause is between two looks at something that comes about by itself.
+func pause() { time.Sleep(10 * time.Millisecond) }

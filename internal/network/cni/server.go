@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
 	"berth.dev/berth/internal/base/datadir"
@@ -39,6 +40,10 @@ type Config struct {
 	// that of the pods' interfaces; unset, both are the uplink's.
 	NodeIPs []netip.Addr
 	MTU     int
+	// Bundle is the folder with cni/, the plugins that make interfaces in networks
+	// of the machine, and Cluster are what such pods reach by their node.
+	Bundle  string
+	Cluster []netip.Prefix
 	// Ending is closed when a pod is to end: then nobody gives it an address any
 	// more. nil, or a nil channel, does not know.
 	Ending func(uid types.UID) <-chan struct{}
@@ -49,10 +54,12 @@ type Config struct {
 
 // Server answers the CNI plugin.
 type Server struct {
-	config Config
-	watch  func(context.Context)
-	grants *grants
-	wait   time.Duration
+	config  Config
+	watch   func(context.Context)
+	grants  *grants
+	wait    time.Duration
+	records records
+	api     kubernetes.Interface
 
 	wires    sync.WaitGroup // requests and removals under way
 	mu       sync.Mutex
@@ -63,6 +70,9 @@ type Server struct {
 func New(config Config) (*Server, error) {
 	s := newServer(config)
 	var err error
+	if s.api, err = kubernetes.NewForConfig(config.Client); err != nil {
+		return nil, fmt.Errorf("client for pods: %w", err)
+	}
 	s.watch, err = s.grants.follow(config.Client, config.NodeName)
 	return s, err
 }
@@ -71,7 +81,7 @@ func newServer(config Config) *Server {
 	if config.Log == nil {
 		config.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Server{config: config, grants: newGrants(), wait: patience, removing: map[string]chan struct{}{}}
+	return &Server{config: config, grants: newGrants(), wait: patience, records: recordsOf(config.Dir, config.Bundle), removing: map[string]chan struct{}{}}
 }
 
 // Run serves until ctx is done. It is ready when the socket listens and the
@@ -95,6 +105,7 @@ func (s *Server) Run(ctx context.Context, ready func()) error {
 	stop := context.AfterFunc(ctx, func() { l.Close() })
 	defer stop()
 	s.wires.Go(func() { s.watch(ctx) })
+	s.wires.Go(func() { s.sweep(ctx) })
 	defer s.wires.Wait()
 	ready()
 	for {
@@ -167,12 +178,11 @@ func (s *Server) handle(ctx context.Context, req call.Request, ns *os.File) (jso
 	case call.Add:
 		return s.add(ctx, req, ns)
 	case call.Del:
-		s.del(link.HostName(req.ContainerID, req.IfName))
-		return nil, nil
+		return nil, s.end(ctx, req, ns)
 	case call.Check:
-		return nil, s.check(req)
+		return nil, s.check(req, ns)
 	case call.GC:
-		return nil, s.collect(req)
+		return nil, s.collect(ctx, req)
 	case call.Status:
 		return nil, nil
 	}

@@ -47,7 +47,7 @@ var node = link.Node{
 func start(t *testing.T, dir datadir.Dir) (*Server, func()) {
 	t.Helper()
 	check(t, dir.Create())
-	s := newServer(Config{NodeName: "n1", Dir: dir, Log: slog.New(slog.DiscardHandler)})
+	s := newServer(Config{NodeName: "n1", Dir: dir, Bundle: "../../../bin/bundle", Log: slog.New(slog.DiscardHandler)})
 	s.watch = func(context.Context) {}
 	s.wait = 500 * time.Millisecond
 	ctx, cancel := context.WithCancel(t.Context())
@@ -91,7 +91,7 @@ func exe(t *testing.T, dir datadir.Dir, command, container, ns, args string) ([]
 	conf["cni.dev/valid-attachments"] = []any{map[string]any{"containerID": "kept", "ifname": "eth0"}}
 	stdin, err := json.Marshal(conf)
 	check(t, err)
-	cmd := exec.Command(plugin)
+	cmd := exec.Command(berthCNI)
 	cmd.Env = []string{"CNI_COMMAND=" + command, "CNI_CONTAINERID=" + container, "CNI_NETNS=" + ns, "CNI_IFNAME=eth0", "CNI_PATH=/x", "CNI_ARGS=" + args}
 	cmd.Stdin = bytes.NewReader(stdin)
 	out, err := cmd.Output()
@@ -299,7 +299,7 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 }
 
 func TestVersion(t *testing.T) {
-	cmd := exec.Command(plugin)
+	cmd := exec.Command(berthCNI)
 	cmd.Env = []string{"CNI_COMMAND=VERSION"}
 	cmd.Stdin = strings.NewReader(`{"cniVersion":"1.0.0"}`)
 	out, err := cmd.Output()
@@ -316,8 +316,8 @@ func TestRemoveClearsTheRuntimesCache(t *testing.T) {
 	dir := newDir(t)
 	check(t, os.MkdirAll(cacheDirs[0], 0o755))
 	check(t, os.WriteFile(filepath.Join(cacheDirs[0], Network(dir)+"-c0-eth0"), nil, 0o600))
-	check(t, Remove(dir))
-	check(t, Remove(dir))
+	check(t, Remove(context.Background(), dir, ""))
+	check(t, Remove(context.Background(), dir, ""))
 	if left, _ := os.ReadDir(base); len(left) != 0 {
 		t.Error(left)
 	}

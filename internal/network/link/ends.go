@@ -41,6 +41,9 @@ func (w Wire) setUpPod() error {
 		return fmt.Errorf("find %s in the pod: %w", w.Pod, err)
 	}
 	for _, a := range w.Addrs {
+		if w.Beside {
+			break
+		}
 		addr := &netlink.Addr{IPNet: full(a)}
 		if a.Is6() {
 			addr.Flags = unix.IFA_F_NODAD
@@ -62,6 +65,12 @@ func (w Wire) setUpPod() error {
 			if err := pod.RouteReplace(&netlink.Route{LinkIndex: index, Dst: full(gw), Scope: netlink.SCOPE_LINK}); err != nil {
 				return fmt.Errorf("route to %s in the pod: %w", gw, err)
 			}
+		}
+		if w.Beside {
+			if err := leadTo(pod, index, w.To, a, 0); err != nil {
+				return err
+			}
+			continue
 		}
 		if err := pod.RouteReplace(&netlink.Route{LinkIndex: index, Dst: anyOf(a), Gw: gw.AsSlice()}); err != nil {
 			return fmt.Errorf("default route in the pod: %w", err)

@@ -52,6 +52,10 @@ type Wire struct {
 	// Sources are the node's addresses, which pods see its connections come from.
 	Sources []netip.Addr
 	MTU     int
+	// Beside says that the addresses are those of another interface, in a network
+	// of the machine, and that the pod uses the wire for To only.
+	Beside bool
+	To     []netip.Prefix
 }
 
 // HostName is the name of the host's end for one interface of a sandbox.

@@ -25,6 +25,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 
 	"berth.dev/berth/internal/network/link"
+	"berth.dev/berth/internal/plan/attachment"
 	spiderpoolv2beta1 "berth.dev/berth/spiderpool/v2beta1"
 )
 
@@ -106,7 +107,11 @@ func slim(obj any) (any, error) {
 			Status:     corev1.NodeStatus{Addresses: o.Status.Addresses},
 		}, nil
 	case *spiderpoolv2beta1.SpiderEndpoint:
+		networks := o.Annotations[attachment.ResolvedAnnotation]
 		o.ObjectMeta = metav1.ObjectMeta{Namespace: o.Namespace, Name: o.Name, UID: o.UID, ResourceVersion: o.ResourceVersion}
+		if networks != "" {
+			o.Annotations = map[string]string{attachment.ResolvedAnnotation: networks}
+		}
 	}
 	return obj, nil
 }
@@ -158,7 +163,7 @@ func (r *Router) onPod(obj any, gone bool) {
 	if gone {
 		delete(r.table.pods, name)
 	} else {
-		r.table.pods[name] = placeOf(e)
+		r.table.pods[name] = placeOf(e, func(a netip.Addr) bool { near, err := link.Near(a); return err == nil && near })
 	}
 	r.touch(name)
 }

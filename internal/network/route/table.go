@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"berth.dev/berth/internal/network/link"
+	"berth.dev/berth/internal/plan/attachment"
 	spiderpoolv2beta1 "berth.dev/berth/spiderpool/v2beta1"
 )
 
@@ -66,16 +67,33 @@ func newTable() *table {
 }
 
 // placeOf is what a grant says.
-func placeOf(e *spiderpoolv2beta1.SpiderEndpoint) place {
+//
+// Of several interfaces the first is known to the node; one that is in a network
+// of the machine needs no way by its node where this machine is in that network too.
+func placeOf(e *spiderpoolv2beta1.SpiderEndpoint, near func(netip.Addr) bool) place {
 	p := place{node: e.Status.Current.Node}
+	first, joined := underlay(e)
 	for _, ip := range e.Status.Current.IPs {
+		if ip.NIC != attachment.FirstNIC || first && !joined {
+			continue
+		}
 		for _, cidr := range []string{ip.IPv4, ip.IPv6} {
-			if prefix, err := netip.ParsePrefix(cidr); err == nil {
+			if prefix, err := netip.ParsePrefix(cidr); err == nil && (!first || !near(prefix.Addr())) {
 				p.addrs = append(p.addrs, prefix.Addr())
 			}
 		}
 	}
 	return p
+}
+
+// underlay says whether a pod's first interface is in a network of the machine, and
+// whether its node has a way to it.
+func underlay(e *spiderpoolv2beta1.SpiderEndpoint) (first, joined bool) {
+	networks, err := attachment.Resolved(e.Annotations)
+	if err != nil || len(networks) == 0 || networks[0].Interface != attachment.FirstNIC {
+		return false, false
+	}
+	return true, networks[0].Join != nil
 }
 
 // addressesOf are where a node is reached.

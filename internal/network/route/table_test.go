@@ -14,6 +14,7 @@ import (
 	"pgregory.net/rapid"
 
 	"berth.dev/berth/internal/network/link"
+	"berth.dev/berth/internal/plan/attachment"
 	spiderpoolv2beta1 "berth.dev/berth/spiderpool/v2beta1"
 )
 
@@ -31,7 +32,7 @@ func TestWhatIsRead(t *testing.T) {
 	table := newTable()
 	near := func(a netip.Addr) bool { return a.IsValid() }
 	table.nodes["two"] = nodeOf(addressesOf(node), netip.MustParseAddr("192.0.2.7"), near)
-	table.pods[web] = placeOf(grant)
+	table.pods[web] = placeOf(grant, near)
 	_, set := table.changes(map[types.NamespacedName]struct{}{web: {}})
 	got := map[string]string{}
 	for _, h := range set {
@@ -158,4 +159,22 @@ func TestRoutesFollow(t *testing.T) {
 			t.Fatalf("noted %v, owners %v, the kernel has %v", table.made, table.owner, kernel)
 		}
 	})
+}
+
+func TestWhichAddressesANodeLeadsTo(t *testing.T) {
+	near := func(a netip.Addr) bool { return a == netip.MustParseAddr("10.6.0.5") }
+	for _, tt := range []struct{ name, networks, addr, want string }{
+		{"routed", "", "10.6.0.5", "[10.6.0.5]"},
+		{"in a network that we are in", `[{"interface":"eth0","join":{"rpFilter":0}}]`, "10.6.0.5", "[]"},
+		{"in a network elsewhere", `[{"interface":"eth0","join":{"rpFilter":0}}]`, "10.6.0.6", "[10.6.0.6]"},
+		{"left alone by its node", `[{"interface":"eth0"}]`, "10.6.0.6", "[]"},
+		{"with a second interface", `[{"interface":"net1"}]`, "10.42.0.2", "[10.42.0.2]"},
+	} {
+		e := &spiderpoolv2beta1.SpiderEndpoint{}
+		e.Annotations = map[string]string{attachment.ResolvedAnnotation: tt.networks}
+		e.Status.Current.IPs = []spiderpoolv2beta1.IPAllocationDetail{{NIC: "eth0", IPv4: tt.addr + "/16"}, {NIC: "net1", IPv4: "10.7.0.1/16"}}
+		if got := fmt.Sprint(placeOf(e, near).addrs); got != tt.want {
+			t.Errorf("%s: %s", tt.name, got)
+		}
+	}
 }
