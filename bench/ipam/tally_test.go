@@ -192,7 +192,7 @@ func podName(name string) types.NamespacedName {
 
 func grant(b *testing.B, ledger *address.Ledger, pools map[string]*spiderpoolv2beta1.SpiderIPPool, name string, n int) {
 	b.Helper()
-	wish, err := address.Wish(map[string]string{address.PoolAnnotation: `{"ipv4":["pool"]}`}, nil, "eth0")
+	wish, err := address.Wish(map[string]string{address.PoolAnnotation: `{"ipv4":["pool"]}`}, nil, "eth0", 0)
 	check(b, err)
 	chosen, _ := address.Choose(wish[address.IPv4], address.IPv4, pools, address.Asker{Namespace: "default", Node: "n"})
 	_, _, err = ledger.Grant(address.Ask{
