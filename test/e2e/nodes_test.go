@@ -54,7 +54,7 @@ func TestSecondNode(t *testing.T) {
 	ready := func() string {
 		return c.Kubectl("get", "nodes", "-o", `jsonpath={range .items[*]}{.metadata.name}={.status.conditions[?(@.type=="Ready")].status} {end}`)
 	}
-	c.Eventually(60*time.Second, "one=True two=True ", ready)
+	c.Eventually(180*time.Second, "one=True two=True ", ready)
 	t.Logf("the second node is ready %s after its start", time.Since(began).Round(10*time.Millisecond))
 	a.Import(nginxImage(t))
 
