@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/utils/ptr"
 
+	"berth.dev/berth/internal/plan/attachment"
 	spiderpoolv2beta1 "berth.dev/berth/spiderpool/v2beta1"
 )
 
@@ -24,7 +25,26 @@ var cniVersions = []string{"0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0"}
 func SpiderMultusConfig(c *spiderpoolv2beta1.SpiderMultusConfig) field.ErrorList {
 	var f findings
 	f.multusConfig(c)
+	if len(f.list) == 0 {
+		f.possible(c)
+	}
 	return f.list
+}
+
+// possible refuses a network that no node can give a pod an interface in. One that
+// is there already may be changed.
+func (f *findings) possible(c *spiderpoolv2beta1.SpiderMultusConfig) {
+	cniType := ptr.Deref(c.Spec.CniType, "custom")
+	if cniType == "custom" {
+		return
+	}
+	text, err := attachment.Config(c)
+	if err == nil {
+		_, err = attachment.Read(text)
+	}
+	if err != nil {
+		f.forbidden(specPath.Child("cniType"), fmt.Sprintf("no pod can have an interface in this network: %v", err))
+	}
 }
 
 func (f *findings) multusConfig(c *spiderpoolv2beta1.SpiderMultusConfig) {
