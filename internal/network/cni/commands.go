@@ -66,7 +66,7 @@ func (s *Server) add(ctx context.Context, req call.Request, ns *os.File) (json.R
 		if err := s.removed(ctx, link.HostName(req.ContainerID, req.IfName)); err != nil {
 			return nil, err
 		}
-		return s.addSeveral(wait, &several{s: s, req: req, pod: p, ns: ns, endpoint: e, networks: networks})
+		return s.addSeveral(ctx, wait, &several{s: s, req: req, pod: p, ns: ns, endpoint: e, networks: networks})
 	}
 	addrs, err := addressesOf(e, req.IfName)
 	if err != nil {

@@ -39,15 +39,25 @@ func (v *several) first() *attachment.Attachment {
 	return nil
 }
 
-// addSeveral makes all interfaces of a pod, or none.
-func (s *Server) addSeveral(ctx context.Context, v *several) (json.RawMessage, error) {
+// addSeveral makes all interfaces of a pod, or none. What it waits for ends with
+// wait; what it makes takes its time.
+func (s *Server) addSeveral(ctx, wait context.Context, v *several) (json.RawMessage, error) {
 	if err := v.prepare(ctx); err != nil {
 		return nil, err
+	}
+	addrs, err := addressesOf(v.endpoint, v.req.IfName)
+	if err != nil {
+		return nil, err
+	}
+	if s.config.Guard != nil {
+		if err := s.config.Guard(wait, v.pod.NamespacedName, types.UID(v.pod.uid), addrs); err != nil {
+			return nil, &call.Error{Code: call.CodeTryAgain, Msg: err.Error()}
+		}
 	}
 	if err := s.records.write(v.record); err != nil {
 		return nil, err
 	}
-	out, err := v.make(ctx)
+	out, err := v.make(ctx, addrs)
 	if err == nil {
 		err = s.records.write(v.record) // with the results
 	}
@@ -110,16 +120,7 @@ func (s *Server) forgetOlder(ctx context.Context, p pod, containerID string) err
 	return err
 }
 
-func (v *several) make(ctx context.Context) (json.RawMessage, error) {
-	addrs, err := addressesOf(v.endpoint, v.req.IfName)
-	if err != nil {
-		return nil, err
-	}
-	if v.s.config.Guard != nil {
-		if err := v.s.config.Guard(ctx, v.pod.NamespacedName, types.UID(v.pod.uid), addrs); err != nil {
-			return nil, &call.Error{Code: call.CodeTryAgain, Msg: err.Error()}
-		}
-	}
+func (v *several) make(ctx context.Context, addrs []netip.Addr) (json.RawMessage, error) {
 	if err := link.Prepare(int(v.ns.Fd())); err != nil {
 		return nil, err
 	}
