@@ -21,7 +21,7 @@ var components = []string{"apiserver", "controller/*", "scheduler", "ipam", "nod
 
 // shared are folders below a component that belong to all: the shape of loops,
 // the host that runs them, and what the network's parts do to the kernel.
-var shared = []string{"controller/loop", "controller/host", "controller/owned", "controller/podindex", "controller/volumeindex", "controller/served", "network/link", "network/nettest"}
+var shared = []string{"controller/loop", "controller/host", "controller/owned", "controller/podend", "controller/podindex", "controller/volumeindex", "controller/served", "network/link", "network/nettest"}
 
 // joiners put components together.
 var joiners = []string{"app", "cli", "sim", "teardown", "controller/all"}

@@ -19,11 +19,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"berth.dev/berth/internal/controller/loop"
+	"berth.dev/berth/internal/controller/podend"
 	"berth.dev/berth/internal/controller/podindex"
-	"berth.dev/berth/internal/plan/disruption"
 	"berth.dev/berth/internal/plan/nodelife"
 	"berth.dev/berth/internal/plan/nodeloss"
-	"berth.dev/berth/internal/plan/podready"
 	"berth.dev/berth/internal/plan/statefulset/options"
 )
 
@@ -182,26 +181,19 @@ func (c *controller) apply(ctx context.Context, pod *corev1.Pod, plan nodeloss.P
 	}
 	latest := pod.DeepCopy()
 	said := nodeloss.Say(latest, plan.Condition, c.env.Clock.Now())
-	if plan.Replace && !podready.Ended(pod) {
-		latest.Status.Phase, said = corev1.PodFailed, true
-		disruption.Target(latest, "DeletionByNodeLoss", plan.Condition.Message, c.env.Clock.Now())
+	if plan.Replace {
+		c.env.Events.Event(pod, corev1.EventTypeNormal, "ReplacingLostPod", plan.Condition.Message)
+		return podend.Delete(ctx, c.env, pod, latest, podend.Why{Reason: "DeletionByNodeLoss", Message: plan.Condition.Message})
 	}
-	if said {
-		before := client.StrategicMergeFrom(pod, client.MergeFromWithOptimisticLock{})
-		if err := c.env.Write.Status().Patch(ctx, latest, before); err != nil {
-			return client.IgnoreNotFound(fmt.Errorf("say what becomes of pod %s/%s: %w", pod.Namespace, pod.Name, err))
-		}
-		if plan.Condition != nil && plan.Condition.Status == corev1.ConditionFalse {
-			c.env.Events.Event(pod, corev1.EventTypeWarning, "NotReplaced", plan.Condition.Message)
-		}
-	}
-	if !plan.Replace {
+	if !said {
 		return nil
 	}
-	c.env.Events.Event(pod, corev1.EventTypeNormal, "ReplacingLostPod", plan.Condition.Message)
-	err := c.env.Write.Delete(ctx, latest, client.GracePeriodSeconds(0), client.Preconditions{UID: &pod.UID})
-	if client.IgnoreNotFound(err) != nil {
-		return fmt.Errorf("delete pod %s/%s of a lost node: %w", pod.Namespace, pod.Name, err)
+	before := client.StrategicMergeFrom(pod, client.MergeFromWithOptimisticLock{})
+	if err := c.env.Write.Status().Patch(ctx, latest, before); err != nil {
+		return client.IgnoreNotFound(fmt.Errorf("say what becomes of pod %s/%s: %w", pod.Namespace, pod.Name, err))
+	}
+	if plan.Condition != nil && plan.Condition.Status == corev1.ConditionFalse {
+		c.env.Events.Event(pod, corev1.EventTypeWarning, "NotReplaced", plan.Condition.Message)
 	}
 	return nil
 }

@@ -5,7 +5,6 @@ package podgc
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -15,8 +14,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"berth.dev/berth/internal/controller/loop"
+	"berth.dev/berth/internal/controller/podend"
 	"berth.dev/berth/internal/controller/podindex"
-	"berth.dev/berth/internal/plan/disruption"
 	"berth.dev/berth/internal/plan/nodelife"
 	"berth.dev/berth/internal/plan/podready"
 )
@@ -121,22 +120,7 @@ func (c *collector) orphaned(ctx context.Context, node string) (time.Duration, e
 
 // remove says in the pod's status that it ends, and why, and deletes it at once.
 func (c *collector) remove(ctx context.Context, pod *corev1.Pod, why string) error {
-	latest := pod.DeepCopy()
-	if !podready.Ended(pod) {
-		latest.Status.Phase = corev1.PodFailed // a finalizer may keep it, and whoever waits for its end must see one
-		if why != "" {
-			disruption.Target(latest, "DeletionByPodGC", why, c.env.Clock.Now())
-		}
-		before := client.StrategicMergeFrom(pod, client.MergeFromWithOptimisticLock{})
-		if err := c.env.Write.Status().Patch(ctx, latest, before); err != nil {
-			return client.IgnoreNotFound(fmt.Errorf("mark pod %s/%s as failed: %w", pod.Namespace, pod.Name, err))
-		}
-	}
-	err := c.env.Write.Delete(ctx, latest, client.GracePeriodSeconds(0), client.Preconditions{UID: &pod.UID})
-	if client.IgnoreNotFound(err) != nil {
-		return fmt.Errorf("delete pod %s/%s: %w", pod.Namespace, pod.Name, err)
-	}
-	return nil
+	return podend.Delete(ctx, c.env, pod, nil, podend.Why{Reason: "DeletionByPodGC", Message: why})
 }
 
 func onPod(ctx context.Context, read client.Reader, ev loop.Event) []reconcile.Request {
