@@ -75,7 +75,7 @@ func TestUnderlay(t *testing.T) {
 
 	c.Apply(onTheLAN)
 	c.Kubectl("rollout", "status", "sts/db", "--timeout=180s")
-	c.Kubectl("wait", "--for=condition=Ready", "pod/routed", "--timeout=120s")
+	c.Kubectl("wait", "--for=condition=Ready", "pod/routed", "--timeout=150s")
 	addresses := c.Ask("get", "pods", "-l", "app=db", "-o", `jsonpath={range .items[*]}{.metadata.name}={.status.podIP} {end}`)
 	before := addresses()
 	ip := map[string]string{}
@@ -155,7 +155,7 @@ spec: {containers: [{name: c, image: ` + nginxName + `}]}
 		return out
 	})
 	// What the plugins made is gone with the pods.
-	c.Kubectl("delete", "sts/db", "pod/lost", "pod/routed", "--timeout=120s")
+	c.Kubectl("delete", "sts/db", "pod/lost", "pod/routed", "--timeout=150s")
 	for _, m := range []*cluster.Cluster{c, a} {
 		c.Eventually(90*time.Second, "0", func() string {
 			out, _ := m.Host.Run(context.Background(), "sh", "-c", "ls "+m.Data+"/cni/cache 2>/dev/null | wc -l")
