@@ -65,15 +65,18 @@ func execAndAttach(t *testing.T, c *cluster.Cluster) {
 		if _, err := exec.LookPath("script"); err != nil {
 			t.Skip("needs script(1)")
 		}
-		// A terminal of 33 by 77 that becomes 40 by 100 while the command runs, which
-		// may begin late, when the machine is busy.
-		kubectl := strings.Join(c.KubectlCommand(t.Context(), "exec", "-it", "sh", "--", "sh", "-c", `for i in $(seq 600); do s=$(stty size); echo $s; [ "$s" = "40 100" ] && exit 0; sleep 0.1; done; exit 1`).Args, "\x00")
-		var quoted []string
-		for _, word := range strings.Split(kubectl, "\x00") {
-			quoted = append(quoted, shellQuote(word))
+		// A terminal of 33 by 77 that becomes 40 by 100 when the command has seen that.
+		seen := append(c.KubectlCommand(t.Context(), "exec", "sh", "--").Args, "test", "-f", "/tmp/seen")
+		kubectl := c.KubectlCommand(t.Context(), "exec", "-it", "sh", "--", "sh", "-c", `for i in $(seq 1200); do s=$(stty size); echo $s; case $s in "33 77") touch /tmp/seen;; "40 100") exit 0;; esac; sleep 0.1; done; exit 1`).Args
+		quoted := func(words []string) string {
+			var all []string
+			for _, word := range words {
+				all = append(all, shellQuote(word))
+			}
+			return strings.Join(all, " ")
 		}
-		inner := "stty rows 33 cols 77; (sleep 2; stty rows 40 cols 100 </dev/tty) & " + strings.Join(quoted, " ")
-		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+		inner := "stty rows 33 cols 77; (until " + quoted(seen) + "; do sleep 0.2; done >/dev/null 2>&1; stty rows 40 cols 100 </dev/tty) & " + quoted(kubectl)
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 		defer cancel()
 		cmd := exec.CommandContext(ctx, "script", "-qec", "sh -c "+shellQuote(inner), "/dev/null")
 		out, err := cmd.CombinedOutput()
