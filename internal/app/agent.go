@@ -151,7 +151,12 @@ func (a *agent) runAgent(ctx context.Context, ready func()) error {
 	if err != nil {
 		return fmt.Errorf("node agent: %w; choose another port with --agent-port", err)
 	}
+	access, err := nodeserver.NewAccess(a.client)
+	if err != nil {
+		return err
+	}
 	server := nodeserver.New(nodeserver.Config{
+		Access:   access,
 		NodeName: a.nodeName, Pods: pods, Runtime: runtimeClient.RuntimeServiceClient, ClientCAs: authority,
 		Certificate: certificate,
 		Disks: &nodeserver.Disks{

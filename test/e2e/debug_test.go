@@ -48,6 +48,16 @@ spec: {resources: {requests: {storage: 8Mi}}, accessModes: [ReadWriteOnce]}
 		`"name":"e"}`, `"name":"data","pvcRef":{"name":"web-data","namespace":"debugging"}`, `"ephemeral-storage":{"time"`)
 	says(t, "/metrics", func() string { return raw("metrics") }, `kubelet_volume_stats_used_bytes{namespace="debugging",persistentvolumeclaim="web-data"} `,
 		`kubelet_volume_stats_inodes_free{namespace="debugging",persistentvolumeclaim="web-data"} `)
+	// A pod with the right to it asks the node itself, as Prometheus does.
+	c.Kubectl("create", "clusterrole", "debugging-metrics", "--verb=get", "--resource=nodes/metrics")
+	c.Kubectl("create", "clusterrolebinding", "debugging-metrics", "--clusterrole=debugging-metrics", "--serviceaccount=debugging:default")
+	itself := func(path string) func() string {
+		return c.Ask("exec", "web", "-c", "c", "--", "sh", "-c",
+			`curl -sk -H "Authorization: Bearer $(cat /var/run/secrets/kubernetes.io/serviceaccount/token)" https://`+c.Host.Addr+":10250/"+path)
+	}
+	says(t, "the node's /metrics", itself("metrics"), "kubelet_running_pods ")
+	says(t, "the node's /pods", itself("pods"), "Forbidden (user=system:serviceaccount:debugging:default, verb=get, resource=nodes, subresource(s)=[pods proxy])")
+	c.Kubectl("delete", "clusterrole,clusterrolebinding", "debugging-metrics")
 	c.Eventually(60*time.Second, "true", func() string {
 		out, err := c.Try("top", "pod", "web")
 		if err != nil {

@@ -30,6 +30,8 @@ type Options struct {
 	TaintNewNodes bool
 	// Presence tells when the first webhook, policy, quota and so on exists.
 	Presence *presence.Board
+	// BuiltIn are the groups whose kinds nobody may define.
+	BuiltIn []string
 	// Config makes further clients with the server's own rights.
 	Config *restclient.Config
 	// Services finds webhooks that are Services.
@@ -79,6 +81,7 @@ func New(o Options) (admission.Interface, error) {
 		newMutatingWebhooks(o),
 		newValidatingPolicies(o),
 		newValidatingWebhooks(o),
+		newBuiltInKinds(o),
 		newResourceQuota(o),
 	)
 	return reinvoked{admission.NewChainHandler(chain...)}, nil

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/wait"
@@ -15,6 +17,7 @@ import (
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 	"k8s.io/utils/clock"
 
+	"berth.dev/berth/internal/api"
 	"berth.dev/berth/internal/apiserver"
 	berthadmission "berth.dev/berth/internal/apiserver/admission"
 	"berth.dev/berth/internal/apiserver/authn"
@@ -72,7 +75,7 @@ func Apply(c *apiserver.Config, o Options) error {
 	c.NodeClient = apiserver.NodeClient{CertFile: o.PKI.KubeletClient.CertFile, KeyFile: o.PKI.KubeletClient.KeyFile, CAFile: o.PKI.CAFile}
 	c.FrontProxy = apiserver.FrontProxy{CertFile: o.PKI.FrontProxy.CertFile, KeyFile: o.PKI.FrontProxy.KeyFile}
 	c.SpareTime = o.RolesAfter
-	p := &parts{o: o}
+	p := &parts{o: o, builtIn: builtIn(c.Kinds)}
 	if err := p.tokens(c); err != nil {
 		return err
 	}
@@ -101,6 +104,18 @@ type parts struct {
 	issuer     *authn.Issuer
 	authorizes *authz.Authorizer
 	roles      *bootstrap.Roles
+	builtIn    []string
+}
+
+// builtIn are the groups of kinds that others bring as definitions of their own.
+func builtIn(kinds []api.Kind) []string {
+	var all []string
+	for _, k := range kinds {
+		if g := k.GVK.Group; strings.Contains(g, ".") && !strings.HasSuffix(g, ".k8s.io") && !slices.Contains(all, g) {
+			all = append(all, g)
+		}
+	}
+	return all
 }
 
 func (p *parts) keys() []*ecdsa.PublicKey {
@@ -174,7 +189,7 @@ func (p *parts) admission(s apiserver.Parts) (admission.Interface, error) {
 	p.checkTypes(s)
 	return berthadmission.New(berthadmission.Options{
 		Client: s.Client, Informers: s.Informers, Authorizer: s.Authorizer, RBAC: p.authorizes.RBAC,
-		TaintNewNodes: p.o.TaintNewNodes, Clock: p.o.Clock,
+		TaintNewNodes: p.o.TaintNewNodes, Clock: p.o.Clock, BuiltIn: p.builtIn,
 		Presence: s.Presence, Config: s.Config, Services: s.Services, Stopped: s.Stopped,
 	})
 }

@@ -1,7 +1,7 @@
 // Package server is the node agent's HTTPS server, the kubelet API on port
 // 10250: container logs, exec, attach, port-forward, health, pods, metrics and
 // what containers use.
-// Only the API server and administrators may use it.
+// The API server and administrators may use it, and whom the API server allows to.
 package server
 
 import (
@@ -14,7 +14,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -48,6 +47,8 @@ type Config struct {
 	// Users may use the server, besides group system:masters. It is the API
 	// server's client identity, "kube-apiserver-kubelet-client", unless set.
 	Users []string
+	// Access asks about everybody else; nil lets nobody else in.
+	Access *Access
 	// Disks tells what lies on the node's disks; nil tells nothing.
 	Disks *Disks
 	// Health answers /healthz; nil is healthy.
@@ -122,26 +123,6 @@ func (s *Server) Handler() http.Handler {
 		mux.HandleFunc(method+"/portForward/{namespace}/{pod}/{uid}", s.portForward)
 	}
 	return s.allowed(mux)
-}
-
-// allowed lets in the API server and administrators, by their certificates.
-func (s *Server) allowed(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.TLS == nil || len(r.TLS.VerifiedChains) == 0 {
-			http.Error(w, "Unauthorized", http.StatusUnauthorized)
-			return
-		}
-		who := r.TLS.VerifiedChains[0][0].Subject
-		if !slices.Contains(s.cfg.Users, who.CommonName) && !slices.Contains(who.Organization, "system:masters") {
-			verb := "get"
-			if r.Method == http.MethodPost {
-				verb = "create"
-			}
-			http.Error(w, fmt.Sprintf("Forbidden (user=%s, verb=%s, resource=nodes, subresource(s)=[proxy])", who.CommonName, verb), http.StatusForbidden)
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
 }
 
 func (s *Server) healthz(w http.ResponseWriter, _ *http.Request) {
