@@ -161,6 +161,7 @@ func (h *Host) off() {
 	_ = h.first.Wait()
 	h.stdin.Close()
 	h.first = nil
+	removeLoops(h.t, h.Dir)
 }
 
 // wire gives the host loopback and one end of a veth pair, whose other end is
