@@ -33,7 +33,7 @@ why() {
 		/^[ ]+[a-z0-9_]+\.go:[0-9]+: / {
 			flush()
 			sub(/^ +/, "")
-			if ($0 !~ /^(cluster|agent)\.go/) { words = $0; left = 6 }
+			if ($0 !~ /^(cluster|view)\.go/) { words = $0; left = 6 }
 			next
 		}
 		left > 0 { sub(/^ +/, ""); words = words " | " $0; left-- }

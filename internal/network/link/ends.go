@@ -93,6 +93,11 @@ func (w Wire) setUpHost(host *netlink.Handle) error {
 	if err := host.LinkSetAlias(veth, alias[:min(len(alias), maxAlias)]); err != nil {
 		return fmt.Errorf("mark %s: %w", w.Host, err)
 	}
+	if w.Beside {
+		if err := host.LinkSetGroup(veth, BesideGroup); err != nil {
+			return fmt.Errorf("mark %s: %w", w.Host, err)
+		}
+	}
 	if err := w.sysctls(); err != nil {
 		return err
 	}

@@ -58,6 +58,9 @@ type Wire struct {
 	To     []netip.Prefix
 }
 
+// BesideGroup is the group of the host's ends of wires beside other interfaces.
+const BesideGroup = 0x6273
+
 // HostName is the name of the host's end for one interface of a sandbox.
 func HostName(containerID, ifName string) string {
 	sum := sha256.Sum256([]byte(containerID + "/" + ifName))

@@ -5,10 +5,12 @@ import (
 	"slices"
 
 	"github.com/google/nftables"
+	"github.com/google/nftables/binaryutil"
 	"github.com/google/nftables/expr"
 	"golang.org/x/sys/unix"
 
 	"berth.dev/berth/internal/base/nft"
+	"berth.dev/berth/internal/network/link"
 	"berth.dev/berth/internal/plan/packet"
 )
 
@@ -82,15 +84,27 @@ func (t *table) guard(c *nftables.Chain) {
 	t.rule(c, append(known, &expr.Verdict{Kind: expr.VerdictDrop})...)
 }
 
+// beside matches what comes by a wire beside another interface: its sender's
+// address leads to that interface, so that an answer from elsewhere would not
+// come back this way.
+func beside() []expr.Any {
+	return []expr.Any{
+		&expr.Meta{Key: expr.MetaKeyIIFGROUP, Register: regClient},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: regClient, Data: binaryutil.NativeEndian.PutUint32(link.BesideGroup)},
+	}
+}
+
 // dispatch leads packets to the chain that draws an endpoint, first by their
 // destination, then by node port.
 func (t *table) dispatch(c *nftables.Chain, r Ranges, arriving bool) {
-	fromOutside := t.pod(t.source, false)
+	outsiders := [][]expr.Any{t.pod(t.source, false), beside()}
 	if arriving {
 		// Another machine that uses a cluster address by way of this node has to
-		// get its answer from here.
-		for _, services := range t.of(r.Services) {
-			t.rule(c, append(append(append([]expr.Any{}, fromOutside...), nft.Within(regClient, t.dest, services, true)...), mark()...)...)
+		// get its answer from here, and so has a pod that others reach elsewhere.
+		for _, from := range outsiders {
+			for _, services := range t.of(r.Services) {
+				t.rule(c, append(append(slices.Clone(from), nft.Within(regClient, t.dest, services, true)...), mark()...)...)
+			}
 		}
 	}
 	for _, nodePort := range []bool{false, true} {
@@ -100,7 +114,9 @@ func (t *table) dispatch(c *nftables.Chain, r Ranges, arriving bool) {
 		}
 		front = append(front, t.front(nodePort)...)
 		if arriving {
-			t.rule(c, append(append(append([]expr.Any{}, fromOutside...), front...), t.verdict(t.outside))...)
+			for _, from := range outsiders {
+				t.rule(c, append(append(slices.Clone(from), front...), t.verdict(t.outside))...)
+			}
 		} else {
 			// The node itself is no outsider, but an address of its own that it
 			// took for its source means nothing elsewhere.
