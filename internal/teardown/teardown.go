@@ -47,7 +47,7 @@ func (i Instance) Down(ctx context.Context) error {
 	}
 	return errors.Join(
 		fence.Stop(i.Dir.Fence()),
-		runtime.Stop(i.Runtime),
+		i.stopRuntime(ctx),
 		i.Network(),
 		hostpaths.Of(i.Dir).Remove(),
 		logind.Forget(i.Dir.Path()),

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -128,12 +129,30 @@ func TestStopStartAndDown(t *testing.T) {
 		t.Errorf("pods after down and start: %s", got)
 	}
 
+	// What the API says may be from before; the pods are to be there.
+	c.Eventually(60*time.Second, "3", func() string {
+		return fmt.Sprint(strings.Count(strings.Join(c.Host.Processes(), "\n"), "/demo"))
+	})
 	c.Host.MustRun(t.Context(), c.Berth(), "uninstall", "--yes", "--data-dir", c.Data)
 	if _, err := os.Stat(c.Data); !os.IsNotExist(err) {
 		t.Errorf("uninstall left %s", c.Data)
 	}
 	if left := c.Host.Processes(); len(left) != 0 {
 		t.Errorf("uninstall left processes: %v", left)
+	}
+}
+
+// Whatever is being made when an instance is taken down, nothing is left of it.
+func TestDownWhilePodsStart(t *testing.T) {
+	c := cluster.New(t, "early").Start()
+	c.Kubectl("apply", "-f", repo(t)+"/examples/demo/web.yaml")
+	for moment := range 8 {
+		time.Sleep(time.Duration(moment) * 40 * time.Millisecond) // any moment will do
+		out := c.Host.MustRun(t.Context(), c.Berth(), "down", "--data-dir", c.Data)
+		if left := c.Host.Processes(); len(left) != 0 {
+			t.Fatalf("moment %d: down left processes:\n%s\n%s", moment, strings.Join(left, "\n"), out)
+		}
+		c.Start()
 	}
 }
 
