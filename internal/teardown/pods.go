@@ -6,9 +6,12 @@ import (
 	"fmt"
 	"strconv"
 	"sync"
+	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
 	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
 
@@ -20,6 +23,8 @@ const (
 	defaultGrace = 30
 	// atOnce bounds how many pods are stopped side by side.
 	atOnce = 16
+	// beginsWithin is how long containerd may take until it knows its pods.
+	beginsWithin = 30 * time.Second
 )
 
 // stopSandboxes stops each pod's containers with their grace period, then
@@ -32,6 +37,11 @@ func stopSandboxes(ctx context.Context, socket string, log func(string, ...any))
 	defer conn.Close()
 	rt := cri.NewRuntimeServiceClient(conn)
 	pods, err := rt.ListPodSandbox(ctx, &cri.ListPodSandboxRequest{})
+	// A containerd that has just begun is not ready for its pods yet.
+	for deadline := time.Now().Add(beginsWithin); status.Code(err) == codes.Unavailable && time.Now().Before(deadline) && ctx.Err() == nil; {
+		time.Sleep(20 * time.Millisecond)
+		pods, err = rt.ListPodSandbox(ctx, &cri.ListPodSandboxRequest{})
+	}
 	if err != nil {
 		return fmt.Errorf("list pods: %w", err)
 	}
