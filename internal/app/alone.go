@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 
@@ -13,7 +12,7 @@ import (
 
 // Alone makes the server on dir, which does not run, the only one of its cluster:
 // the others are lost.
-func Alone(ctx context.Context, dir datadir.Dir) (err error) {
+func Alone(ctx context.Context, dir datadir.Dir) error {
 	m, err := member.Read(dir.Member())
 	if err != nil {
 		return err
@@ -26,12 +25,8 @@ func Alone(ctx context.Context, dir datadir.Dir) (err error) {
 		return err
 	}
 	defer release()
-	store, err := datastore.Open(ctx, datastore.Config{Dir: dir.Etcd(), Self: datastore.Self{Name: m.Server, Alone: true}})
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, store.Close()) }()
-	if err := store.WaitReady(ctx); err != nil {
+	self := datastore.Self{Name: m.Server, Alone: true}
+	if err := stopped(ctx, dir.Etcd(), self, func(*datastore.Store) error { return nil }); err != nil {
 		return err
 	}
 	return os.Remove(dir.Member())

@@ -93,10 +93,6 @@ func (c *Config) bindMachine(f *pflag.FlagSet) {
 func (c *AgentConfig) BindFlags(f *pflag.FlagSet) {
 	c.bindMachine(f)
 	f.StringSliceVar(&c.Servers, "server", c.Servers, "URLs of servers of the cluster, https://ADDRESS:6443; one suffices")
-	f.StringVar(&c.SnapshotSchedule, "snapshot-schedule", c.SnapshotSchedule, "when copies of the embedded datastore are taken, as a CronJob's schedule, in the machine's time zone; empty for never")
-	f.IntVar(&c.SnapshotRetention, "snapshot-retention", c.SnapshotRetention, "scheduled snapshots that are kept")
-	f.StringVar(&c.SnapshotDir, "snapshot-dir", c.SnapshotDir, "folder of snapshots, best on another disk (default: snapshots in the data directory)")
-
 	f.StringVar(&c.Token, "token", c.Token, "join token (berth token); not needed once the machine has joined; others see it in the list of processes")
 	f.StringVar(&c.TokenFile, "token-file", c.TokenFile, "file with the join token")
 }

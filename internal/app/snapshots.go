@@ -69,17 +69,21 @@ func Snapshot(ctx context.Context, dir datadir.Dir, w io.Writer) (err error) {
 		return err
 	}
 	defer release()
-	return stopped(ctx, dir.Etcd(), m.Server, func(store *datastore.Store) error {
-		if sealed, err := keysIn(store).Sealed(ctx); err != nil || sealed == nil {
-			return errors.Join(err, errors.New("the cluster's keys are not in its datastore yet; start the server once"))
+	return stopped(ctx, dir.Etcd(), datastore.Self{Name: m.Server}, func(store *datastore.Store) error {
+		sealed, err := keysIn(store).Sealed(ctx)
+		if err != nil {
+			return err
+		}
+		if sealed == nil {
+			return errors.New("the cluster's keys are not in its datastore yet; start the server once")
 		}
 		return store.Snapshot(ctx, w)
 	})
 }
 
 // stopped opens the datastore of a server that does not run.
-func stopped(ctx context.Context, folder, name string, act func(*datastore.Store) error) (err error) {
-	store, err := datastore.Open(ctx, datastore.Config{Dir: folder, Self: datastore.Self{Name: name}})
+func stopped(ctx context.Context, folder string, self datastore.Self, act func(*datastore.Store) error) (err error) {
+	store, err := datastore.Open(ctx, datastore.Config{Dir: folder, Self: self})
 	if err != nil {
 		return err
 	}
@@ -128,7 +132,7 @@ func Restore(ctx context.Context, dir datadir.Dir, file string, token keyring.To
 	if err := datastore.Restore(file, fresh); err != nil {
 		return err
 	}
-	err = stopped(ctx, fresh, "", func(store *datastore.Store) error {
+	err = stopped(ctx, fresh, datastore.Self{}, func(store *datastore.Store) error {
 		ring := keysIn(store)
 		ring.Dir, ring.TokenFile, ring.Token = dir.PKI(), dir.ServerToken(), token
 		return ring.Restored(ctx)

@@ -29,16 +29,16 @@ func (a *Agent) cgroup(pod *corev1.Pod) string {
 	}
 }
 
-// unified is true on a machine with cgroup v2 only.
-func unified() bool {
-	_, err := os.Stat(filepath.Join(cgroupRoot, "cgroup.controllers"))
+// unified is true of a root of cgroup v2 only.
+func unified(root string) bool {
+	_, err := os.Stat(filepath.Join(root, "cgroup.controllers"))
 	return err == nil
 }
 
 // makeCgroup makes the cgroup around a pod's containers and sets its limits.
 // The runtime makes what is missing in other hierarchies.
 func makeCgroup(path string, r podspec.Resources) error {
-	if unified() {
+	if unified(cgroupRoot) {
 		if err := makeUnified(cgroupRoot, path); err != nil {
 			return err
 		}
@@ -79,7 +79,7 @@ func makeUnified(root, path string) error {
 // limitCgroup sets the limits of a pod's cgroup, or only those that widen it.
 func limitCgroup(path string, r podspec.Resources, exact bool) error {
 	set := legacySettings(r)
-	if unified() {
+	if unified(cgroupRoot) {
 		set = map[string][]setting{"": unifiedSettings(r)}
 	}
 	return limit(cgroupRoot, path, set, exact)
@@ -155,7 +155,7 @@ func weight(shares int64) int64 { return 1 + (shares-2)*9999/262142 }
 // removeCgroup removes the pod's cgroup from every hierarchy.
 func removeCgroup(path string) {
 	roots := []string{cgroupRoot}
-	if entries, err := os.ReadDir(cgroupRoot); err == nil && !unified() {
+	if entries, err := os.ReadDir(cgroupRoot); err == nil && !unified(cgroupRoot) {
 		roots = nil
 		for _, e := range entries {
 			roots = append(roots, filepath.Join(cgroupRoot, e.Name()))

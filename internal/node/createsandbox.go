@@ -62,7 +62,7 @@ func (w *worker) runSandbox(pod *corev1.Pod, attempt uint32) error {
 	if err := makeCgroup(config.Linux.CgroupParent, podspec.PodResources(pod)); err != nil {
 		return err
 	}
-	if err := limitHugePages(cgroupRoot, config.Linux.CgroupParent, unified(), podspec.PodHugePages(pod, pageSizes())); err != nil {
+	if err := limitHugePages(cgroupRoot, config.Linux.CgroupParent, unified(cgroupRoot), podspec.PodHugePages(pod, pageSizes())); err != nil {
 		return fmt.Errorf("limiting the pod's huge pages: %w", err)
 	}
 	w.agent.sharesMoved()

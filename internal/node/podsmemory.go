@@ -16,7 +16,7 @@ func (a *Agent) Memory() (int64, error) {
 
 func cgroupMemory(root, path string) (int64, error) {
 	dir, usage, prefix := filepath.Join(root, path), "memory.current", ""
-	if _, err := os.Stat(filepath.Join(root, "cgroup.controllers")); err != nil {
+	if !unified(root) {
 		dir, usage, prefix = filepath.Join(root, "memory", path), "memory.usage_in_bytes", "total_"
 	}
 	text, err := os.ReadFile(filepath.Join(dir, usage))

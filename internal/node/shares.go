@@ -46,7 +46,7 @@ func (a *Agent) sharesMoved() {
 // setShares sets the shares of a cgroup that is there.
 func setShares(root, path string, shares int64) error {
 	s, controller := number("cpu.shares", shares), "cpu"
-	if _, err := os.Stat(filepath.Join(root, "cgroup.controllers")); err == nil {
+	if unified(root) {
 		s, controller = number("cpu.weight", weight(shares)), ""
 	}
 	f, err := os.OpenFile(filepath.Join(root, controller, path, s.file), os.O_WRONLY|os.O_TRUNC, 0)

@@ -4,13 +4,14 @@ package snapshot
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
+
+	"berth.dev/berth/internal/base/datadir"
 )
 
 // Why a snapshot was taken. Only scheduled ones are ever removed.
@@ -37,25 +38,8 @@ type File struct {
 
 // Write makes a snapshot's file of what take writes. There is no file, unless
 // it is whole and on the disk.
-func Write(file string, take func(*os.File) error) (err error) {
-	temp, err := os.CreateTemp(filepath.Dir(file), "."+filepath.Base(file)+".*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			_ = os.Remove(temp.Name())
-			err = fmt.Errorf("writing %s: %w", file, err)
-		}
-	}()
-	// CreateTemp already makes the file 0600.
-	if err = take(temp); err == nil {
-		err = temp.Sync()
-	}
-	if err = errors.Join(err, temp.Close()); err != nil {
-		return err
-	}
-	if err = os.Rename(temp.Name(), file); err != nil {
+func Write(file string, take func(*os.File) error) error {
+	if err := datadir.WriteWith(file, take); err != nil {
 		return err
 	}
 	return syncFolder(filepath.Dir(file))

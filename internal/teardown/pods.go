@@ -8,11 +8,9 @@ import (
 	"sync"
 	"time"
 
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials/insecure"
-	"google.golang.org/grpc/status"
-	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
+	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"berth.dev/berth/internal/node/cri"
 )
 
 const (
@@ -30,22 +28,21 @@ const (
 // stopSandboxes stops each pod's containers with their grace period, then
 // removes the pods.
 func stopSandboxes(ctx context.Context, socket string, log func(string, ...any)) error {
-	conn, err := grpc.NewClient("unix://"+socket, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	rt, err := cri.Dial(socket)
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
-	rt := cri.NewRuntimeServiceClient(conn)
-	pods, err := rt.ListPodSandbox(ctx, &cri.ListPodSandboxRequest{})
-	// A containerd that has just begun is not ready for its pods yet.
-	for deadline := time.Now().Add(beginsWithin); status.Code(err) == codes.Unavailable && time.Now().Before(deadline) && ctx.Err() == nil; {
-		time.Sleep(20 * time.Millisecond)
-		pods, err = rt.ListPodSandbox(ctx, &cri.ListPodSandboxRequest{})
+	defer rt.Close()
+	begins, cancel := context.WithTimeout(ctx, beginsWithin)
+	defer cancel()
+	if _, err := rt.AwaitVersion(begins); err != nil {
+		return fmt.Errorf("container runtime at %s: %w", socket, err)
 	}
+	pods, err := rt.ListPodSandbox(ctx, &runtimeapi.ListPodSandboxRequest{})
 	if err != nil {
 		return fmt.Errorf("list pods: %w", err)
 	}
-	containers, err := rt.ListContainers(ctx, &cri.ListContainersRequest{})
+	containers, err := rt.ListContainers(ctx, &runtimeapi.ListContainersRequest{})
 	if err != nil {
 		return fmt.Errorf("list containers: %w", err)
 	}
@@ -73,26 +70,26 @@ func stopSandboxes(ctx context.Context, socket string, log func(string, ...any))
 	return errors.Join(problems...)
 }
 
-func stopPod(ctx context.Context, rt cri.RuntimeServiceClient, pod *cri.PodSandbox, containers []*cri.Container) error {
+func stopPod(ctx context.Context, rt runtimeapi.RuntimeServiceClient, pod *runtimeapi.PodSandbox, containers []*runtimeapi.Container) error {
 	var all sync.WaitGroup
 	for _, c := range containers {
-		if c.PodSandboxId != pod.Id || c.State != cri.ContainerState_CONTAINER_RUNNING {
+		if c.PodSandboxId != pod.Id || c.State != runtimeapi.ContainerState_CONTAINER_RUNNING {
 			continue
 		}
 		all.Go(func() {
 			// Stopping the sandbox below kills what does not stop here.
-			_, _ = rt.StopContainer(ctx, &cri.StopContainerRequest{ContainerId: c.Id, Timeout: grace(c)})
+			_, _ = rt.StopContainer(ctx, &runtimeapi.StopContainerRequest{ContainerId: c.Id, Timeout: grace(c)})
 		})
 	}
 	all.Wait()
-	if _, err := rt.StopPodSandbox(ctx, &cri.StopPodSandboxRequest{PodSandboxId: pod.Id}); err != nil {
+	if _, err := rt.StopPodSandbox(ctx, &runtimeapi.StopPodSandboxRequest{PodSandboxId: pod.Id}); err != nil {
 		return err
 	}
-	_, err := rt.RemovePodSandbox(ctx, &cri.RemovePodSandboxRequest{PodSandboxId: pod.Id})
+	_, err := rt.RemovePodSandbox(ctx, &runtimeapi.RemovePodSandboxRequest{PodSandboxId: pod.Id})
 	return err
 }
 
-func grace(c *cri.Container) int64 {
+func grace(c *runtimeapi.Container) int64 {
 	if n, err := strconv.ParseInt(c.Annotations[graceAnnotation], 10, 64); err == nil && n >= 0 {
 		return n
 	}

@@ -67,7 +67,7 @@ func (w Wire) setUpPod() error {
 			}
 		}
 		if w.Beside {
-			if err := leadTo(pod, index, w.To, a, 0); err != nil {
+			if err := leadTo(pod, index, w.To, a); err != nil {
 				return err
 			}
 			continue

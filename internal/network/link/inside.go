@@ -97,7 +97,7 @@ func (in *Inside) one(pod *netlink.Handle, i int) error {
 			continue
 		}
 		if nic.Wire { // it was made with the default route
-			if err := leadTo(pod, index, in.Cluster, a, 0); err != nil {
+			if err := leadTo(pod, index, in.Cluster, a); err != nil {
 				return err
 			}
 			if err := pod.RouteDel(way); err != nil && !errors.Is(err, unix.ESRCH) {
@@ -165,12 +165,12 @@ func GatewayOf(a netip.Addr, nic *Interface) netip.Addr {
 
 // leadTo leads to some destinations by the node, with one of the pod's addresses
 // as source.
-func leadTo(pod *netlink.Handle, index int, to []netip.Prefix, source netip.Addr, table int) error {
+func leadTo(pod *netlink.Handle, index int, to []netip.Prefix, source netip.Addr) error {
 	for _, p := range to {
 		if p.Addr().Is4() != source.Is4() {
 			continue
 		}
-		r := &netlink.Route{LinkIndex: index, Dst: ipNet(p), Gw: gatewayOf(source).AsSlice(), Src: source.AsSlice(), Table: table, Family: familyOf(source)}
+		r := &netlink.Route{LinkIndex: index, Dst: ipNet(p), Gw: gatewayOf(source).AsSlice(), Src: source.AsSlice(), Family: familyOf(source)}
 		err := pod.RouteReplace(r)
 		if errors.Is(err, unix.EINVAL) { // the address comes later
 			r.Src = nil
