@@ -118,7 +118,7 @@ func (a *agent) runAgent(ctx context.Context, ready func()) error {
 		Pressure: func() []corev1.NodeConditionType { under, _ := a.pressure(); return under },
 		Volumes:  volumes, HostPorts: hostport.New(), SubPath: subPaths(volumes), Log: a.log.With("component", "node"),
 		Manifests: cmp.Or(a.cfg.PodManifestPath, a.dir.PodManifests()), BadManifest: a.badManifest,
-		LogSize: logSize, LogFiles: a.cfg.LogMaxFiles, Pulled: images.Changed, Fence: a.fence,
+		LogSize: logSize, LogFiles: a.cfg.LogMaxFiles, Pulled: images.Changed, Fence: a.fence, PauseSeccomp: a.pauseSeccomp(),
 	})
 	if err != nil {
 		return err

@@ -41,6 +41,14 @@ func (a *agent) criEndpoint() string {
 	return "unix://" + a.dir.CRISocket()
 }
 
+// pauseSeccomp is the profile of sandboxes; a runtime of the user's has its own.
+func (a *agent) pauseSeccomp() string {
+	if a.cfg.ContainerRuntimeEndpoint != "" {
+		return ""
+	}
+	return runtimeConfig(a.dir, a.bundle, a.facts).PauseSeccomp()
+}
+
 // runImages imports the images that the bundle brings.
 func (a *agent) runImages(ctx context.Context, ready func()) error {
 	if a.cfg.ContainerRuntimeEndpoint == "" {

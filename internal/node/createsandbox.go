@@ -106,6 +106,7 @@ func (w *worker) sandboxConfig(pod *corev1.Pod, attempt uint32, users *runtimeap
 		Resolver:      resolver,
 		ClusterDomain: a.cfg.ClusterDomain,
 		Users:         users,
+		Seccomp:       a.cfg.PauseSeccomp,
 	})
 }
 

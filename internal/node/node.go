@@ -67,6 +67,10 @@ type Config struct {
 	// UnsafeSysctls are what pods may set beside the safe ones; patterns may end in *.
 	UnsafeSysctls []string
 
+	// PauseSeccomp is the file of a seccomp profile for sandboxes, empty for the
+	// runtime's own.
+	PauseSeccomp string
+
 	// Fence ends pods that may be replaced elsewhere; nil ends none.
 	Fence Fence
 

@@ -60,6 +60,7 @@ spec:
 	says(t, "hosts", in("named", "b", "cat /etc/hosts"), ip+"\tbox.sub.pod-names.svc.cluster.local\tbox\n", "# Entries added by HostAliases.\n192.0.2.7\tone.test\ttwo.test")
 	same(t, "resolv.conf", in("named", "a", "cat /etc/resolv.conf"), "search example.test\nnameserver 10.43.0.10\noptions ndots:2 edns0")
 	// Each sees the other's processes, and process 1 is the sandbox's.
+	says(t, "what pause may do", in("named", "b", "cat /proc/1/status"), "Seccomp:\t2")
 	says(t, "shared processes", in("named", "b", `tr '\0' ' ' </proc/1/cmdline; cat /proc/[0-9]*/cmdline | tr '\0' ' '`), "/pause ", "sh -c pwd > /tmp/where;")
 
 	node := c.Kubectl("get", "pod", "ofhost", "-o", "jsonpath={.status.hostIP}")

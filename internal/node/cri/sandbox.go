@@ -15,6 +15,8 @@ type SandboxOptions struct {
 	ClusterDomain string
 	// Users are the pod's own, nil for the node's.
 	Users *runtimeapi.UserNamespace
+	// Seccomp is the file of the sandbox's own profile, empty for the runtime's.
+	Seccomp string
 }
 
 // SandboxConfig is the request for a pod's sandbox.
@@ -31,7 +33,7 @@ func SandboxConfig(pod *corev1.Pod, o SandboxOptions) (*runtimeapi.PodSandboxCon
 		},
 		Linux: &runtimeapi.LinuxPodSandboxConfig{
 			CgroupParent:    o.CgroupParent,
-			SecurityContext: sandboxSecurity(pod),
+			SecurityContext: sandboxSecurity(pod, o.Seccomp),
 			Resources:       linuxResources(podspec.PodResources(pod)),
 		},
 	}
@@ -89,11 +91,14 @@ func linuxResources(r podspec.Resources) *runtimeapi.LinuxContainerResources {
 	}
 }
 
-func sandboxSecurity(pod *corev1.Pod) *runtimeapi.LinuxSandboxSecurityContext {
+func sandboxSecurity(pod *corev1.Pod, profile string) *runtimeapi.LinuxSandboxSecurityContext {
 	s := &runtimeapi.LinuxSandboxSecurityContext{
 		Privileged:       anyPrivileged(pod),
 		NamespaceOptions: namespaces(pod),
 		Seccomp:          &runtimeapi.SecurityProfile{ProfileType: runtimeapi.SecurityProfile_RuntimeDefault},
+	}
+	if profile != "" {
+		s.Seccomp = &runtimeapi.SecurityProfile{ProfileType: runtimeapi.SecurityProfile_Localhost, LocalhostRef: profile}
 	}
 	sc := pod.Spec.SecurityContext
 	if sc == nil {

@@ -112,6 +112,9 @@ func (r *Runtime) prepare() error {
 			return err
 		}
 	}
+	if err := r.cfg.writePauseSeccomp(); err != nil {
+		return err
+	}
 	return os.WriteFile(r.cfg.boot(), id, 0o600)
 }
 
