@@ -18,6 +18,7 @@ import (
 	"berth.dev/berth/internal/base/datadir"
 	"berth.dev/berth/internal/base/group"
 	"berth.dev/berth/internal/fence"
+	"berth.dev/berth/internal/network/cni"
 	"berth.dev/berth/internal/network/hostport"
 	"berth.dev/berth/internal/network/policy"
 	"berth.dev/berth/internal/node"
@@ -45,6 +46,7 @@ type agent struct {
 	evictor                       atomic.Pointer[evict.Evictor]
 	ending                        atomic.Pointer[shutdown.Watcher]
 	pods                          atomic.Pointer[node.Agent]
+	network                       atomic.Pointer[cni.Server]
 	collector                     atomic.Pointer[image.Collector]
 	fence                         *fence.Keeper
 	// ---
@@ -119,6 +121,7 @@ func (a *agent) runAgent(ctx context.Context, ready func()) error {
 		Volumes:  volumes, HostPorts: hostport.New(), SubPath: subPaths(volumes), Log: a.log.With("component", "node"),
 		Manifests: cmp.Or(a.cfg.PodManifestPath, a.dir.PodManifests()), BadManifest: a.badManifest,
 		LogSize: logSize, LogFiles: a.cfg.LogMaxFiles, Pulled: images.Changed, Fence: a.fence, PauseSeccomp: a.pauseSeccomp(),
+		NetworkClear: a.networkClear,
 	})
 	if err != nil {
 		return err

@@ -38,10 +38,22 @@ func (a *agent) runLinks(ctx context.Context, ready func()) error {
 
 // runNetwork answers the CNI plugin.
 func (a *agent) runNetwork(ctx context.Context, ready func()) error {
-	c, err := cni.New(cni.Config{Client: a.as("system:node:"+a.nodeName, "system:nodes"), NodeName: a.nodeName, NodeIPs: a.nodeIPs, Dir: a.dir, Ending: a.endingOf, Log: a.log, Guard: a.guard(), Bundle: a.bundle, Cluster: slices.Concat(a.cluster, a.services)})
+	client, err := a.server.client("system:node:"+a.nodeName, "system:nodes")
 	if err != nil {
 		return err
 	}
+	events := record.NewBroadcaster(record.WithContext(ctx))
+	events.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: client.CoreV1().Events("")})
+	defer events.Shutdown()
+	c, err := cni.New(cni.Config{
+		Client: a.as("system:node:"+a.nodeName, "system:nodes"), NodeName: a.nodeName, NodeIPs: a.nodeIPs, Dir: a.dir, Ending: a.endingOf, Log: a.log,
+		Guard: a.guard(), Bundle: a.bundle, Cluster: slices.Concat(a.cluster, a.services),
+		Events: events.NewRecorder(api.Scheme, corev1.EventSource{Component: "kubelet", Host: a.nodeName}),
+	})
+	if err != nil {
+		return err
+	}
+	a.network.Store(c)
 	return c.Run(ctx, func() { a.up(&a.networkUp); ready() })
 }
 
@@ -49,6 +61,15 @@ func (a *agent) runNetwork(ctx context.Context, ready func()) error {
 func (a *agent) endingOf(uid types.UID) <-chan struct{} {
 	if pods := a.pods.Load(); pods != nil {
 		return pods.Ending(uid)
+	}
+	return nil
+}
+
+// networkClear returns when a sandbox is known to be alone with its addresses.
+// Pods of before this process were looked at by that one.
+func (a *agent) networkClear(ctx context.Context, sandbox string) error {
+	if network := a.network.Load(); network != nil {
+		return network.Clear(ctx, sandbox)
 	}
 	return nil
 }

@@ -219,6 +219,7 @@ func (r *reconciler) resolve(key types.NamespacedName, pod *corev1.Pod, nics []n
 			Network: n.Network.String(), Interface: n.Interface, DefaultRoute: n.DefaultRoute, Pooled: n.network.Pooled,
 			Version: n.network.Version, Plugins: n.network.Plugins, Join: n.network.Join(n.coordinator),
 		}
+		a.DetectConflict, a.DetectGateway = n.network.Detect(n.coordinator)
 		if _, named := pod.Annotations[attachment.DefaultNICAnnotation]; !chosen && !named && n.network.DefaultNIC(n.coordinator) == n.Interface {
 			a.DefaultRoute, chosen = true, true
 		}

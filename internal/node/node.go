@@ -78,6 +78,10 @@ type Config struct {
 	// HostPorts may be nil: then no port of the node leads to a pod.
 	HostPorts HostPorts
 
+	// NetworkClear returns when it is known whether others use what the network of
+	// a sandbox uses; then no container is started in it. nil knows of no others.
+	NetworkClear func(ctx context.Context, sandbox string) error
+
 	// SubPath makes a part of a volume mountable and returns its host path.
 	SubPath func(ctx context.Context, s SubPath) (string, error)
 

@@ -1106,6 +1106,20 @@ func schema_berthdev_berth_spiderpool_v2beta1_CoordinatorSpec(ref common.Referen
 							Format:      "",
 						},
 					},
+					"detectIPConflict": {
+						SchemaProps: spec.SchemaProps{
+							Description: "DetectIPConflict has a pod wait until nobody else on its segment has its addresses; unset, it does.",
+							Type:        []string{"boolean"},
+							Format:      "",
+						},
+					},
+					"detectGateway": {
+						SchemaProps: spec.SchemaProps{
+							Description: "DetectGateway has a pod wait until its gateways answer; unset, it does not.",
+							Type:        []string{"boolean"},
+							Format:      "",
+						},
+					},
 					"vethMTU": {
 						SchemaProps: spec.SchemaProps{
 							Description: "VethMTU is the MTU of the wire to the node.",

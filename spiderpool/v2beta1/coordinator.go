@@ -56,6 +56,13 @@ type CoordinatorSpec struct {
 	// VethLinkAddress is the link-local address of the wire to the node.
 	// +optional
 	VethLinkAddress *string `json:"vethLinkAddress,omitempty"`
+	// DetectIPConflict has a pod wait until nobody else on its segment has its
+	// addresses; unset, it does.
+	// +optional
+	DetectIPConflict *bool `json:"detectIPConflict,omitempty"`
+	// DetectGateway has a pod wait until its gateways answer; unset, it does not.
+	// +optional
+	DetectGateway *bool `json:"detectGateway,omitempty"`
 	// VethMTU is the MTU of the wire to the node.
 	// +optional
 	VethMTU *int `json:"vethMTU,omitempty"`

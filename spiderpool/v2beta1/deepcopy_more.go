@@ -163,6 +163,8 @@ func (in *CoordinatorSpec) DeepCopyInto(out *CoordinatorSpec) {
 	out.TxQueueLen = copied(in.TxQueueLen)
 	out.VethLinkAddress = copied(in.VethLinkAddress)
 	out.VethMTU = copied(in.VethMTU)
+	out.DetectIPConflict = copied(in.DetectIPConflict)
+	out.DetectGateway = copied(in.DetectGateway)
 	out.HijackCIDR = slices.Clone(in.HijackCIDR)
 	out.PolicyRoutes = slices.Clone(in.PolicyRoutes)
 }

@@ -65,7 +65,7 @@ spec:
 // by their nodes' probes, by services and by routed pods; their addresses stick.
 func TestUnderlay(t *testing.T) {
 	network := host.NewSwitch(t)
-	one, two := network.Host("one"), network.Host("two")
+	one, two, printer := network.Host("one"), network.Host("two"), network.Host("printer")
 	c := cluster.On(t, one, cluster.Bin(t)).Start()
 	c.Import(nginxImage(t))
 	a := c.Agent(t, two)
@@ -154,8 +154,12 @@ spec: {containers: [{name: c, image: ` + nginxName + `}]}
 		}
 		return out
 	})
+	movesWithItsAddress(t, c, one, two, printer)
+	somebodyElseHasIt(t, c, printer)
+	gatewayIsMissing(t, c, printer)
+
 	// What the plugins made is gone with the pods.
-	c.Kubectl("delete", "sts/db", "pod/lost", "pod/routed", "--timeout=150s")
+	c.Kubectl("delete", "sts/db", "sts/far", "pod/lost", "pod/routed", "pod/lonely", "--timeout=150s")
 	for _, m := range []*cluster.Cluster{c, a} {
 		c.Eventually(90*time.Second, "0", func() string {
 			out, _ := m.Host.Run(context.Background(), "sh", "-c", "ls "+m.Data+"/cni/cache 2>/dev/null | wc -l")

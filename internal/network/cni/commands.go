@@ -214,6 +214,7 @@ func (s *Server) check(req call.Request, ns *os.File) error {
 // end undoes what a sandbox has. With networks of the machine it takes as long as
 // their plugins do.
 func (s *Server) end(ctx context.Context, req call.Request, ns *os.File) error {
+	s.forgetDetections(func(sandbox string) bool { return sandbox == req.ContainerID })
 	a, err := s.records.read(req.ContainerID)
 	if err != nil {
 		return err
@@ -258,6 +259,7 @@ func (s *Server) collect(ctx context.Context, req call.Request) error {
 		known[v.ContainerID] = true
 		keep[link.HostName(v.ContainerID, v.IfName)] = true
 	}
+	s.forgetDetections(func(sandbox string) bool { return !known[sandbox] })
 	all, err := s.records.list()
 	for _, a := range all {
 		if !known[a.ContainerID] {

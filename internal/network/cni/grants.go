@@ -54,6 +54,18 @@ func (g *grants) of(p pod) (*spiderpoolv2beta1.SpiderEndpoint, bool) {
 	return e, granted(e, p)
 }
 
+// has reports whether a pod has a grant.
+func (g *grants) has(uid types.UID) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, e := range g.byPod {
+		if e.Status.Current.UID == string(uid) {
+			return true
+		}
+	}
+	return false
+}
+
 // granted reports whether e is for this pod and not for an earlier one of the
 // same name. A runtime that does not tell the UID gets what there is.
 func granted(e *spiderpoolv2beta1.SpiderEndpoint, p pod) bool {

@@ -28,6 +28,8 @@ type several struct {
 	record   *attached
 	join     *attachment.Join
 	made     []link.Interface
+	// outside is found out on the machine's interfaces, before the pod has its own.
+	outside, inPod *detection
 }
 
 // first is the attachment that is the pod's first interface, nil for the node's
@@ -46,6 +48,9 @@ func (s *Server) addSeveral(ctx, wait context.Context, v *several) (json.RawMess
 		return nil, err
 	}
 	addrs, err := addressesOf(v.endpoint, v.req.IfName)
+	if err == nil {
+		err = v.detectOutside()
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -54,10 +59,17 @@ func (s *Server) addSeveral(ctx, wait context.Context, v *several) (json.RawMess
 			return nil, &call.Error{Code: call.CodeTryAgain, Msg: err.Error()}
 		}
 	}
+	if err := v.headStart(wait); err != nil {
+		s.found(ctx, v.pod, err)
+		return nil, fmt.Errorf("network of pod %s: %w", v.pod, err)
+	}
 	if err := s.records.write(v.record); err != nil {
 		return nil, err
 	}
 	out, err := v.make(ctx, addrs)
+	if err == nil {
+		err = v.detectInPod()
+	}
 	if err == nil {
 		err = s.records.write(v.record) // with the results
 	}
@@ -69,7 +81,7 @@ func (s *Server) addSeveral(ctx, wait context.Context, v *several) (json.RawMess
 		err = fmt.Errorf("network of pod %s: %w", v.pod, err)
 		return nil, errors.Join(err, s.records.undo(ctx, v.record, v.netns()))
 	}
-	s.report(ctx, v.pod, status)
+	v.follow(ctx, status)
 	return out, nil
 }
 

@@ -17,9 +17,11 @@ import (
 	"sync"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/record"
 
 	"berth.dev/berth/internal/base/datadir"
 	"berth.dev/berth/internal/network/cni/call"
@@ -50,6 +52,8 @@ type Config struct {
 	// Guard returns when a pod may have its network: what it may send and receive
 	// is in force. nil means that there is nothing to wait for.
 	Guard func(ctx context.Context, pod types.NamespacedName, uid types.UID, addresses []netip.Addr) error
+	// Events records what is wrong with a pod's network; nil records nothing.
+	Events record.EventRecorder
 }
 
 // Server answers the CNI plugin.
@@ -64,6 +68,10 @@ type Server struct {
 	wires    sync.WaitGroup // requests and removals under way
 	mu       sync.Mutex
 	removing map[string]chan struct{} // by host name of the wire
+	// detections are those of sandboxes that are there; troubled says since when
+	// pods wait because of what they found.
+	detections map[string]*detection
+	troubled   map[types.UID]metav1.Time
 }
 
 // New prepares a server; it touches nothing.
@@ -81,7 +89,10 @@ func newServer(config Config) *Server {
 	if config.Log == nil {
 		config.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Server{config: config, grants: newGrants(), wait: patience, records: recordsOf(config.Dir, config.Bundle), removing: map[string]chan struct{}{}}
+	return &Server{
+		config: config, grants: newGrants(), wait: patience, records: recordsOf(config.Dir, config.Bundle), removing: map[string]chan struct{}{},
+		detections: map[string]*detection{}, troubled: map[types.UID]metav1.Time{},
+	}
 }
 
 // Run serves until ctx is done. It is ready when the socket listens and the

@@ -3,6 +3,7 @@ package link
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"runtime"
 
@@ -61,7 +62,7 @@ func SetUpInside(in Inside) error {
 	if in.RPFilter < 0 {
 		return nil
 	}
-	return entering(in.NetNS, func() error {
+	return Entering(in.NetNS, func() error {
 		settings := []setting{{"ipv4/conf/all/rp_filter", fmt.Sprint(in.RPFilter)}}
 		links, err := pod.LinkList()
 		if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
@@ -223,6 +224,12 @@ func Exists(name string) bool {
 	return !isGone(err)
 }
 
+// Up reports whether this machine has an interface that is up.
+func Up(name string) bool {
+	l, err := netlink.LinkByName(name)
+	return err == nil && l.Attrs().Flags&net.FlagUp != 0
+}
+
 // Own reports whether an address is this machine's.
 func Own(a netip.Addr) (bool, error) {
 	addrs, err := netlink.AddrList(nil, familyOf(a))
@@ -237,8 +244,8 @@ func Own(a netip.Addr) (bool, error) {
 	return false, nil
 }
 
-// entering runs f on a thread in a network namespace; the thread ends with it.
-func entering(netNS int, f func() error) error {
+// Entering runs f on a thread in a network namespace; the thread ends with it.
+func Entering(netNS int, f func() error) error {
 	done := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread() // never unlocked: no other goroutine may run in there
@@ -254,5 +261,5 @@ func entering(netNS int, f func() error) error {
 // Prepare readies a pod's namespace for interfaces in networks of the machine:
 // whether their addresses are free is found out elsewhere, and sooner.
 func Prepare(netNS int) error {
-	return entering(netNS, func() error { return apply([]setting{{"ipv6/conf/default/accept_dad", "0"}}) })
+	return Entering(netNS, func() error { return apply([]setting{{"ipv6/conf/default/accept_dad", "0"}}) })
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -17,6 +18,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/strategicpatch"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/utils/clock"
+
+	"berth.dev/berth/internal/plan/podsync"
 )
 
 const (
@@ -127,8 +130,14 @@ func newer(a, b *corev1.Pod) bool {
 	return errX != nil || errY != nil || x > y
 }
 
-// Patch writes what differs between the pod's status and the wanted one.
+// Patch writes what differs between the pod's status and the wanted one. The
+// conditions of others stay as they are: what is wanted may have been thought out
+// before they came.
 func Patch(ctx context.Context, client kubernetes.Interface, pod *corev1.Pod, want corev1.PodStatus) (*corev1.Pod, error) {
+	theirs := func(c corev1.PodCondition) bool { return !podsync.Ours(c.Type) && c.Type != corev1.DisruptionTarget }
+	want.Conditions = slices.Concat(
+		slices.DeleteFunc(slices.Clone(pod.Status.Conditions), func(c corev1.PodCondition) bool { return !theirs(c) }),
+		slices.DeleteFunc(slices.Clone(want.Conditions), theirs))
 	before, err := json.Marshal(corev1.Pod{Status: pod.Status})
 	if err != nil {
 		return nil, fmt.Errorf("encoding the status of pod %s/%s: %w", pod.Namespace, pod.Name, err)

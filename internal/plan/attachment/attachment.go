@@ -171,6 +171,12 @@ func coordinator(c *spiderpoolv2beta1.CoordinatorSpec) plugin {
 	if nic := ptr.Deref(c.PodDefaultRouteNIC, ""); nic != "" {
 		conf["podDefaultRouteNic"] = nic
 	}
+	if c.DetectIPConflict != nil {
+		conf["detectIPConflict"] = *c.DetectIPConflict
+	}
+	if c.DetectGateway != nil {
+		conf["detectGateway"] = *c.DetectGateway
+	}
 	if !ptr.Deref(c.TunePodRoutes, true) {
 		conf["tunePodRoutes"] = false
 	}

@@ -27,6 +27,10 @@ type Attachment struct {
 	Pooled  bool             `json:"pooled,omitempty"`
 	Version string           `json:"cniVersion"`
 	Plugins []map[string]any `json:"plugins"`
+	// DetectConflict has the pod wait until its addresses are known to be free, and
+	// DetectGateway until its gateways are known to be there.
+	DetectConflict bool `json:"detectConflict,omitempty"`
+	DetectGateway  bool `json:"detectGateway,omitempty"`
 	// Join says how the pod reaches its node and the services; nil leaves that out.
 	Join *Join `json:"join,omitempty"`
 }

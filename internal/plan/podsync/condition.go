@@ -14,6 +14,11 @@ var ours = []corev1.PodConditionType{
 	corev1.PodReadyToStartContainers, corev1.PodInitialized, corev1.PodReady, corev1.ContainersReady, corev1.PodScheduled,
 }
 
+// Ours reports whether a condition is kept by the node alone.
+func Ours(kind corev1.PodConditionType) bool {
+	return slices.Contains(ours, kind) || kind == corev1.AllContainersRestarting || kind == corev1.PodResizeInProgress || kind == corev1.PodResizePending
+}
+
 // conditions are the pod's conditions: those of others as the API has them,
 // then ours.
 func (d *decision) conditions(s *corev1.PodStatus) []corev1.PodCondition {
