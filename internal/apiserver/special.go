@@ -50,7 +50,7 @@ func (g *groups) main(k api.Kind, getter generic.RESTOptionsGetter) (*registry.M
 // pools is the guard of address pools and subnets.
 func (g *groups) pools() *addresspool.Guard {
 	if g.guard == nil {
-		g.guard = addresspool.New(poolObjects{g}, g.server.config.Datastore.Turns("addresspools"))
+		g.guard = addresspool.New(poolObjects{g}, g.server.config.Datastore.Turns("addresspools"), g.server.config.ServiceCIDRs)
 	}
 	return g.guard
 }

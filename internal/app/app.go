@@ -151,6 +151,11 @@ func (s *server) look() error {
 	if err := s.ranges(); err != nil {
 		return err
 	}
+	if !s.cfg.DisableAgent { // before anything is begun
+		if err := (link.Node{PodCIDRs: s.cluster, ServiceCIDRs: s.services, Local: s.dns}).Clash(); err != nil {
+			return err
+		}
+	}
 	for _, ip := range s.cfg.NodeIPs {
 		s.nodeIPs = append(s.nodeIPs, netip.MustParseAddr(ip))
 	}

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
+	"slices"
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -238,7 +239,8 @@ const (
 
 // onNode and onReserved wake the pods that wait when what counts has changed.
 func onNode(_ context.Context, _ client.Reader, ev loop.Event) []reconcile.Request {
-	if ev.Old == nil || ev.New == nil || maps.Equal(ev.Old.GetLabels(), ev.New.GetLabels()) {
+	if ev.Old == nil || ev.New != nil && maps.Equal(ev.Old.GetLabels(), ev.New.GetLabels()) &&
+		slices.Equal(ev.Old.(*corev1.Node).Status.Addresses, ev.New.(*corev1.Node).Status.Addresses) {
 		return nil
 	}
 	return []reconcile.Request{key("", anew)}

@@ -96,6 +96,11 @@ func (r *reconciler) allWants(ctx context.Context, pod *corev1.Pod, namespace *c
 			return nil, &malformed{err}
 		}
 		wants := r.wants(n, wish, who)
+		if n.own() {
+			if err := r.apartFromNodes(ctx, wants); err != nil {
+				return nil, err
+			}
+		}
 		if len(wants) == 0 {
 			return nil, &malformed{fmt.Errorf("annotations %s and %s name no pool of an IP version that this cluster has", address.PoolAnnotation, address.PoolsAnnotation)}
 		}
@@ -171,6 +176,41 @@ func addrOf(addrs []netip.Addr, f address.Family) netip.Addr {
 		}
 	}
 	return netip.Addr{}
+}
+
+// apartFromNodes leaves out pools whose subnet machines are in: pods that are
+// routed would take the place of what is there.
+func (r *reconciler) apartFromNodes(ctx context.Context, wants []address.Want) error {
+	builtin := func(name string) bool { return name == defaultIPv4 || name == defaultIPv6 }
+	if !slices.ContainsFunc(wants, func(w address.Want) bool {
+		return slices.ContainsFunc(w.Pools, func(name string) bool { return !builtin(name) })
+	}) {
+		return nil
+	}
+	nodes := &corev1.NodeList{}
+	if err := r.env.Cache.List(ctx, nodes); err != nil {
+		return err
+	}
+	for i := range wants {
+		w := &wants[i]
+		w.Pools = slices.DeleteFunc(w.Pools, func(name string) bool {
+			p, ok := r.ledger.Pool(name)
+			if !ok || builtin(name) {
+				return false
+			}
+			for i := range nodes.Items {
+				for _, has := range nodes.Items[i].Status.Addresses {
+					if a, err := netip.ParseAddr(has.Address); err == nil && p.Subnet.Contains(a) {
+						w.Refused = append(w.Refused, fmt.Sprintf("%s: its subnet %s is the network of node %s (%s), which a pod is in by annotation %s only",
+							name, p.Subnet, nodes.Items[i].Name, a, attachment.FirstAnnotation))
+						return true
+					}
+				}
+			}
+			return false
+		})
+	}
+	return nil
 }
 
 // avoidNodes leaves the machines' own addresses alone, which a pool in their

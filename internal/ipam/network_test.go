@@ -117,3 +117,31 @@ func TestNetworksThatCannotBeJoinedAreTold(t *testing.T) {
 		t.Errorf("%v %+v", err, attached)
 	}
 }
+
+// A pool in the machines' own network is for pods that are in that network.
+func TestPoolOfTheMachinesNetwork(t *testing.T) {
+	w := newWorld(t, "10.42.0.0/16")
+	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "one"}, Status: corev1.NodeStatus{Addresses: []corev1.NodeAddress{
+		{Type: corev1.NodeHostName, Address: "one"}, {Type: corev1.NodeInternalIP, Address: "10.6.0.2"},
+	}}}
+	w.add(node)
+	w.add(pool("lan", "10.6.0.0/16", "10.6.168.101-10.6.168.110"))
+	w.add(definition("default", "lan", macvlan))
+	w.add(annotated(podOf(nil, "routed"), address.PoolAnnotation, `{"ipv4":["lan"]}`))
+	there := annotated(podOf(nil, "there"), address.PoolAnnotation, `{"ipv4":["lan"]}`)
+	w.add(annotated(there, attachment.FirstAnnotation, "default/lan"))
+	w.settle()
+	want := "routed FailedAllocateIP: no IPPool available for IPv4; not to be used: IPPool lan: its subnet 10.6.0.0/16 is the network of node one (10.6.0.2), which a pod is in by annotation v1.multus-cni.io/default-network only"
+	if told := strings.Join(w.events, "\n"); !strings.Contains(told, want) {
+		t.Errorf("%q is not in\n%s", want, told)
+	}
+	if w.ip("routed") != "" || w.ip("there") != "10.6.168.101/16" {
+		t.Errorf("routed has %q, the other %q", w.ip("routed"), w.ip("there"))
+	}
+	// The machine goes elsewhere: then it may be routed.
+	w.edit(node, func(o client.Object) { o.(*corev1.Node).Status.Addresses = nil })
+	w.settle()
+	if w.ip("routed") != "10.6.168.102/16" {
+		t.Errorf("routed has %q", w.ip("routed"))
+	}
+}

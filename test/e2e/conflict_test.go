@@ -132,3 +132,29 @@ spec:
 	c.Kubectl("wait", "--for=condition=Ready", "pod/lonely", "--timeout=150s")
 	c.Eventually(90*time.Second, " : ", c.Ask("get", "pod", "lonely", "-o", troubled))
 }
+
+// The network of the machines is no range for pods that are routed, of a pool or of
+// a cluster.
+func rangesOfTheMachines(t *testing.T, c *cluster.Cluster, printer *host.Host) {
+	c.Apply(`
+apiVersion: v1
+kind: Pod
+metadata: {name: astray, annotations: {ipam.spidernet.io/ippool: '{"ipv4": ["lan"]}'}}
+spec: {containers: [{name: c, image: ` + nginxName + `}]}
+`)
+	says(t, "the event of astray", c.Ask("get", "events", "--field-selector", "involvedObject.name=astray,reason=FailedAllocateIP", "-o", "jsonpath={.items[*].message}"),
+		"IPPool lan: its subnet 172.30.0.0/24 is the network of node ")
+	for flag, want := range map[string]string{
+		"--cluster-cidr=172.16.0.0/12":  "the range 172.16.0.0/12 of the pods holds this machine's own address " + printer.Addr + " by interface eth0; choose another range with --cluster-cidr",
+		"--service-cidr=172.30.0.64/27": "the range 172.30.0.64/27 of the services lies in the network 172.30.0.0/24, which this machine is in by interface eth0; choose another range with --service-cidr",
+	} {
+		data := printer.Dir + "/data" + flag[2:9]
+		out, err := printer.Run(context.Background(), c.Berth(), "server", "--data-dir="+data, flag)
+		if err == nil || !strings.Contains(out, want) {
+			t.Errorf("berth server %s: %v\n%s", flag, err, out)
+		}
+		if out, err := printer.Run(context.Background(), "ls", data+"/etcd"); err == nil {
+			t.Errorf("berth server %s made a datastore: %s", flag, out)
+		}
+	}
+}

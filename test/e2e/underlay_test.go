@@ -157,9 +157,10 @@ spec: {containers: [{name: c, image: ` + nginxName + `}]}
 	movesWithItsAddress(t, c, one, two, printer)
 	somebodyElseHasIt(t, c, printer)
 	gatewayIsMissing(t, c, printer)
+	rangesOfTheMachines(t, c, printer)
 
 	// What the plugins made is gone with the pods.
-	c.Kubectl("delete", "sts/db", "sts/far", "pod/lost", "pod/routed", "pod/lonely", "--timeout=150s")
+	c.Kubectl("delete", "sts/db", "sts/far", "pod/lost", "pod/routed", "pod/lonely", "pod/astray", "--timeout=150s")
 	for _, m := range []*cluster.Cluster{c, a} {
 		c.Eventually(90*time.Second, "0", func() string {
 			out, _ := m.Host.Run(context.Background(), "sh", "-c", "ls "+m.Data+"/cni/cache 2>/dev/null | wc -l")

@@ -235,13 +235,22 @@ func TestRemoveLeavesNothing(t *testing.T) {
 }
 
 func TestSetUpRefusesTheMachinesOwnRange(t *testing.T) {
-	inSpace(t, func(t *testing.T) {
-		uplink(t, "10.43.7.7/24")
-		err := SetUp(cluster)
-		if err == nil || !strings.Contains(err.Error(), "10.43.7.7; choose another range with --service-cidr") {
-			t.Error(err)
-		}
-	})
+	for cidr, want := range map[string]string{
+		"10.43.7.7/24": "the range 10.43.0.0/16 of the services holds this machine's own address 10.43.7.7 by interface up0; choose another range with --service-cidr",
+		"10.42.7.7/32": "the range 10.42.0.0/16 of the pods holds this machine's own address 10.42.7.7 by interface up0; choose another range with --cluster-cidr",
+		"10.1.2.3/8":   "the range 10.42.0.0/16 of the pods lies in the network 10.0.0.0/8, which this machine is in by interface up0; choose another range with --cluster-cidr",
+	} {
+		inSpace(t, func(t *testing.T) {
+			uplink(t, cidr)
+			before := settled(t)
+			if err := SetUp(cluster); err == nil || err.Error() != want {
+				t.Errorf("%s: %v, want %s", cidr, err, want)
+			}
+			if after := settled(t); !slices.Equal(before, after) {
+				t.Errorf("%s: something is made all the same: %q, before %q", cidr, after, before)
+			}
+		})
+	}
 }
 
 func TestFindUplink(t *testing.T) {

@@ -32,7 +32,7 @@ const forever = 1<<32 - 1
 
 // SetUp makes it so; repeating it changes nothing.
 func SetUp(n Node) error {
-	if err := n.clash(); err != nil {
+	if err := n.Clash(); err != nil {
 		return err
 	}
 	if err := apply(n.settings()); err != nil {
@@ -97,8 +97,9 @@ func (n Node) settings() []setting {
 	return append(out, setting{"ipv6/conf/all/forwarding", "1"})
 }
 
-// clash refuses ranges that hold an address of this machine.
-func (n Node) clash() error {
+// Clash refuses ranges that overlap a network which this machine is in: those who
+// are there would not be reached any more.
+func (n Node) Clash() error {
 	addrs, err := netlink.AddrList(nil, netlink.FAMILY_ALL)
 	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
 		return fmt.Errorf("list the machine's addresses: %w", err)
@@ -114,9 +115,20 @@ func (n Node) clash() error {
 			what, flag string
 		}{{n.PodCIDRs, "pods", "--cluster-cidr"}, {n.ServiceCIDRs, "services", "--service-cidr"}} {
 			for _, p := range r.ranges {
-				if p.Contains(ip) {
-					return fmt.Errorf("the range %s of the %s holds this machine's own address %s; choose another range with %s", p, r.what, ip, r.flag)
+				is := ""
+				switch network := netip.PrefixFrom(ip, ones(a.IPNet)).Masked(); {
+				case p.Contains(ip):
+					is = fmt.Sprintf("holds this machine's own address %s", ip)
+				case network.Overlaps(p):
+					is = fmt.Sprintf("lies in the network %s, which this machine is in", network)
+				default:
+					continue
 				}
+				name := fmt.Sprint(a.LinkIndex)
+				if l, err := netlink.LinkByIndex(a.LinkIndex); err == nil {
+					name = l.Attrs().Name
+				}
+				return fmt.Errorf("the range %s of the %s %s by interface %s; choose another range with %s", p, r.what, is, name, r.flag)
 			}
 		}
 	}

@@ -45,6 +45,9 @@ func (g *Guard) newPool(pool *spiderpoolv2beta1.SpiderIPPool) (field.ErrorList, 
 	if !ok {
 		return nil, nil
 	}
+	if problems := g.ofServices(is, "IPPool"); problems != nil {
+		return problems, nil
+	}
 	pools, err := g.objects.Pools()
 	if err != nil {
 		return nil, fmt.Errorf("failed to list IPPools: %w", err)
@@ -61,6 +64,17 @@ func (g *Guard) newPool(pool *spiderpoolv2beta1.SpiderIPPool) (field.ErrorList, 
 		return problems, nil
 	}
 	return g.ofSubnet(pool, is, true)
+}
+
+// ofServices refuses addresses that are services': pods with these would not be
+// reached.
+func (g *Guard) ofServices(is source, kind string) field.ErrorList {
+	for _, p := range g.services {
+		if both := address.Intersect(is.total, []address.Span{address.SpanOf(p)}); len(both) > 0 {
+			return field.ErrorList{field.Forbidden(ipsField, fmt.Sprintf("overlap with the range %s of the cluster's services in IP ranges %v, "+jointly, p, both, kind))}
+		}
+	}
+	return nil
 }
 
 // overlapping finds a pool of the same subnet that has some of the addresses.
@@ -124,6 +138,9 @@ func (g *Guard) changedPool(pool, was *spiderpoolv2beta1.SpiderIPPool) (field.Er
 	if !ok || !before || is.prefix != had.prefix {
 		return nil, nil // validation says so
 	}
+	if problems := g.ofServices(source{is.prefix, address.Subtract(is.total, had.total)}, "IPPool"); problems != nil {
+		return problems, nil
+	}
 	pools, err := g.objects.Pools()
 	if err != nil {
 		return nil, fmt.Errorf("failed to list IPPools: %w", err)
@@ -174,6 +191,9 @@ func (g *Guard) subnet(subnet *spiderpoolv2beta1.SpiderSubnet) (field.ErrorList,
 	is, ok := readSubnet(subnet)
 	if !ok {
 		return nil, nil
+	}
+	if problems := g.ofServices(is, "Subnet"); problems != nil {
+		return problems, nil
 	}
 	subnets, err := g.objects.Subnets()
 	if err != nil {

@@ -2,6 +2,7 @@ package addresspool
 
 import (
 	"context"
+	"net/netip"
 	"sync"
 
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -29,13 +30,16 @@ type Turns interface {
 
 // Guard checks one change at a time.
 type Guard struct {
-	objects Objects
-	turns   Turns
-	mu      sync.Mutex
+	objects  Objects
+	turns    Turns
+	services []netip.Prefix
+	mu       sync.Mutex
 }
 
-// New returns a guard over objects.
-func New(objects Objects, turns Turns) *Guard { return &Guard{objects: objects, turns: turns} }
+// New returns a guard over objects; services are ranges that no pool may touch.
+func New(objects Objects, turns Turns, services []netip.Prefix) *Guard {
+	return &Guard{objects: objects, turns: turns, services: services}
+}
 
 // TunePools makes a store of SpiderIPPools ask the guard.
 func (g *Guard) TunePools(s *genericregistry.Store, _ *generic.StoreOptions) {

@@ -2,6 +2,7 @@ package addresspool
 
 import (
 	"context"
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -49,7 +50,7 @@ func held(name, cidr, pool string) spiderpoolv2beta1.SpiderEndpoint {
 func begin(t *testing.T, s *stored, is, was *spiderpoolv2beta1.SpiderIPPool) string {
 	t.Helper()
 	store := &genericregistry.Store{}
-	New(s, noTurns{}).TunePools(store, nil)
+	New(s, noTurns{}, []netip.Prefix{netip.MustParsePrefix("10.43.0.0/16")}).TunePools(store, nil)
 	var (
 		finish genericregistry.FinishFunc
 		err    error
@@ -93,6 +94,12 @@ func TestPools(t *testing.T) {
 		{"a part of the subnet", pool("b", "10.6.1.0/24"), nil, `spec.subnet: Invalid value: "10.6.1.0/24": overlap with IPPool a which 'spec.subnet' is 10.6.0.0/16`},
 		{"more than the subnet has", pool("b", "10.9.0.0/16", "10.9.0.9-10.9.0.10"), nil, `add some IP ranges [10.9.0.10] that are not contained in controller Subnet s`},
 		{"unreadable", pool("b", "x", "y"), nil, ""},
+		{"around the services", pool("b", "10.40.0.0/13", "10.42.0.1-10.42.255.255", "10.44.0.0"), nil, ""},
+		{
+			"of the services", pool("b", "10.40.0.0/13", "10.42.255.255-10.43.0.7"), nil,
+			`spec.ips: Forbidden: overlap with the range 10.43.0.0/16 of the cluster's services in IP ranges [10.43.0.0-10.43.0.7], total IP`,
+		},
+		{"grows among the services", pool("b", "10.40.0.0/13", "10.42.0.1", "10.43.255.255"), ptr.To(pool("b", "10.40.0.0/13", "10.42.0.1")), "overlap with the range 10.43.0.0/16 of the cluster's services in IP ranges [10.43.255.255]"},
 		{"grows into another", pool("b", "10.6.0.0/16", "10.6.0.9"), ptr.To(pool("b", "10.6.0.0/16", "10.6.0.10")), "overlap with IPPool a"},
 		{"less, of what is free", pool("a", "10.6.0.0/16", "10.6.0.1-10.6.0.4"), &s.pools[0], ""},
 		{"less, of what is held", pool("a", "10.6.0.0/16", "10.6.0.4-10.6.0.9"), &s.pools[0], "remove an IP address 10.6.0.3 that is being used by Pod default/web-0"},
@@ -116,7 +123,7 @@ func TestSubnets(t *testing.T) {
 		subnets: []spiderpoolv2beta1.SpiderSubnet{subnet("s", "10.9.0.0/16", "10.9.0.1")},
 	}
 	store := &genericregistry.Store{}
-	New(s, noTurns{}).TuneSubnets(store, nil)
+	New(s, noTurns{}, []netip.Prefix{netip.MustParsePrefix("10.43.0.0/16")}).TuneSubnets(store, nil)
 	for _, tt := range []struct {
 		is   spiderpoolv2beta1.SpiderSubnet
 		want string
@@ -125,6 +132,7 @@ func TestSubnets(t *testing.T) {
 		{subnet("t", "10.6.0.0/16", "10.6.0.1"), "remove some IP ranges [10.6.0.2-10.6.0.9] that are being used by IPPool a"},
 		{subnet("t", "10.9.0.0/16"), "overlap with Subnet s which 'spec.subnet' is 10.9.0.0/16"},
 		{subnet("s", "10.9.0.0/16"), ""},
+		{subnet("t", "10.43.0.0/16", "10.43.0.1"), "overlap with the range 10.43.0.0/16 of the cluster's services in IP ranges [10.43.0.1]"},
 	} {
 		finish, err := store.BeginCreate(context.Background(), &tt.is, nil)
 		switch {
