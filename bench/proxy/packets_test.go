@@ -2,69 +2,138 @@ package proxy
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"io"
+	"log/slog"
 	"net"
-	"os"
+	"net/netip"
 	"runtime"
 	"testing"
 	"time"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
+	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/kubernetes/fake"
 
 	"berth.dev/berth/bench/figure"
+	wire "berth.dev/berth/internal/network/link"
+	"berth.dev/berth/internal/network/policy"
 	"berth.dev/berth/internal/network/proxy"
 )
 
-var rounds = flag.Int("rounds", 7, "how often each way is measured")
+var rounds = flag.Int("rounds", 60, "how often each way is measured")
 
 const (
-	stream = 600 * time.Millisecond // of each measurement
-	asks   = 3000
+	stream = 30 * time.Millisecond // of each measurement
+	asks   = 300
 	alone  = 7 // the Service whose only endpoint is the second pod
 )
 
 // BenchmarkPackets is what the rules of 10,000 Services cost: a stream and a
-// ping-pong between two pods of a node without any rule, with them, and through
-// a cluster IP; and on one veth pair between the two, without the node between.
-// The ways are measured in turn, and compared within a round.
+// ping-pong between two pods of a node with the rules, straight and through a
+// cluster IP, without a NetworkPolicy and with one for each pod. Beside it stands
+// another node that has the same wires and routes and no rule ("bare"), and one
+// veth pair between its pods, past that node ("direct"). All connections are
+// there from the start, each way is measured for an instant in turn, and compared
+// within such a round: so all see the same machine.
 func BenchmarkPackets(b *testing.B) {
 	client := services(b, 10_000, "10.42.0.2")
 	s := slice(alone, "10.42.0.2")
 	s.Endpoints = s.Endpoints[:1]
 	check(b, client.Tracker().Update(discoveryv1.SchemeGroupVersion.WithResource("endpointslices"), s, s.Namespace))
-	one, two := newPod(b, "one", "10.42.0.1"), newPod(b, "two", "10.42.0.2")
 	node(b)
-	direct(b, one, two)
+	one, two := newPod(b, "one", "10.42.0.1"), newPod(b, "two", "10.42.0.2")
 	listen(b, two)
+	plain := newNamespace(b)
+	var first, second pod
+	plain.in(b, func() {
+		node(b)
+		first, second = newPod(b, "one", "10.42.0.1"), newPod(b, "two", "10.42.0.2")
+	})
+	direct(b, first, second)
+	listen(b, second)
+	stop := proxied(b, client)
+	defer func() { stop(); check(b, proxy.Remove()) }()
 	for b.Loop() {
-		var all []figure.Sample
-		for range *rounds {
-			s := figure.Sample{}
-			measure(b, s, one, "direct", "10.99.0.2:8080")
-			measure(b, s, one, "bare", "10.42.0.2:8080")
-			stop := proxied(b, client)
-			measure(b, s, one, "pod", "10.42.0.2:8080")
-			measure(b, s, one, "service", clusterIP(alone)+":80")
-			stop()
-			check(b, proxy.Remove())
-			for _, way := range []string{"pod", "service"} {
-				s[way+"/bare-%"] = 100 * s[way+"-Mbit/s"] / s["bare-Mbit/s"]
-				s["rtt-bare/"+way+"-%"] = 100 * s["bare-rtt-us"] / s[way+"-rtt-us"]
-			}
-			all = append(all, s)
+		all := []*way{
+			{name: "direct", from: first, to: "10.99.0.2:8080"},
+			{name: "bare", from: first, to: "10.42.0.2:8080"},
+			{name: "pod", from: one, to: "10.42.0.2:8080"},
+			{name: "service", from: one, to: clusterIP(alone) + ":80"},
 		}
-		for name := range all[0] {
-			median, _ := figure.Series(all).Median(name)
-			b.ReportMetric(median, name)
-		}
+		compare(b, "", all)
+		unguard := guarded(b)
+		compare(b, "guarded-", all)
+		unguard()
 		b.ReportMetric(0, "ns/op")
 		b.Log("load ", loadavg())
 	}
+}
+
+// way is one of those between two pods.
+type way struct {
+	name         string
+	from         pod
+	to           string
+	stream, ping net.Conn
+}
+
+// compare measures all ways in turn.
+func compare(b *testing.B, prefix string, ways []*way) {
+	b.Helper()
+	for _, w := range ways {
+		w.stream, w.ping = w.from.dial(b, w.to), w.from.dial(b, w.to)
+		for kind, conn := range map[string]net.Conn{"s": w.stream, "p": w.ping} {
+			defer conn.Close()
+			_, err := conn.Write([]byte(kind))
+			check(b, err)
+		}
+	}
+	var all figure.Series
+	for i := range *rounds {
+		s := figure.Sample{}
+		for j := range ways {
+			ways[(i+j)%len(ways)].measure(b, s) // none is always the first
+		}
+		for _, way := range []string{"pod", "service"} {
+			s[way+"/bare-%"] = 100 * s[way+"-Mbit/s"] / s["bare-Mbit/s"]
+			s["rtt-bare/"+way+"-%"] = 100 * s["bare-rtt-us"] / s[way+"-rtt-us"]
+		}
+		all = append(all, s)
+	}
+	for name := range all[0] {
+		median, _ := all.Median(name)
+		b.ReportMetric(median, prefix+name)
+	}
+}
+
+// measure sends for a moment, then asks and waits for the answer.
+func (w *way) measure(b *testing.B, s figure.Sample) {
+	b.Helper()
+	block, sent, began := make([]byte, 128<<10), 0, time.Now()
+	for time.Since(began) < stream {
+		n, err := w.stream.Write(block)
+		check(b, err)
+		sent += n
+	}
+	s[w.name+"-Mbit/s"] = float64(sent) * 8 / 1e6 / time.Since(began).Seconds()
+	took := make([]time.Duration, 0, asks)
+	for range asks {
+		began := time.Now()
+		_, err := w.ping.Write(block[:1])
+		check(b, err)
+		_, err = io.ReadFull(w.ping, block[:1])
+		check(b, err)
+		took = append(took, time.Since(began))
+	}
+	s[w.name+"-rtt-us"] = 1000 * figure.Percentile(took, 50)
 }
 
 // proxied has the rules of all Services in force until stop.
@@ -79,34 +148,39 @@ func proxied(b *testing.B, client kubernetes.Interface) (stop func()) {
 	return func() { end(); over(); f.Shutdown() }
 }
 
-// measure sends one way for a while, then asks and waits for the answer.
-func measure(b *testing.B, s figure.Sample, from pod, way, to string) {
+// guarded has a policy in force until stop: for both pods, and letting each other in.
+func guarded(b *testing.B) (stop func()) {
 	b.Helper()
-	conn := from.dial(b, to)
-	defer conn.Close()
-	_, err := conn.Write([]byte("s"))
-	check(b, err)
-	block, sent, began := make([]byte, 128<<10), 0, time.Now()
-	for time.Since(began) < stream {
-		n, err := conn.Write(block)
-		check(b, err)
-		sent += n
+	pod := func(name, ip string) *corev1.Pod {
+		p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name, Labels: map[string]string{"app": "web"}}, Spec: corev1.PodSpec{NodeName: "here"}}
+		p.Status.PodIPs = []corev1.PodIP{{IP: ip}}
+		return p
 	}
-	s[way+"-Mbit/s"] = float64(sent) * 8 / 1e6 / time.Since(began).Seconds()
-	ping := from.dial(b, to)
-	defer ping.Close()
-	_, err = ping.Write([]byte("p"))
+	web := metav1.LabelSelector{MatchLabels: map[string]string{"app": "web"}}
+	np := &networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "np"}, Spec: networkingv1.NetworkPolicySpec{
+		PodSelector: web, PolicyTypes: []networkingv1.PolicyType{networkingv1.PolicyTypeIngress, networkingv1.PolicyTypeEgress},
+		Ingress: []networkingv1.NetworkPolicyIngressRule{{From: []networkingv1.NetworkPolicyPeer{{PodSelector: &web}}}},
+		Egress:  []networkingv1.NetworkPolicyEgressRule{{To: []networkingv1.NetworkPolicyPeer{{PodSelector: &web}}}},
+	}}
+	api := fake.NewClientset(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "default"}}, pod("one", "10.42.0.1"), pod("two", "10.42.0.2"), np)
+	f := informers.NewSharedInformerFactory(api, 0)
+	e, err := policy.New(policy.Config{Informers: f, Client: api, NodeName: "here", Log: slog.New(slog.DiscardHandler)})
 	check(b, err)
-	took := make([]time.Duration, 0, asks)
-	for range asks {
-		began := time.Now()
-		_, err := ping.Write(block[:1])
-		check(b, err)
-		_, err = io.ReadFull(ping, block[:1])
-		check(b, err)
-		took = append(took, time.Since(began))
+	ctx, cancel := context.WithCancel(b.Context())
+	ready, ended := make(chan struct{}), make(chan error, 1)
+	f.StartWithContext(ctx)
+	go func() { ended <- e.Run(ctx, func() { close(ready) }) }()
+	select {
+	case <-ready:
+	case err := <-ended:
+		b.Fatal(errors.Join(errors.New("not ready"), err))
 	}
-	s[way+"-rtt-us"] = 1000 * figure.Percentile(took, 50)
+	return func() {
+		cancel()
+		check(b, <-ended)
+		f.Shutdown()
+		check(b, policy.Remove())
+	}
 }
 
 // listen swallows streams and answers pings.
@@ -146,52 +220,45 @@ func listen(b *testing.B, at pod) {
 	})
 }
 
-// pod is a network namespace with a wire to the node.
-type pod struct {
-	ns netns.NsHandle
-	ip string
-}
+// namespace is a network of its own; it goes with its last thread and handle.
+type namespace struct{ ns netns.NsHandle }
 
-func newPod(b *testing.B, name, ip string) pod {
+func newNamespace(b *testing.B) (n namespace) {
 	b.Helper()
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	old, err := netns.Get()
 	check(b, err)
 	defer old.Close()
-	p := pod{ip: ip}
-	p.ns, err = netns.New()
+	n.ns, err = netns.New()
 	check(b, err)
 	check(b, netns.Set(old))
-	b.Cleanup(func() { p.ns.Close() })
-	check(b, netlink.LinkAdd(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: name}, PeerName: "eth0", PeerNamespace: netlink.NsFd(int(p.ns))}))
-	b.Cleanup(func() { check(b, netlink.LinkDel(link(b, name))) })
-	out := link(b, name)
-	check(b, netlink.LinkSetUp(out))
-	check(b, netlink.RouteAdd(&netlink.Route{LinkIndex: out.Attrs().Index, Dst: host(ip), Scope: netlink.SCOPE_LINK}))
-	check(b, os.WriteFile("/proc/sys/net/ipv4/conf/"+name+"/proxy_arp", []byte("1"), 0o644))
-	p.in(b, func() {
-		check(b, netlink.LinkSetUp(link(b, "lo")))
-		eth := link(b, "eth0")
-		check(b, netlink.LinkSetUp(eth))
-		check(b, netlink.AddrAdd(eth, &netlink.Addr{IPNet: host(ip)}))
-		gw := net.IPv4(169, 254, 1, 1)
-		check(b, netlink.RouteAdd(&netlink.Route{LinkIndex: eth.Attrs().Index, Dst: host(gw.String()), Scope: netlink.SCOPE_LINK}))
-		check(b, netlink.RouteAdd(&netlink.Route{LinkIndex: eth.Attrs().Index, Gw: gw}))
-		check(b, netlink.NeighSet(&netlink.Neigh{LinkIndex: eth.Attrs().Index, IP: gw, HardwareAddr: out.Attrs().HardwareAddr, State: netlink.NUD_PERMANENT}))
-	})
+	b.Cleanup(func() { n.ns.Close() })
+	return n
+}
+
+// pod is a network namespace with a wire to the node.
+type pod struct {
+	namespace
+	ip string
+}
+
+// newPod has its wire as Berth makes it.
+func newPod(b *testing.B, name, ip string) pod {
+	b.Helper()
+	p := pod{ip: ip, namespace: newNamespace(b)}
+	check(b, wire.Attach(wire.Wire{
+		Host: wire.HostName(name, "eth0"), Pod: "eth0", NetNS: int(p.ns), Owner: "default/" + name, Addrs: []netip.Addr{netip.MustParseAddr(ip)}, MTU: 1500,
+	}))
 	return p
 }
 
-// node has this namespace forward between its pods.
+// node sets this namespace up as one.
 func node(b *testing.B) {
 	b.Helper()
-	lo := link(b, "lo")
-	check(b, netlink.LinkSetUp(lo))
-	check(b, os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("1"), 0o644))
-	_, services, err := net.ParseCIDR("10.43.0.0/16")
-	check(b, err)
-	check(b, netlink.RouteReplace(&netlink.Route{Dst: services, Type: 7})) // unreachable, unless a rule leads elsewhere
+	check(b, wire.SetUp(wire.Node{
+		PodCIDRs: []netip.Prefix{netip.MustParsePrefix("10.42.0.0/16")}, ServiceCIDRs: []netip.Prefix{netip.MustParsePrefix("10.43.0.0/16")},
+	}))
 }
 
 // direct is a veth pair between two pods, past the node.
@@ -211,14 +278,14 @@ func direct(b *testing.B, one, two pod) {
 	}
 }
 
-// in runs f inside the pod's namespace.
-func (p pod) in(b *testing.B, f func()) {
+// in runs f inside the namespace.
+func (n namespace) in(b *testing.B, f func()) {
 	b.Helper()
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
-		if err := netns.Set(p.ns); err != nil {
+		if err := netns.Set(n.ns); err != nil {
 			b.Error(err)
 			return
 		}
@@ -246,8 +313,4 @@ func link(b *testing.B, name string) netlink.Link {
 	l, err := netlink.LinkByName(name)
 	check(b, err)
 	return l
-}
-
-func host(ip string) *net.IPNet {
-	return &net.IPNet{IP: net.ParseIP(ip).To4(), Mask: net.CIDRMask(32, 32)}
 }

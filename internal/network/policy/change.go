@@ -55,6 +55,7 @@ func (t *table) apply(c netpolicy.Change) error {
 	if err := t.selves(counts); err != nil {
 		return err
 	}
+	t.gate()
 	for _, name := range c.DropProfiles {
 		t.conn.DelChain(&nftables.Chain{Table: t.table, Name: name})
 	}
@@ -109,7 +110,7 @@ func (t *table) assign(s *nftables.Set, del []netip.Addr, add map[netip.Addr]str
 	}
 	for a, profile := range add {
 		if t.is(a) {
-			come = append(come, nftables.SetElement{Key: a.AsSlice(), VerdictData: &expr.Verdict{Kind: expr.VerdictGoto, Chain: profile}})
+			come = append(come, nftables.SetElement{Key: a.AsSlice(), VerdictData: &expr.Verdict{Kind: expr.VerdictJump, Chain: profile}})
 			counts[a]++
 		}
 	}
@@ -147,7 +148,7 @@ func (t *table) selves(counts map[netip.Addr]int) error {
 	return nil
 }
 
-// makeProfile makes a chain: each term lets through, what is left is dropped.
+// makeProfile makes a chain: each term leads back, what is left is dropped.
 func (t *table) makeProfile(name string, p netpolicy.Profile) {
 	chain := t.conn.AddChain(&nftables.Chain{Table: t.table, Name: name})
 	peer := t.source
@@ -158,7 +159,7 @@ func (t *table) makeProfile(name string, p netpolicy.Profile) {
 		if term.Block.IsValid() && !t.is(term.Block.Addr()) {
 			continue
 		}
-		t.rule(chain, append(t.term(term, peer), &expr.Verdict{Kind: expr.VerdictAccept})...)
+		t.rule(chain, append(t.term(term, peer), &expr.Verdict{Kind: expr.VerdictReturn})...)
 	}
 	t.rule(chain, &expr.Verdict{Kind: expr.VerdictDrop})
 }

@@ -125,9 +125,9 @@ func pod(name, ip string) *corev1.Pod {
 	return p
 }
 
-// Two pods of one node, with a policy for one of them that lets the other in;
-// the policy changes, labels change, and all of it goes.
-func TestPacketsMeetThePolicies(t *testing.T) {
+// host prepares this namespace as a node.
+func host(t *testing.T) {
+	t.Helper()
 	if !nettest.Inside() {
 		t.Skip("needs root")
 	}
@@ -138,21 +138,11 @@ func TestPacketsMeetThePolicies(t *testing.T) {
 	check(t, err)
 	check(t, netlink.AddrReplace(lo, own))
 	check(t, os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("1"), 0o644))
-	server, client := newSpace(t, "server", "10.42.0.1"), newSpace(t, "client", "10.42.0.2")
-	server.serve(t, 80)
-	client.serve(t, 80)
-	nodeListener, err := net.Listen("tcp4", nodeIP+":9000")
-	check(t, err)
-	defer nodeListener.Close()
-	selector := func(app string) metav1.LabelSelector {
-		return metav1.LabelSelector{MatchLabels: map[string]string{"app": app}}
-	}
-	friends := selector("friend")
-	np := &networkingv1.NetworkPolicy{
-		ObjectMeta: metav1.ObjectMeta{Namespace: "prod", Name: "np"},
-		Spec:       networkingv1.NetworkPolicySpec{PodSelector: selector("server"), Ingress: []networkingv1.NetworkPolicyIngressRule{{From: []networkingv1.NetworkPolicyPeer{{PodSelector: &friends}}}}},
-	}
-	api := fake.NewClientset(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "prod"}}, pod("server", ""), pod("client", "10.42.0.2"), np)
+}
+
+// start enforces what the API says until the test ends.
+func start(t *testing.T, api *fake.Clientset) *policy.Enforcer {
+	t.Helper()
 	f := informers.NewSharedInformerFactory(api, 0)
 	e, err := policy.New(policy.Config{Informers: f, Client: api, NodeName: "here", Log: slog.New(slog.DiscardHandler)})
 	check(t, err)
@@ -171,6 +161,29 @@ func TestPacketsMeetThePolicies(t *testing.T) {
 	case err := <-ended:
 		t.Fatalf("ended: %v", err)
 	}
+	return e
+}
+
+// Two pods of one node, with a policy for one of them that lets the other in;
+// the policy changes, labels change, and all of it goes.
+func TestPacketsMeetThePolicies(t *testing.T) {
+	host(t)
+	server, client := newSpace(t, "server", "10.42.0.1"), newSpace(t, "client", "10.42.0.2")
+	server.serve(t, 80)
+	client.serve(t, 80)
+	nodeListener, err := net.Listen("tcp4", nodeIP+":9000")
+	check(t, err)
+	defer nodeListener.Close()
+	selector := func(app string) metav1.LabelSelector {
+		return metav1.LabelSelector{MatchLabels: map[string]string{"app": app}}
+	}
+	friends := selector("friend")
+	np := &networkingv1.NetworkPolicy{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "prod", Name: "np"},
+		Spec:       networkingv1.NetworkPolicySpec{PodSelector: selector("server"), Ingress: []networkingv1.NetworkPolicyIngressRule{{From: []networkingv1.NetworkPolicyPeer{{PodSelector: &friends}}}}},
+	}
+	api := fake.NewClientset(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "prod"}}, pod("server", ""), pod("client", "10.42.0.2"), np)
+	e := start(t, api)
 	from := func(s space, to netip.Addr, port int, patience time.Duration) (ok bool) {
 		s.in(t, func() { ok = reaches(to, port, patience) })
 		return ok

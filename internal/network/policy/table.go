@@ -37,12 +37,15 @@ const (
 
 func (f family) is(a netip.Addr) bool { return a.Is6() == (f.size == 16) }
 
-// table is our nftables table of one family. Three fixed chains look up the
-// profile of a packet's source and destination; a profile is a chain.
+// table is our nftables table of one family. Two fixed chains look up the
+// profile of a packet's source and destination; a profile is a chain, too. While
+// nobody is isolated no chain is in a packet's way.
 type table struct {
 	family
 	conn    *nftables.Conn
 	table   *nftables.Table
+	own     []netip.Addr // of the node, which pods always reach
+	gates   []*nftables.Chain
 	ingress *nftables.Set // local address -> goto profile
 	egress  *nftables.Set
 	self    *nftables.Set // an isolated address and itself
@@ -61,11 +64,11 @@ func open(conn *nftables.Conn, dual bool, own []netip.Addr, state netpolicy.Stat
 			continue // a kernel without IPv6 has nothing to fail with
 		}
 		t := &table{
-			family: f, conn: conn, table: &nftables.Table{Family: f.table, Name: tableName},
+			family: f, conn: conn, table: &nftables.Table{Family: f.table, Name: tableName}, own: own,
 			isolate: map[netip.Addr]int{}, sets: map[string]*nftables.Set{},
 		}
 		nft.Replace(conn, t.table)
-		if err := t.fixed(own); err != nil {
+		if err := t.fixed(); err != nil {
 			return nil, err
 		}
 		if err := t.apply(netpolicy.NewState().To(state)); err != nil {
@@ -79,7 +82,7 @@ func open(conn *nftables.Conn, dual bool, own []netip.Addr, state netpolicy.Stat
 // Remove deletes our tables; it is no error if there are none.
 func Remove() error { return nft.Remove(tableName, nftables.TableFamilyIPv4, nftables.TableFamilyIPv6) }
 
-func (t *table) fixed(own []netip.Addr) error {
+func (t *table) fixed() error {
 	pair := nftables.MustConcatSetType(t.address, t.address)
 	t.ingress = &nftables.Set{Table: t.table, Name: "ingress", IsMap: true, KeyType: t.address, DataType: nftables.TypeVerdict}
 	t.egress = &nftables.Set{Table: t.table, Name: "egress", IsMap: true, KeyType: t.address, DataType: nftables.TypeVerdict}
@@ -89,35 +92,50 @@ func (t *table) fixed(own []netip.Addr) error {
 			return err
 		}
 	}
-	// What is accepted in one chain still meets the next: a packet from one pod
-	// of this node to another has to please both. The node's own packets meet
-	// none of them.
-	for _, c := range []struct {
-		name   string
-		hook   *nftables.ChainHook
-		before nftables.ChainPriority
-		offset uint32
-		of     *nftables.Set
-	}{
-		{"from-pods", nftables.ChainHookForward, 6, t.source, t.egress},
-		{"from-pods-to-node", nftables.ChainHookInput, 6, t.source, t.egress},
-		{"to-pods", nftables.ChainHookForward, 5, t.dest, t.ingress},
-	} {
-		priority := *nftables.ChainPriorityFilter - c.before
-		chain := t.conn.AddChain(&nftables.Chain{Table: t.table, Name: c.name, Type: nftables.ChainTypeFilter, Hooknum: c.hook, Priority: &priority})
-		accept := &expr.Verdict{Kind: expr.VerdictAccept}
+	// No packet comes here. But a rule that asks for connections has the kernel
+	// follow them from now on, so that those which are older than the first policy
+	// are known by then.
+	t.rule(t.conn.AddChain(&nftables.Chain{Table: t.table, Name: "followed"}), known()...)
+	return nil
+}
+
+// gate puts the fixed chains in the packets' way, or takes them out of it. What
+// is forwarded from one pod of this node to another has to please both: a
+// profile returns from what it lets through. The node's own packets meet neither.
+func (t *table) gate() {
+	if is, want := len(t.gates) > 0, len(t.isolate) > 0; is == want {
+		return
+	} else if is {
+		for _, chain := range t.gates {
+			t.conn.DelChain(chain)
+		}
+		t.gates = nil
+		return
+	}
+	forward, input := t.base("forward", nftables.ChainHookForward), t.base("input", nftables.ChainHookInput)
+	t.gates = []*nftables.Chain{forward, input}
+	accept := &expr.Verdict{Kind: expr.VerdictAccept}
+	for _, chain := range t.gates {
 		t.rule(chain, append(known(), accept)...)
 		t.rule(chain, t.load(regFirst, t.source), t.load(regFirst+t.size/4, t.dest), t.lookup(t.self), accept)
-		if c.hook == nftables.ChainHookInput {
-			for _, a := range own {
-				if t.is(a) {
-					t.rule(chain, t.load(regFirst, t.dest), &expr.Cmp{Op: expr.CmpOpEq, Register: regFirst, Data: a.AsSlice()}, accept)
-				}
-			}
-		}
-		t.rule(chain, t.load(regFirst, c.offset), &expr.Lookup{SourceRegister: regFirst, IsDestRegSet: true, SetName: c.of.Name, SetID: c.of.ID})
 	}
-	return nil
+	for _, a := range t.own {
+		if t.is(a) {
+			t.rule(input, t.load(regFirst, t.dest), &expr.Cmp{Op: expr.CmpOpEq, Register: regFirst, Data: a.AsSlice()}, accept)
+		}
+	}
+	for _, l := range []struct {
+		chain  *nftables.Chain
+		offset uint32
+		of     *nftables.Set
+	}{{forward, t.source, t.egress}, {input, t.source, t.egress}, {forward, t.dest, t.ingress}} {
+		t.rule(l.chain, t.load(regFirst, l.offset), &expr.Lookup{SourceRegister: regFirst, IsDestRegSet: true, SetName: l.of.Name, SetID: l.of.ID})
+	}
+}
+
+func (t *table) base(name string, hook *nftables.ChainHook) *nftables.Chain {
+	before := *nftables.ChainPriorityFilter - 5
+	return t.conn.AddChain(&nftables.Chain{Table: t.table, Name: name, Type: nftables.ChainTypeFilter, Hooknum: hook, Priority: &before})
 }
 
 // known matches packets of connections that were let through before.

@@ -119,15 +119,6 @@ func marked() []expr.Any {
 	}
 }
 
-// begins matches the first packet of a connection.
-func begins() []expr.Any {
-	return []expr.Any{
-		&expr.Ct{Key: expr.CtKeySTATE, Register: regScratch},
-		&expr.Bitwise{SourceRegister: regScratch, DestRegister: regScratch, Len: 4, Mask: binary.NativeEndian.AppendUint32(nil, expr.CtStateBitNEW), Xor: make([]byte, 4)},
-		&expr.Cmp{Op: expr.CmpOpNeq, Register: regScratch, Data: make([]byte, 4)},
-	}
-}
-
 func frontKey(f packet.Front) []byte {
 	key := append(f.Addr.AsSlice(), nft.Pad([]byte{byte(f.Protocol)})...)
 	return append(key, nft.Pad(binary.BigEndian.AppendUint16(nil, f.Port))...)

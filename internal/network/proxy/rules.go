@@ -19,20 +19,21 @@ func (t *table) rules(r Ranges) {
 	nat := func(name string, hook *nftables.ChainHook, prio *nftables.ChainPriority) *nftables.Chain {
 		return t.conn.AddChain(&nftables.Chain{Table: t.table, Name: name, Type: nftables.ChainTypeNAT, Hooknum: hook, Priority: prio})
 	}
-	filter := func(name string, hook *nftables.ChainHook, prio *nftables.ChainPriority) *nftables.Chain {
-		return t.conn.AddChain(&nftables.Chain{Table: t.table, Name: name, Type: nftables.ChainTypeFilter, Hooknum: hook, Priority: prio})
-	}
 	refuse := t.conn.AddChain(&nftables.Chain{Table: t.table, Name: refuseChain})
 	t.rule(refuse, t.refusal)
 
-	early := *nftables.ChainPriorityNATDest - 10
-	for _, c := range []*nftables.Chain{
-		filter("prerouting-guard", nftables.ChainHookPrerouting, &early), filter("output-guard", nftables.ChainHookOutput, &early),
-	} {
-		t.guard(c)
+	// Chains of this type see the first packet of a connection only, and all
+	// those of a hook cost the others one look at the connection, however many
+	// they are. Nothing else is asked of packets between pods.
+	early, late := *nftables.ChainPriorityNATDest-10, *nftables.ChainPriorityNATDest+10
+	for _, way := range []struct {
+		name string
+		hook *nftables.ChainHook
+	}{{"prerouting", nftables.ChainHookPrerouting}, {"output", nftables.ChainHookOutput}} {
+		t.guard(nat(way.name+"-guard", way.hook, &early))
+		t.dispatch(nat(way.name, way.hook, nftables.ChainPriorityNATDest), r, way.hook == nftables.ChainHookPrerouting)
+		t.refuse(nat(way.name+"-refuse", way.hook, &late), r)
 	}
-	t.dispatch(nat("prerouting", nftables.ChainHookPrerouting, nftables.ChainPriorityNATDest), r, true)
-	t.dispatch(nat("output", nftables.ChainHookOutput, nftables.ChainPriorityNATDest), r, false)
 
 	post := nat("postrouting", nftables.ChainHookPostrouting, nftables.ChainPriorityNATSource)
 	t.rule(post, append(marked(), &expr.Masq{})...)
@@ -41,18 +42,16 @@ func (t *table) rules(r Ranges) {
 	// Pods leave the cluster under the node's address.
 	t.rule(post, append(append(t.pod(t.source, true), t.pod(t.dest, false)...), &expr.Masq{})...)
 
-	for name, hook := range map[string]*nftables.ChainHook{
-		"forward-refuse": nftables.ChainHookForward, "output-refuse": nftables.ChainHookOutput, "input-refuse": nftables.ChainHookInput,
-	} {
-		c := filter(name, hook, nftables.ChainPriorityFilter)
-		t.rule(c, append(append(begins(), t.front(false)...), t.verdict(t.unserved))...)
-		if hook != nftables.ChainHookForward {
-			t.rule(c, append(append(append(begins(), t.toNode(r)...), t.front(true)...), t.verdict(t.unserved))...)
-		}
-		if hook == nftables.ChainHookInput {
-			t.stray(c, r)
-		}
-	}
+	t.stray(t.conn.AddChain(&nftables.Chain{
+		Table: t.table, Name: "input", Type: nftables.ChainTypeFilter, Hooknum: nftables.ChainHookInput, Priority: nftables.ChainPriorityFilter,
+	}), r)
+}
+
+// refuse ends what was led nowhere although its front is a Service's: by its
+// destination or, at an address of the node, by its port.
+func (t *table) refuse(c *nftables.Chain, r Ranges) {
+	t.rule(c, append(t.front(false), t.verdict(t.unserved))...)
+	t.rule(c, append(append(t.toNode(r), t.front(true)...), t.verdict(t.unserved))...)
 }
 
 // pod matches an address that is, or is not, one of the pods'.
@@ -76,10 +75,9 @@ func (t *table) stray(c *nftables.Chain, r Ranges) {
 	}
 }
 
-// guard drops packets to fronts that their client may not use. Only what begins
-// is asked: a lookup for each packet would cost the cluster's own traffic.
+// guard drops packets to fronts that their client may not use.
 func (t *table) guard(c *nftables.Chain) {
-	known := append(append(begins(), t.front(false)...), t.lookup(t.regFront(), t.guarded))
+	known := append(t.front(false), t.lookup(t.regFront(), t.guarded))
 	t.rule(c, append(slices.Clone(known), t.load(t.regBack(), t.source), t.lookup(t.regFront(), t.admitted), &expr.Verdict{Kind: expr.VerdictAccept})...)
 	t.rule(c, append(known, &expr.Verdict{Kind: expr.VerdictDrop})...)
 }

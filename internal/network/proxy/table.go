@@ -82,7 +82,7 @@ func open(conn *nftables.Conn, r Ranges, all packet.Elements) (tables, error) {
 			return nil, err
 		}
 		if err := t.apply(all.All()); err != nil {
-			return nil, fmt.Errorf("load the nftables table %q: %w", tableName, err)
+			return nil, fmt.Errorf("load the nftables table %q, which Linux 5.9 and newer can: %w", tableName, err)
 		}
 		out = append(out, t)
 	}
