@@ -22,8 +22,10 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes/fake"
+	clienttesting "k8s.io/client-go/testing"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/ptr"
 
@@ -32,7 +34,7 @@ import (
 	"berth.dev/berth/internal/network/proxy"
 )
 
-var changes = flag.Int("changes", 300, "how many EndpointSlices change, one after the other")
+var changes = flag.Int("changes", 1000, "how many EndpointSlices change, one after the other")
 
 func TestMain(m *testing.M) {
 	klog.SetSlogLogger(slog.New(slog.DiscardHandler))
@@ -40,8 +42,9 @@ func TestMain(m *testing.M) {
 }
 
 // BenchmarkRules loads Services with three endpoints each, and changes the
-// endpoints of one after the other: from the event to the kernel's word that
-// rules have changed.
+// endpoints of one after the other: from the event of the watch to the kernel's
+// word that rules have changed. The events come past the fake API, whose writes
+// take longer than all that is measured here, and leave a megabyte of garbage each.
 func BenchmarkRules(b *testing.B) {
 	for _, n := range []int{1000, 10_000} {
 		b.Run(fmt.Sprint("services=", n), func(b *testing.B) {
@@ -55,6 +58,8 @@ func BenchmarkRules(b *testing.B) {
 func rules(b *testing.B, n int) {
 	b.Helper()
 	client := services(b, n, "10.42.0.7")
+	slices := watch.NewRaceFreeFake()
+	client.PrependWatchReactor("endpointslices", func(clienttesting.Action) (bool, watch.Interface, error) { return true, slices, nil })
 	before := heap()
 	f := informers.NewSharedInformerFactory(client, 0)
 	p := made(b, f)
@@ -80,9 +85,9 @@ func rules(b *testing.B, n int) {
 	for i := range *changes {
 		slice := slice(i*37%n, "10.42.1.7")
 		slice.Endpoints[0].Addresses[0] = fmt.Sprintf("10.42.9.%d", 1+i%250)
+		slice.ResourceVersion = fmt.Sprint(1_000_000 + i)
 		began := time.Now()
-		_, err := client.DiscoveryV1().EndpointSlices("default").Update(b.Context(), slice, metav1.UpdateOptions{})
-		check(b, err)
+		slices.Modify(slice)
 		select {
 		case <-events:
 			took = append(took, time.Since(began))
@@ -94,6 +99,7 @@ func rules(b *testing.B, n int) {
 	check(b, monitor.Close())
 	b.ReportMetric(figure.Percentile(took, 50), "change-p50-ms")
 	b.ReportMetric(figure.Percentile(took, 99), "change-p99-ms")
+	b.ReportMetric(figure.Percentile(took, 100), "change-max-ms")
 	b.ReportMetric(0, "ns/op")
 	b.Log("load ", loadavg())
 	stop()
