@@ -25,12 +25,16 @@ func TestAttachWaitsForADecisionOfItsOwn(t *testing.T) {
 		t.Fatal(err)
 	}
 	name := types.NamespacedName{Namespace: "prod", Name: "db"}
+	e.touch(aPod, name.String())
 	_, covered := e.observe()
-	e.attached[name] = attached{uid: "u", addresses: []netip.Addr{netip.MustParseAddr("10.42.0.1")}}
+	e.attach(name, attached{uid: "u", addresses: []netip.Addr{netip.MustParseAddr("10.42.0.1")}})
 	if e.enforced(covered); e.attached[name].enforced {
 		t.Error("attached after the decision, and thought to be part of it")
 	}
-	_, covered = e.observe()
+	news, covered := e.observe()
+	if p := news.Pods[name.String()]; p == nil || len(p.Addresses) != 1 {
+		t.Errorf("decided on without its address: %v", p)
+	}
 	if e.enforced(covered); !e.attached[name].enforced {
 		t.Error("not part of the decision after that")
 	}

@@ -11,10 +11,6 @@ import (
 	"sync"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
-	networkingv1 "k8s.io/api/networking/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
@@ -46,6 +42,7 @@ type Enforcer struct {
 	wake             chan struct{}
 
 	mu       sync.Mutex
+	dirty    dirty
 	pods     cache.SharedIndexInformer // nil before the first policy
 	attached map[types.NamespacedName]attached
 	changed  chan struct{} // closed at the next change of what is enforced
@@ -63,29 +60,16 @@ type attached struct {
 func New(cfg Config) (*Enforcer, error) {
 	e := &Enforcer{
 		cfg: cfg, policies: cfg.Informers.Networking().V1().NetworkPolicies().Informer(), spaces: cfg.Informers.Core().V1().Namespaces().Informer(),
-		wake: make(chan struct{}, 1), attached: map[types.NamespacedName]attached{}, changed: make(chan struct{}),
+		wake: make(chan struct{}, 1), attached: map[types.NamespacedName]attached{}, changed: make(chan struct{}), dirty: clean(),
 	}
-	for _, informer := range []cache.SharedIndexInformer{e.policies, e.spaces} {
-		reg, err := informer.AddEventHandler(e.touches())
+	for what, informer := range map[what]cache.SharedIndexInformer{aPolicy: e.policies, aSpace: e.spaces} {
+		reg, err := informer.AddEventHandler(e.touches(what))
 		if err != nil {
 			return nil, err
 		}
 		e.synced = append(e.synced, reg.HasSyncedChecker())
 	}
 	return e, nil
-}
-
-func (e *Enforcer) touches() cache.ResourceEventHandler {
-	return cache.ResourceEventHandlerFuncs{
-		AddFunc: func(any) { e.touch() }, UpdateFunc: func(any, any) { e.touch() }, DeleteFunc: func(any) { e.touch() },
-	}
-}
-
-func (e *Enforcer) touch() {
-	select {
-	case e.wake <- struct{}{}:
-	default:
-	}
 }
 
 // Run enforces until ctx is done; the rules stay in the kernel after that. ready
@@ -106,8 +90,10 @@ func (e *Enforcer) Run(ctx context.Context, ready func()) error {
 	if !e.follow(ctx, &watch) {
 		return nil
 	}
-	state, covered := e.observe()
-	kernel, err := open(conn, e.cfg.DualStack, e.cfg.Local, state)
+	book := netpolicy.NewBook()
+	news, covered := e.observe()
+	book.Update(news)
+	kernel, err := open(conn, e.cfg.DualStack, e.cfg.Local, book.State())
 	if err != nil {
 		return err
 	}
@@ -123,18 +109,17 @@ func (e *Enforcer) Run(ctx context.Context, ready func()) error {
 			return nil
 		}
 		began := time.Now()
-		next, covered := e.observe()
-		if c := state.To(next); !c.Empty() {
+		news, covered := e.observe()
+		if c := book.Update(news); !c.Empty() {
 			if err := kernel.apply(c); err != nil {
 				// The kernel has something else than we believe: load all again.
 				e.cfg.Log.Warn("network policies are loaded anew", "err", err)
-				if kernel, err = open(conn, e.cfg.DualStack, e.cfg.Local, next); err != nil {
+				if kernel, err = open(conn, e.cfg.DualStack, e.cfg.Local, book.State()); err != nil {
 					return err
 				}
 			}
-			e.cfg.Log.Debug("network policies", "profiles", len(next.Profiles), "sets", len(next.Sets), "took", time.Since(began))
+			e.cfg.Log.Debug("network policies", "pods", len(news.Pods), "policies", len(news.Policies), "took", time.Since(began))
 		}
-		state = next
 		e.enforced(covered)
 	}
 }
@@ -146,7 +131,7 @@ func (e *Enforcer) follow(ctx context.Context, watch *sync.WaitGroup) bool {
 	}
 	f := informers.NewSharedInformerFactoryWithOptions(e.cfg.Client, 0, informers.WithTransform(strip))
 	pods := f.Core().V1().Pods().Informer()
-	reg, err := pods.AddEventHandler(e.touches())
+	reg, err := pods.AddEventHandler(e.touches(aPod))
 	if err != nil {
 		e.cfg.Log.Error("pods cannot be watched", "err", err) // cannot be: it has just been made
 		return true
@@ -160,74 +145,6 @@ func (e *Enforcer) follow(ctx context.Context, watch *sync.WaitGroup) bool {
 	e.pods = pods
 	e.mu.Unlock()
 	return true
-}
-
-// strip keeps of a pod what policies ask for.
-func strip(obj any) (any, error) {
-	pod, ok := obj.(*corev1.Pod)
-	if !ok {
-		return obj, nil
-	}
-	small := &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Namespace: pod.Namespace, Name: pod.Name, UID: pod.UID, ResourceVersion: pod.ResourceVersion, Labels: pod.Labels},
-		Spec:       corev1.PodSpec{NodeName: pod.Spec.NodeName, HostNetwork: pod.Spec.HostNetwork},
-		Status:     corev1.PodStatus{Phase: pod.Status.Phase, PodIPs: pod.Status.PodIPs},
-	}
-	for _, list := range [][]corev1.Container{pod.Spec.InitContainers, pod.Spec.Containers} {
-		for i := range list {
-			for _, p := range list[i].Ports {
-				if p.Name != "" {
-					small.Spec.Containers = append(small.Spec.Containers, corev1.Container{Ports: []corev1.ContainerPort{p}})
-				}
-			}
-		}
-	}
-	return small, nil
-}
-
-// observe decides on what is known now, and names the attached pods in it.
-func (e *Enforcer) observe() (netpolicy.State, map[types.NamespacedName]types.UID) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	c := netpolicy.Cluster{Namespaces: map[string]labels.Set{}}
-	for _, obj := range e.policies.GetStore().List() {
-		c.Policies = append(c.Policies, obj.(*networkingv1.NetworkPolicy))
-	}
-	for _, obj := range e.spaces.GetStore().List() {
-		ns := obj.(*corev1.Namespace)
-		c.Namespaces[ns.Name] = ns.Labels
-	}
-	covered := map[types.NamespacedName]types.UID{}
-	if e.pods == nil {
-		return netpolicy.Decide(c), covered
-	}
-	for _, obj := range e.pods.GetStore().List() {
-		pod := obj.(*corev1.Pod)
-		name := types.NamespacedName{Namespace: pod.Namespace, Name: pod.Name}
-		covered[name] = pod.UID
-		now, attaching := e.attached[name]
-		if attaching = attaching && (now.uid == pod.UID || now.uid == ""); attaching {
-			now.decided = true
-			e.attached[name] = now
-		}
-		if pod.Spec.HostNetwork || pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed {
-			continue
-		}
-		p := netpolicy.Pod{Namespace: pod.Namespace, Labels: pod.Labels, Local: pod.Spec.NodeName == e.cfg.NodeName}
-		for _, ip := range pod.Status.PodIPs {
-			if a, err := netip.ParseAddr(ip.IP); err == nil {
-				p.Addresses = append(p.Addresses, a)
-			}
-		}
-		if attaching {
-			p.Addresses = now.addresses
-		}
-		for i := range pod.Spec.Containers {
-			p.Ports = append(p.Ports, pod.Spec.Containers[i].Ports...)
-		}
-		c.Pods = append(c.Pods, p)
-	}
-	return netpolicy.Decide(c), covered
 }
 
 // enforced tells those who wait which pods the rules in force know, and forgets
@@ -255,10 +172,7 @@ func (e *Enforcer) Attach(ctx context.Context, pod types.NamespacedName, uid typ
 	if e.none() {
 		return nil
 	}
-	e.mu.Lock()
-	e.attached[pod] = attached{uid: uid, addresses: addresses}
-	e.mu.Unlock()
-	e.touch()
+	e.attach(pod, attached{uid: uid, addresses: addresses})
 	for {
 		e.mu.Lock()
 		is, changed := e.attached[pod], e.changed
@@ -276,6 +190,14 @@ func (e *Enforcer) Attach(ctx context.Context, pod types.NamespacedName, uid typ
 			return fmt.Errorf("the network policies are not in force yet for pod %s: %w", pod, ctx.Err())
 		}
 	}
+}
+
+// attach has the pod decided on with these addresses.
+func (e *Enforcer) attach(pod types.NamespacedName, is attached) {
+	e.mu.Lock()
+	e.attached[pod] = is
+	e.mu.Unlock()
+	e.touch(aPod, pod.String())
 }
 
 // none says that there is no policy.

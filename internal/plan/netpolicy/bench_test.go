@@ -14,7 +14,8 @@ import (
 )
 
 // BenchmarkChange is one pod that comes or goes among 1,000, of which every
-// tenth is on this node, in 10 namespaces with 100 policies.
+// tenth is on this node, in 10 namespaces with 100 policies; one of the policies,
+// and the labels of a namespace.
 func BenchmarkChange(b *testing.B) {
 	c := netpolicy.Cluster{Namespaces: map[string]labels.Set{}}
 	for i := range 10 {
@@ -37,15 +38,49 @@ func BenchmarkChange(b *testing.B) {
 			}}}},
 		})
 	}
-	all := c.Pods
-	state := netpolicy.Decide(c)
-	b.ReportMetric(float64(len(state.Profiles)), "profiles")
-	for i := 0; b.Loop(); i++ {
-		c.Pods = all[:len(all)-(i+1)%2]
-		next := netpolicy.Decide(c)
-		if state.To(next).Empty() {
-			b.Fatal("nothing changes")
-		}
-		state = next
+	u := netpolicy.Update{Pods: map[string]*netpolicy.Pod{}, Policies: map[string]*networkingv1.NetworkPolicy{}, Namespaces: c.Namespaces}
+	for i := range c.Pods {
+		u.Pods[fmt.Sprint(i)] = &c.Pods[i]
 	}
+	for _, p := range c.Policies {
+		u.Policies[p.Name] = p
+	}
+	for _, d := range []struct {
+		name   string
+		change func(i int) netpolicy.Update
+	}{
+		{"pod", func(i int) netpolicy.Update { // the last one goes, and comes again
+			p := &c.Pods[len(c.Pods)-1]
+			if i%2 == 0 {
+				p = nil
+			}
+			return netpolicy.Update{Pods: map[string]*netpolicy.Pod{fmt.Sprint(len(c.Pods) - 1): p}}
+		}},
+		{"policy", func(i int) netpolicy.Update {
+			p := c.Policies[77]
+			if i%2 == 0 {
+				p = nil
+			}
+			return netpolicy.Update{Policies: map[string]*networkingv1.NetworkPolicy{c.Policies[77].Name: p}}
+		}},
+		{"namespace", func(i int) netpolicy.Update {
+			return netpolicy.Update{Namespaces: map[string]labels.Set{"ns-0": {"team": fmt.Sprint(i % 2)}}}
+		}},
+	} {
+		b.Run(d.name, func(b *testing.B) {
+			book := netpolicy.NewBook()
+			book.Update(u)
+			b.ReportMetric(float64(len(book.State().Profiles)), "profiles")
+			for i := 0; b.Loop(); i++ {
+				if book.Update(d.change(i)).Empty() && d.name != "namespace" {
+					b.Fatal("nothing changes")
+				}
+			}
+		})
+	}
+	b.Run("everything", func(b *testing.B) {
+		for b.Loop() {
+			netpolicy.NewBook().Update(u)
+		}
+	})
 }

@@ -21,13 +21,6 @@ type Pod struct {
 	Local bool
 }
 
-// Cluster is what the decision is made of.
-type Cluster struct {
-	Policies   []*networkingv1.NetworkPolicy
-	Pods       []Pod
-	Namespaces map[string]labels.Set
-}
-
 // Member is an element of a set: an address, and a port where the set has ports.
 type Member struct {
 	Addr netip.Addr
@@ -69,33 +62,14 @@ func NewState() State {
 	return State{map[string]Profile{}, map[string]map[Member]struct{}{}, map[netip.Addr]string{}, map[netip.Addr]string{}}
 }
 
-// Decide says what the policies mean for the local pods.
-func Decide(c Cluster) State {
-	d := decision{Cluster: c, State: NewState(), byNamespace: map[string][]compiled{}, alike: map[string]profiles{}}
-	for _, p := range c.Policies {
-		if selector, err := metav1.LabelSelectorAsSelector(&p.Spec.PodSelector); err == nil {
-			d.byNamespace[p.Namespace] = append(d.byNamespace[p.Namespace], compiled{p, selector})
-		}
-	}
-	for i := range c.Pods {
-		if c.Pods[i].Local {
-			d.pod(&c.Pods[i])
-		}
-	}
-	return d.State
-}
-
 type compiled struct {
 	*networkingv1.NetworkPolicy
 	selector labels.Selector
 }
 
-type decision struct {
-	Cluster
-	State
-	byNamespace map[string][]compiled
-	// alike are the profiles of pods that policies cannot tell apart.
-	alike map[string]profiles
+func compile(p *networkingv1.NetworkPolicy) (compiled, bool) {
+	selector, err := metav1.LabelSelectorAsSelector(&p.Spec.PodSelector)
+	return compiled{p, selector}, err == nil
 }
 
 // profiles are names; an empty one isolates nobody.
@@ -106,54 +80,26 @@ func (p *Pod) kind() string {
 	return fmt.Sprintf("%s\n%s\n%v", p.Namespace, p.Labels, p.Ports)
 }
 
-// pod finds the profiles of one local pod.
-func (d *decision) pod(pod *Pod) {
-	if len(pod.Addresses) == 0 {
-		return
-	}
-	kind := pod.kind()
-	has, known := d.alike[kind]
-	if !known {
-		has = d.profiles(pod)
-		d.alike[kind] = has
-	}
-	for _, a := range pod.Addresses {
-		if has.in != "" {
-			d.Ingress[a] = has.in
-		}
-		if has.out != "" {
-			d.Egress[a] = has.out
-		}
-	}
-}
-
-func (d *decision) profiles(pod *Pod) (has profiles) {
-	var in, out []Term
-	var isolatedIn, isolatedOut bool
-	for _, p := range d.byNamespace[pod.Namespace] {
+// termsFor are the terms of all policies of a pod's namespace that select it.
+func (f finder) termsFor(policies []compiled, pod *Pod) (in, out []Term, isolatedIn, isolatedOut bool) {
+	for _, p := range policies {
 		if !p.selector.Matches(pod.Labels) {
 			continue
 		}
 		if applies(p.NetworkPolicy, networkingv1.PolicyTypeIngress) {
 			isolatedIn = true
 			for i := range p.Spec.Ingress {
-				in = append(in, d.ingress(p.Namespace, &p.Spec.Ingress[i], pod)...)
+				in = append(in, f.ingress(p.Namespace, &p.Spec.Ingress[i], pod)...)
 			}
 		}
 		if applies(p.NetworkPolicy, networkingv1.PolicyTypeEgress) {
 			isolatedOut = true
 			for i := range p.Spec.Egress {
-				out = append(out, d.egress(p.Namespace, &p.Spec.Egress[i])...)
+				out = append(out, f.egress(p.Namespace, &p.Spec.Egress[i])...)
 			}
 		}
 	}
-	if isolatedIn {
-		has.in = d.profile(false, in)
-	}
-	if isolatedOut {
-		has.out = d.profile(true, out)
-	}
-	return has
+	return in, out, isolatedIn, isolatedOut
 }
 
 // applies says whether a policy is of a type. Without types it is of Ingress,
@@ -229,6 +175,13 @@ type Change struct {
 	AddIngress, AddEgress map[netip.Addr]string
 }
 
+func newChange() Change {
+	return Change{
+		MakeProfiles: map[string]Profile{}, MakeSets: map[string]map[Member]struct{}{}, Del: map[string][]Member{}, Add: map[string][]Member{},
+		AddIngress: map[netip.Addr]string{}, AddEgress: map[netip.Addr]string{},
+	}
+}
+
 // Empty tells that nothing changes.
 func (c Change) Empty() bool {
 	return len(c.DropProfiles)+len(c.DropSets)+len(c.MakeProfiles)+len(c.MakeSets)+len(c.Del)+len(c.Add)+
@@ -237,10 +190,7 @@ func (c Change) Empty() bool {
 
 // To is the change from s to next.
 func (s State) To(next State) Change {
-	c := Change{
-		MakeProfiles: map[string]Profile{}, MakeSets: map[string]map[Member]struct{}{}, Del: map[string][]Member{}, Add: map[string][]Member{},
-		AddIngress: map[netip.Addr]string{}, AddEgress: map[netip.Addr]string{},
-	}
+	c := newChange()
 	for name := range s.Profiles {
 		if _, stays := next.Profiles[name]; !stays {
 			c.DropProfiles = append(c.DropProfiles, name)

@@ -5,8 +5,6 @@ import (
 	"net/netip"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-	"github.com/google/go-cmp/cmp/cmpopts"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -185,7 +183,7 @@ func TestChangesAddUp(t *testing.T) {
 			apply(t, kernel, last.To(next))
 			last = next
 		}
-		if diff := cmp.Diff(last, kernel, cmpopts.EquateEmpty(), cmp.Comparer(func(a, b netip.Addr) bool { return a == b }), cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
+		if diff := difference(last, kernel); diff != "" {
 			t.Fatalf("(-decided +kernel):\n%s", diff)
 		}
 	})

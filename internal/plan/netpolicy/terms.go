@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"hash/fnv"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -15,24 +16,19 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
-// profile stores the terms under a name made of them.
-func (d *decision) profile(egress bool, terms []Term) string {
+// profileOf are the terms, each once, under a name made of them.
+func profileOf(egress bool, terms []Term) (string, Profile) {
 	seen := map[string]Term{}
 	for _, t := range terms {
 		seen[fmt.Sprintf("%+v", t)] = t
 	}
-	keys := make([]string, 0, len(seen))
-	for key := range seen {
-		keys = append(keys, key)
-	}
-	slices.Sort(keys)
+	keys := slices.Sorted(maps.Keys(seen))
 	unique := make([]Term, 0, len(keys))
 	for _, key := range keys {
 		unique = append(unique, seen[key])
 	}
 	name := map[bool]string{false: "in-", true: "out-"}[egress] + digest(strings.Join(keys, "\n"))
-	d.Profiles[name] = Profile{egress, unique}
-	return name
+	return name, Profile{egress, unique}
 }
 
 func digest(text string) string {
@@ -96,7 +92,7 @@ func (p *Pod) named(name string, protocol uint8) (uint16, bool) {
 }
 
 // ingress are the terms of one rule for one pod, whose own ports its names mean.
-func (d *decision) ingress(namespace string, rule *networkingv1.NetworkPolicyIngressRule, pod *Pod) []Term {
+func (f finder) ingress(namespace string, rule *networkingv1.NetworkPolicyIngressRule, pod *Pod) []Term {
 	var out []Term
 	for _, p := range portsOf(rule.Ports) {
 		if p.name != "" {
@@ -106,22 +102,22 @@ func (d *decision) ingress(namespace string, rule *networkingv1.NetworkPolicyIng
 			}
 			p.first, p.last, p.name = n, n, ""
 		}
-		out = append(out, d.peers(namespace, rule.From, p)...)
+		out = append(out, f.peers(namespace, rule.From, p)...)
 	}
 	return out
 }
 
 // egress are the terms of one rule; a named port is each peer's own.
-func (d *decision) egress(namespace string, rule *networkingv1.NetworkPolicyEgressRule) []Term {
+func (f finder) egress(namespace string, rule *networkingv1.NetworkPolicyEgressRule) []Term {
 	var out []Term
 	for _, p := range portsOf(rule.Ports) {
-		out = append(out, d.peers(namespace, rule.To, p)...)
+		out = append(out, f.peers(namespace, rule.To, p)...)
 	}
 	return out
 }
 
 // peers are the terms for one port and all peers of a rule; no peers mean any.
-func (d *decision) peers(namespace string, list []networkingv1.NetworkPolicyPeer, p port) []Term {
+func (f finder) peers(namespace string, list []networkingv1.NetworkPolicyPeer, p port) []Term {
 	term := Term{Protocol: p.protocol, First: p.first, Last: p.last}
 	if len(list) == 0 {
 		if p.name == "" {
@@ -139,7 +135,7 @@ func (d *decision) peers(namespace string, list []networkingv1.NetworkPolicyPeer
 			}
 		} else {
 			t.WithPort = p.name != ""
-			t.Set, ok = d.set(namespace, &list[i], p)
+			t.Set, ok = f(namespace, &list[i], p)
 		}
 		if ok {
 			out = append(out, t)
@@ -161,57 +157,47 @@ func parseBlock(b *networkingv1.IPBlock) (block netip.Prefix, except []netip.Pre
 	return block.Masked(), except, true
 }
 
-// set is the set of pods that a peer means, filled at its first use.
-func (d *decision) set(namespace string, peer *networkingv1.NetworkPolicyPeer, p port) (string, bool) {
-	spaces, pods := labels.Everything(), labels.Everything()
+// finder makes the set of pods that a peer means known, and names it.
+type finder func(namespace string, peer *networkingv1.NetworkPolicyPeer, p port) (string, bool)
+
+// chosen is which pods a set has.
+type chosen struct {
+	namespace    string // or else those that spaces selects
+	spaces, pods labels.Selector
+	port         port // of the pods that have one of this name
+}
+
+func chosenBy(namespace string, peer *networkingv1.NetworkPolicyPeer, p port) (name string, c chosen, ok bool) {
+	c = chosen{namespace, labels.Everything(), labels.Everything(), port{name: p.name}}
 	var err error
 	if peer.NamespaceSelector != nil {
-		namespace = ""
-		if spaces, err = metav1.LabelSelectorAsSelector(peer.NamespaceSelector); err != nil {
-			return "", false
+		c.namespace = ""
+		if c.spaces, err = metav1.LabelSelectorAsSelector(peer.NamespaceSelector); err != nil {
+			return "", c, false
 		}
 	}
 	if peer.PodSelector != nil {
-		if pods, err = metav1.LabelSelectorAsSelector(peer.PodSelector); err != nil {
-			return "", false
+		if c.pods, err = metav1.LabelSelectorAsSelector(peer.PodSelector); err != nil {
+			return "", c, false
 		}
 	}
 	kind := "pods-"
 	if p.name != "" {
-		kind = WithPorts
+		kind, c.port.protocol = WithPorts, p.protocol
 	}
-	name := kind + digest(fmt.Sprintf("%s\n%s\n%s\n%s/%d", namespace, spaces, pods, p.name, portKey(p)))
-	if _, known := d.Sets[name]; known {
-		return name, true
-	}
-	members := map[Member]struct{}{}
-	d.Sets[name] = members
-	for i := range d.Pods {
-		pod := &d.Pods[i]
-		if namespace != "" && pod.Namespace != namespace || namespace == "" && !spaces.Matches(d.Namespaces[pod.Namespace]) || !pods.Matches(pod.Labels) {
-			continue
-		}
-		m := Member{}
-		if p.name != "" {
-			n, ok := pod.named(p.name, p.protocol)
-			if !ok {
-				continue
-			}
-			m.Port = n
-		}
-		for _, m.Addr = range pod.Addresses {
-			members[m] = struct{}{}
-		}
-	}
-	return name, true
+	return kind + digest(fmt.Sprintf("%s\n%s\n%s\n%s/%d", c.namespace, c.spaces, c.pods, p.name, c.port.protocol)), c, true
 }
 
-// portKey tells sets with ports apart: by protocol, where there is a name.
-func portKey(p port) uint8 {
-	if p.name == "" {
-		return 0
+// has says whether a pod is chosen, whose namespace has these labels, and with
+// which port.
+func (c *chosen) has(pod *Pod, space labels.Set) (uint16, bool) {
+	if c.namespace != "" && pod.Namespace != c.namespace || c.namespace == "" && !c.spaces.Matches(space) || !c.pods.Matches(pod.Labels) {
+		return 0, false
 	}
-	return p.protocol
+	if c.port.name == "" {
+		return 0, true
+	}
+	return pod.named(c.port.name, c.port.protocol)
 }
 
 // WithPorts begins the names of sets whose members have a port.
