@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -28,9 +29,8 @@ func badNeighbours(t *testing.T, c *cluster.Cluster) {
 		shell("stubborn", `trap "" TERM INT HUP; for i in $(seq 20); do (sleep 987654 & exec sleep 0.01 &) ; done; while :; do (trap "" TERM; exec sleep 1) & wait $!; done`, ""),
 		shell("eats", `mkfifo /tmp/f; head -c 200000000 /dev/zero > /tmp/f & exec tail /tmp/f`, "      resources: {limits: {memory: 48Mi}}\n  restartPolicy: Never\n"),
 		shell("eats-again", `sleep 0.3; mkfifo /tmp/f; head -c 200000000 /dev/zero > /tmp/f & exec tail /tmp/f`, "      resources: {limits: {memory: 48Mi}}\n"),
-		// The path of a line is the same for every line: 60 MB show what 1 GB would.
-		// It goes on talking, as its log is begun anew now and then.
-		shell("talks", `head -c 60000000 /dev/zero | tr '\0' x | fold -w 4000; echo; trap 'exit 0' TERM; while :; do echo done; sleep 0.1; done`, ""),
+		// A gigabyte, as fast as it can. It goes on talking, as its log is begun anew now and then.
+		shell("talks", `yes "$(head -c 15000 /dev/zero | tr '\0' x)" | head -c 1000000000; echo; trap 'exit 0' TERM; while :; do echo done; sleep 0.1; done`, ""),
 	}, "---"))
 	state := func(pod, path string) func() string {
 		return func() string {
@@ -43,9 +43,18 @@ func badNeighbours(t *testing.T, c *cluster.Cluster) {
 	c.Eventually(60*time.Second, "OOMKilled 137", state("eats-again", "lastState"))
 	says(t, "describe", c.Ask("describe", "pod", "eats-again"), "Last State:", "OOMKilled", "Exit Code:    137")
 
-	c.Eventually(90*time.Second, "done", func() string {
+	c.Eventually(150*time.Second, "done", func() string {
 		out, _ := c.Try("logs", "talks", "--tail=1")
 		return strings.TrimSpace(out)
+	})
+	// Of all that it wrote only the end is on the disk, the older part of it compressed.
+	folder := c.Data + "/log/pods/neighbours_talks_*/c"
+	c.Eventually(60*time.Second, "true", func() string {
+		size, err := strconv.Atoi(lines(c, "du -sk "+folder+" | cut -f1"))
+		return fmt.Sprint(err == nil && size < 500_000)
+	})
+	c.Eventually(60*time.Second, "5 files, 3 of them compressed", func() string {
+		return fmt.Sprintf("%s files, %s of them compressed", lines(c, "ls "+folder+" | wc -l"), lines(c, "ls "+folder+" | grep -c '[.]gz$'"))
 	})
 
 	c.Kubectl("wait", "--for=condition=Ready", "pod/stubborn", "--timeout=150s")

@@ -5,16 +5,15 @@
 package logrotate
 
 import (
-	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"k8s.io/utils/clock"
@@ -53,6 +52,11 @@ type Config struct {
 type Rotator struct {
 	cfg  Config
 	last map[string]seen
+	wake chan struct{} // there is something to compress
+
+	mu      sync.Mutex
+	full    map[string]bool // logs of which something was put aside
+	packing string          // what is being compressed
 }
 
 // seen is what a log was like.
@@ -62,10 +66,15 @@ type seen struct {
 }
 
 // New makes a rotator; Run starts it.
-func New(cfg Config) *Rotator { return &Rotator{cfg: cfg, last: map[string]seen{}} }
+func New(cfg Config) *Rotator {
+	return &Rotator{cfg: cfg, last: map[string]seen{}, wake: make(chan struct{}, 1), full: map[string]bool{}}
+}
 
 // Run works until ctx ends.
 func (r *Rotator) Run(ctx context.Context) {
+	var packer sync.WaitGroup
+	defer packer.Wait()
+	packer.Go(func() { r.pack(ctx) })
 	for {
 		timer := r.cfg.Clock.NewTimer(r.pass(ctx))
 		select {
@@ -87,24 +96,28 @@ func (r *Rotator) pass(ctx context.Context) time.Duration {
 		if err != nil {
 			continue // it ended meanwhile
 		}
-		size := info.Size()
-		if size >= r.cfg.MaxSize {
-			if err := r.Rotate(ctx, log); err != nil && ctx.Err() == nil {
-				r.cfg.Log.Warn("a container's log cannot be rotated, it grows on", "log", log.Path, "error", err)
+		before, is := r.last[log.ID], seen{info.Size(), now}
+		next[log.ID] = is
+		if is.size >= r.cfg.MaxSize {
+			if err := r.Rotate(ctx, log); err != nil {
+				if ctx.Err() == nil {
+					r.cfg.Log.Warn("a container's log cannot be rotated, it grows on", "log", log.Path, "error", err)
+				}
 			} else {
-				size = 0
+				// As much as it grew since the last look, the new one will grow until the next.
+				before, is = seen{before.size - is.size, before.at}, seen{0, now}
+				next[log.ID] = is
 			}
 			pause = min(pause, time.Second) // whoever filled one may fill the next
 		}
-		next[log.ID] = seen{size, now}
-		pause = min(pause, r.full(r.last[log.ID], next[log.ID]))
+		pause = min(pause, r.filled(before, is))
 	}
 	r.last = next
 	return max(pause, shortest)
 }
 
-// full is when a log will be too long if it grows on like this.
-func (r *Rotator) full(before, now seen) time.Duration {
+// filled is when a log will be too long if it grows on like this.
+func (r *Rotator) filled(before, now seen) time.Duration {
 	grown, took := now.size-before.size, now.at.Sub(before.at)
 	if before.at.IsZero() || grown <= 0 || took <= 0 {
 		return longest
@@ -116,9 +129,10 @@ func (r *Rotator) full(before, now seen) time.Duration {
 	return time.Duration(left)
 }
 
-// Rotate puts a log aside and has a new one begun.
+// Rotate puts a log aside and has a new one begun. What was put aside before is
+// compressed later: whoever writes fast does not wait for that.
 func (r *Rotator) Rotate(ctx context.Context, log Log) error {
-	old, err := rotated(log.Path)
+	old, err := r.rotated(log.Path)
 	if err != nil {
 		return err
 	}
@@ -130,14 +144,7 @@ func (r *Rotator) Rotate(ctx context.Context, log Log) error {
 		}
 		old = old[1:]
 	}
-	for _, path := range old {
-		if !strings.HasSuffix(path, compressed) {
-			if err := compress(path); err != nil {
-				return fmt.Errorf("compress %s: %w", path, err)
-			}
-		}
-	}
-	aside := r.asideName(log.Path)
+	aside := r.asideName(log.Path, old)
 	if err := os.Rename(log.Path, aside); err != nil {
 		return err
 	}
@@ -148,26 +155,30 @@ func (r *Rotator) Rotate(ctx context.Context, log Log) error {
 	if r.cfg.MaxFiles == 1 {
 		return remove(aside)
 	}
+	if len(old) > 0 {
+		r.ask(log.Path)
+	}
 	return nil
 }
 
-// asideName is a name of this second, or of a later one if that is taken: a
-// name tells the order.
-func (r *Rotator) asideName(path string) string {
-	for at := r.cfg.Clock.Now(); ; at = at.Add(time.Second) {
-		name := path + "." + at.Format(stamp)
-		if _, err := os.Lstat(name); !os.IsNotExist(err) {
-			continue
-		}
-		if _, err := os.Lstat(name + compressed); os.IsNotExist(err) {
-			return name
+// asideName is a name of this second, or of the one after the newest: a name
+// tells the order, also of several in one second and after a clock was set back.
+func (r *Rotator) asideName(path string, old []string) string {
+	name := r.cfg.Clock.Now().Format(stamp)
+	if len(old) > 0 {
+		newest := strings.TrimSuffix(filepath.Base(old[len(old)-1]), compressed)[len(filepath.Base(path))+1:]
+		if at, err := time.Parse(stamp, newest); err == nil && newest >= name {
+			name = at.Add(time.Second).Format(stamp)
 		}
 	}
+	return path + "." + name
 }
 
 // rotated lists what was put aside of a log, the oldest first, and removes what
 // was left half done.
-func rotated(path string) ([]string, error) {
+func (r *Rotator) rotated(path string) ([]string, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	entries, err := os.ReadDir(filepath.Dir(path))
 	if err != nil {
 		return nil, err
@@ -179,6 +190,9 @@ func rotated(path string) ([]string, error) {
 			continue
 		}
 		full := filepath.Join(filepath.Dir(path), entry.Name())
+		if full == r.packing+unfinished {
+			continue
+		}
 		if strings.HasSuffix(rest, unfinished) {
 			if err := remove(full); err != nil {
 				return nil, err
@@ -202,37 +216,6 @@ func rotated(path string) ([]string, error) {
 	}
 	slices.Sort(out)
 	return out, nil
-}
-
-// compress replaces a file by a compressed one.
-func compress(path string) (err error) {
-	in, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer in.Close()
-	tmp := path + unfinished
-	out, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o640)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			_ = os.Remove(tmp)
-		}
-	}()
-	defer out.Close()
-	w := gzip.NewWriter(out)
-	if _, err := io.Copy(w, in); err != nil {
-		return err
-	}
-	if err := errors.Join(w.Close(), out.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(tmp, path+compressed); err != nil {
-		return err
-	}
-	return remove(path)
 }
 
 func remove(path string) error {

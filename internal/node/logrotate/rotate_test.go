@@ -56,6 +56,7 @@ func TestRotation(t *testing.T) {
 	for i := range 6 {
 		write(t, path, fmt.Sprint(i, strings.Repeat("x", 100)))
 		r.pass(t.Context())
+		r.packAll(t.Context())
 		if i != 3 {
 			clk.Step(time.Minute) // two within one second keep their order
 		}
@@ -98,6 +99,7 @@ func TestRotationAfterACrash(t *testing.T) {
 	}
 	write(t, path, strings.Repeat("x", 100))
 	r.pass(t.Context())
+	r.packAll(t.Context())
 	want := []string{"0.log", "0.log.20260101-000000.gz", "0.log.20260101-000001.gz", "0.log.20260102-150405", "0.log.other"}
 	if diff := cmp.Diff(want, names(t, path)); diff != "" {
 		t.Error(diff)
@@ -109,11 +111,58 @@ func TestPace(t *testing.T) {
 	for _, step := range []struct {
 		size int
 		want time.Duration
-	}{{0, longest}, {1, longest}, {51, 9800 * time.Millisecond}, {99, shortest}, {100, time.Second}, {0, longest}} {
+	}{{0, longest}, {1, longest}, {51, 9800 * time.Millisecond}, {99, shortest}, {100, time.Second}, {0, longest}, {10000, shortest}, {10000, shortest}} {
 		write(t, path, strings.Repeat("x", step.size))
 		if got := r.pass(t.Context()); got != step.want {
 			t.Errorf("at %d bytes: again in %s, want %s", step.size, got, step.want)
 		}
 		clk.Step(10 * time.Second)
+	}
+}
+
+// However fast a log grows and however long compressing takes, no more than the
+// files that are kept are on the disk, and their names tell their order.
+func TestFastLog(t *testing.T) {
+	r, path, clk := bench(t)
+	for i := range 50 {
+		write(t, path, fmt.Sprintf("%03d%s", i, strings.Repeat("x", 1000)))
+		r.pass(t.Context())
+		if i%7 == 0 {
+			r.packAll(t.Context())
+		}
+		all := names(t, path)
+		if len(all) > r.cfg.MaxFiles {
+			t.Fatalf("pass %d: %q", i, all)
+		}
+		if i > 0 {
+			newest, err := os.ReadFile(filepath.Join(filepath.Dir(path), all[len(all)-1]))
+			if err != nil || !strings.HasPrefix(string(newest), fmt.Sprintf("%03d", i)) {
+				t.Fatalf("pass %d: the newest of %q holds %.3s, %v", i, all, newest, err)
+			}
+		}
+		clk.Step(250 * time.Millisecond)
+	}
+}
+
+// What is removed while it is compressed leaves nothing.
+func TestRemovedWhileCompressed(t *testing.T) {
+	r, path, _ := bench(t)
+	aside := path + ".20260101-000000"
+	write(t, aside, strings.Repeat("x", 3<<20))
+	r.hold(aside)
+	write(t, aside+unfinished, "begun")
+	if all, err := r.rotated(path); err != nil || len(all) != 1 {
+		t.Errorf("%q, %v", all, err)
+	}
+	if _, err := os.Lstat(aside + unfinished); err != nil {
+		t.Errorf("what is under way was removed: %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := compress(ctx, aside); !errors.Is(err, context.Canceled) {
+		t.Errorf("stopped: %v", err)
+	}
+	if diff := cmp.Diff([]string{"0.log", "0.log.20260101-000000"}, names(t, path)); diff != "" {
+		t.Error(diff)
 	}
 }
