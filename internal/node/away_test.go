@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -107,6 +109,41 @@ func TestVolumeFailureIsOneEvent(t *testing.T) {
 	if st := b.get("web-0").Status; st.Phase != corev1.PodPending {
 		t.Errorf("%+v", st)
 	}
+}
+
+// A container that cannot be killed, as one that hangs in the kernel, is told of
+// in one event as often as it is tried, and keeps its pod; the pod goes with it.
+func TestUnkillableIsTold(t *testing.T) {
+	b := newBed(t)
+	b.create(demo("web-0"))
+	b.eventually("it runs", func() bool { return b.ready("web-0") })
+	b.runtime.SetFail(func(method string, _ any) error {
+		if method == "StopContainer" {
+			return status.Error(codes.DeadlineExceeded, "context deadline exceeded")
+		}
+		return nil
+	})
+	b.delete("web-0", metav1.DeleteOptions{})
+	told := func() (list []string) {
+		b.events.mu.Lock()
+		defer b.events.mu.Unlock()
+		for _, ev := range b.events.events {
+			if strings.Contains(ev, "FailedKillPod") {
+				list = append(list, ev)
+			}
+		}
+		return list
+	}
+	b.eventually("it is tried again and again", func() bool { return len(told()) >= 2 })
+	const want = `error killing pod: failed to "KillContainer" for "app" with KillContainerError: "rpc error: code = DeadlineExceeded desc = context deadline exceeded"`
+	if list := slices.Compact(told()); len(list) != 1 || !strings.Contains(list[0], want) {
+		t.Errorf("%q", list)
+	}
+	if b.get("web-0") == nil {
+		t.Error("the pod is gone before its container is")
+	}
+	b.runtime.SetFail(nil)
+	b.eventually("all of it is gone", func() bool { return b.get("web-0") == nil && len(b.runtime.Sandboxes()) == 0 })
 }
 
 // A volume that cannot be taken down because its server does not answer holds up

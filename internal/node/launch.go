@@ -120,6 +120,7 @@ func (w *worker) stopSandbox(pod *corev1.Pod, action podsync.Action) {
 	ctx, cancel := context.WithTimeout(w.ctx, callTimeout)
 	defer cancel()
 	_, err := w.agent.cri.StopPodSandbox(ctx, &runtimeapi.StopPodSandboxRequest{PodSandboxId: action.ID})
+	w.unkilled(pod, "KillPodSandbox", string(w.uid), err)
 	w.settle(action.ID, err, func() {
 		if err == nil {
 			w.stopped[action.ID] = true

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"time"
 
@@ -42,12 +43,24 @@ func (w *worker) stopContainer(pod *corev1.Pod, action podsync.Action) {
 		left := grace - w.agent.cfg.Clock.Since(began)
 		err := w.halt(ctx, action.ID, max(left, 2*time.Second))
 		if ctx.Err() == nil {
+			w.unkilled(pod, "KillContainer", action.Container, err)
 			w.settle(action.ID, err, func() {
 				delete(w.busy.Stops, action.ID)
 				delete(w.stops, action.ID)
 			})
 		}
 	}
+}
+
+// unkilled tells that a pod that is to end does not.
+func (w *worker) unkilled(pod *corev1.Pod, what, of string, err error) {
+	w.mu.Lock()
+	ends := w.pod.DeletionTimestamp != nil || w.kill != nil
+	w.mu.Unlock()
+	if err == nil || !ends || w.ctx.Err() != nil {
+		return
+	}
+	w.agent.event(pod, "", corev1.EventTypeWarning, "FailedKillPod", fmt.Sprintf("error killing pod: failed to %q for %q with %sError: %q", what, of, what, err))
 }
 
 // preStop runs the hook of a container that is to stop, if it has one.

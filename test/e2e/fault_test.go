@@ -134,6 +134,7 @@ func TestProcessesKilledUnderBerth(t *testing.T) {
 		restarted(t, pause, pauseSandbox, false)
 	})
 	t.Run("a server that does not answer", func(t *testing.T) { serverThatDoesNotAnswer(t, c, client) })
+	t.Run("a server that falls silent", func(t *testing.T) { serverThatFallsSilent(t, c) })
 	t.Run("100 pods deleted by force", func(t *testing.T) {
 		before := c.Containers()
 		createdAndDeletedByForce(t, c, client)
