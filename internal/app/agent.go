@@ -161,7 +161,7 @@ func (a *agent) runAgent(ctx context.Context, ready func()) error {
 	server := nodeserver.New(nodeserver.Config{
 		Access:   access,
 		NodeName: a.nodeName, Pods: pods, Runtime: runtimeClient.RuntimeServiceClient, ClientCAs: authority,
-		Certificate: certificate,
+		Certificate: certificate, Inside: pods.Inside,
 		Disks: &nodeserver.Disks{
 			Meter: disk.NewMeter(clock.RealClock{}), Dir: a.dir, State: runtimeConfig(a.dir, a.bundle, a.facts).Tasks(),
 			Images: runtimeClient.Images, Volumes: volumes.Files,

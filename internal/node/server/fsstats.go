@@ -83,7 +83,7 @@ func (d *Disks) fill(ctx context.Context, out *summary) {
 	if d == nil {
 		return
 	}
-	layers, _ := disk.Layers("/proc/self/mountinfo", d.State) // without, there are no figures of them
+	layers := d.layers()
 	node := disk.Folder{Path: d.Dir.Path()}
 	wanted := []disk.Folder{node}
 	type pod struct {

@@ -37,9 +37,20 @@ func machine(proc string, now time.Time) (usage.Counters, error) {
 	if len(fields) < 5 || fields[0] != "cpu" {
 		return out, fmt.Errorf("what the node uses: %s/stat begins with %q", proc, line)
 	}
-	text, err = os.ReadFile(filepath.Join(proc, "meminfo"))
+	kib, err := memory(proc)
 	if err != nil {
 		return out, fmt.Errorf("what the node uses: %w", err)
+	}
+	// The working set: all but free memory and files that nobody has touched for long.
+	out.Memory = max(kib["MemTotal"]-kib["MemFree"]-kib["Inactive(file)"], 0) << 10
+	return out, nil
+}
+
+// memory reads /proc/meminfo, in KiB.
+func memory(proc string) (map[string]int64, error) {
+	text, err := os.ReadFile(filepath.Join(proc, "meminfo"))
+	if err != nil {
+		return nil, err
 	}
 	kib := map[string]int64{}
 	for line := range strings.Lines(string(text)) {
@@ -48,7 +59,14 @@ func machine(proc string, now time.Time) (usage.Counters, error) {
 			kib[name] = n
 		}
 	}
-	// The working set: all but free memory and files that nobody has touched for long.
-	out.Memory = max(kib["MemTotal"]-kib["MemFree"]-kib["Inactive(file)"], 0) << 10
-	return out, nil
+	return kib, nil
+}
+
+// totalMemory is what the machine has, in bytes.
+func totalMemory(proc string) int64 {
+	kib, err := memory(proc)
+	if err != nil {
+		return 0
+	}
+	return kib["MemTotal"] << 10
 }

@@ -21,6 +21,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 	"k8s.io/utils/clock"
+
+	"berth.dev/berth/internal/plan/usage"
 )
 
 // Pods is what the server asks the node agent.
@@ -51,6 +53,8 @@ type Config struct {
 	Access *Access
 	// Disks tells what lies on the node's disks; nil tells nothing.
 	Disks *Disks
+	// Inside tells what is to be known of a pod that runs; nil tells nothing.
+	Inside func(*corev1.Pod) usage.Inside
 	// Health answers /healthz; nil is healthy.
 	Health func() error
 	// Metrics adds to /metrics, in the Prometheus text format.
@@ -112,6 +116,7 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("GET /pods/{$}", s.pods)
 	mux.HandleFunc("GET /metrics", s.metrics)
 	mux.HandleFunc("GET /metrics/resource", s.resourceMetrics)
+	mux.HandleFunc("GET /metrics/cadvisor", s.advisor)
 	mux.HandleFunc("GET /stats/summary", s.summary)
 	mux.HandleFunc("GET /containerLogs/{namespace}/{pod}/{container}", s.logs)
 	for _, method := range []string{"GET ", "POST "} {

@@ -24,16 +24,23 @@ const (
 	containerNameLabel = "io.kubernetes.container.name"
 )
 
-// sample counts what the node and its containers have used. Nothing is counted
-// when nobody asks: the kernel does it. The ids are the containers' by name.
-func (s *Server) sample(ctx context.Context) (out *usage.Sample, ids map[usage.Container]string, err error) {
-	out, ids = &usage.Sample{Containers: map[usage.Container]usage.Counters{}}, map[usage.Container]string{}
+// sample counts what the node and its containers have used.
+func (s *Server) sample(ctx context.Context) (*usage.Sample, map[usage.Container]string, error) {
+	out, ids, _, err := s.sampleAll(ctx)
+	return out, ids, err
+}
+
+// sampleAll counts what the node and its containers have used. Nothing is counted
+// when nobody asks: the kernel does it. The ids are the containers' by name, the
+// stats what the runtime said by id.
+func (s *Server) sampleAll(ctx context.Context) (out *usage.Sample, ids map[usage.Container]string, stats map[string]*runtimeapi.ContainerStats, err error) {
+	out, ids, stats = &usage.Sample{Containers: map[usage.Container]usage.Counters{}}, map[usage.Container]string{}, map[string]*runtimeapi.ContainerStats{}
 	if out.Node, err = machine(procRoot, s.cfg.Clock.Now()); err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	listed, err := s.cfg.Runtime.ListContainerStats(ctx, &runtimeapi.ListContainerStatsRequest{})
 	if err != nil {
-		return nil, nil, fmt.Errorf("ask the container runtime for what containers use: %w", err)
+		return nil, nil, nil, fmt.Errorf("ask the container runtime for what containers use: %w", err)
 	}
 	started := s.started()
 	for _, c := range listed.Stats {
@@ -42,13 +49,13 @@ func (s *Server) sample(ctx context.Context) (out *usage.Sample, ids map[usage.C
 		if name.Name == "" || name.Pod == "" || c.GetCpu().GetUsageCoreNanoSeconds() == nil || c.GetMemory().GetWorkingSetBytes() == nil {
 			continue // a stranger's, or one that has ended
 		}
-		ids[name] = c.Attributes.Id
+		ids[name], stats[c.Attributes.Id] = c.Attributes.Id, c
 		out.Containers[name] = usage.Counters{
 			Start: started[c.Attributes.Id], Time: time.Unix(0, c.Cpu.Timestamp),
 			CPU: time.Duration(c.Cpu.UsageCoreNanoSeconds.Value), Memory: int64(c.Memory.WorkingSetBytes.Value),
 		}
 	}
-	return out, ids, nil
+	return out, ids, stats, nil
 }
 
 // started is when the running containers were started, by their id.
@@ -79,7 +86,7 @@ func (s *Server) resourceMetrics(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// summary is the kubelet's /stats/summary: processors, memory and file systems.
+// summary is the kubelet's /stats/summary: processors, memory, network and file systems.
 type summary struct {
 	Node nodeStats  `json:"node"`
 	Pods []podStats `json:"pods"`
@@ -89,6 +96,7 @@ type nodeStats struct {
 	NodeName  string      `json:"nodeName"`
 	StartTime metav1.Time `json:"startTime"`
 	used
+	Network *networkStats `json:"network,omitempty"`
 	Fs      *fsStats      `json:"fs,omitempty"`
 	Runtime *runtimeStats `json:"runtime,omitempty"`
 }
@@ -102,6 +110,7 @@ type podStats struct {
 	StartTime  metav1.Time      `json:"startTime"`
 	Containers []containerStats `json:"containers"`
 	used
+	Network   *networkStats `json:"network,omitempty"`
 	Volumes   []volumeStats `json:"volume,omitempty"`
 	Ephemeral *fsStats      `json:"ephemeral-storage,omitempty"`
 }
@@ -141,7 +150,7 @@ func (s *Server) summary(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
-	out := summary{Node: nodeStats{NodeName: s.cfg.NodeName, used: usedBy(sample.Node)}, Pods: []podStats{}}
+	out := summary{Node: nodeStats{NodeName: s.cfg.NodeName, used: usedBy(sample.Node), Network: network(interfaces(procRoot), sample.Node.Time)}, Pods: []podStats{}}
 	for _, pod := range s.cfg.Pods.Pods() {
 		p := podStats{Containers: []containerStats{}}
 		p.PodRef.Name, p.PodRef.Namespace, p.PodRef.UID = pod.Name, pod.Namespace, string(pod.UID)
@@ -161,6 +170,7 @@ func (s *Server) summary(w http.ResponseWriter, r *http.Request) {
 		}
 		slices.SortFunc(p.Containers, func(a, b containerStats) int { return strings.Compare(a.Name, b.Name) })
 		p.used = usedBy(sum)
+		p.Network = network(s.inside(pod).Interfaces, sample.Node.Time)
 		out.Pods = append(out.Pods, p)
 	}
 	s.cfg.Disks.fill(r.Context(), &out)

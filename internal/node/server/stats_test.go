@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/grpc"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
@@ -183,5 +184,70 @@ func TestMachine(t *testing.T) {
 	write("stat", "intr 1\n")
 	if _, err := machine(dir, measured); err == nil {
 		t.Error("nonsense was read")
+	}
+}
+
+// What went over networks is told of the node and of pods that have one of
+// their own; for Prometheus' charts also by cAdvisor's names.
+func TestNetworkFigures(t *testing.T) {
+	w := newWorld(t)
+	w.server.cfg.Inside = func(pod *corev1.Pod) usage.Inside {
+		if pod.Name != "web-0" {
+			return usage.Inside{}
+		}
+		return usage.Inside{Cgroup: "/berth/pod1", Sandbox: "s1", Interfaces: []usage.Interface{
+			{Name: "net1", Received: usage.Traffic{Bytes: 7}},
+			{Name: "eth0", Received: usage.Traffic{Bytes: 100, Packets: 2, Errors: 1}, Sent: usage.Traffic{Bytes: 200, Errors: 3}},
+		}}
+	}
+	code, body := w.get(t, "/stats/summary")
+	var got struct {
+		Pods []struct {
+			Network json.RawMessage `json:"network"`
+		} `json:"pods"`
+	}
+	if err := json.Unmarshal([]byte(body), &got); code != http.StatusOK || err != nil || len(got.Pods) != 1 {
+		t.Fatalf("%d %v %s", code, err, body)
+	}
+	const want = `"name":"eth0","rxBytes":100,"rxErrors":1,"txBytes":200,"txErrors":3,"interfaces":[{"name":"net1","rxBytes":7,"rxErrors":0,"txBytes":0,"txErrors":0},{"name":"eth0","rxBytes":100,"rxErrors":1,"txBytes":200,"txErrors":3}]}`
+	if n := string(got.Pods[0].Network); !strings.HasSuffix(n, want) {
+		t.Errorf("the pod's: %s", n)
+	}
+	code, body = w.get(t, "/metrics/cadvisor")
+	if code != http.StatusOK {
+		t.Fatalf("%d %s", code, body)
+	}
+	for _, line := range []string{
+		`container_cpu_usage_seconds_total{container="app",cpu="total",id="/berth/pod1/id-1",image="",name="id-1",namespace="ns",pod="web-0"} 1.500000001 1800000000123`,
+		`container_memory_working_set_bytes{container="app",id="/berth/pod1/id-1",image="",name="id-1",namespace="ns",pod="web-0"} 7340032 1800000000123`,
+		`container_network_receive_packets_total{container="",id="/berth/pod1/s1",image="",interface="eth0",name="s1",namespace="ns",pod="web-0"} 2 `,
+	} {
+		if !strings.Contains(body, line) {
+			t.Errorf("no %s in\n%s", line, body)
+		}
+	}
+}
+
+func TestThrottled(t *testing.T) {
+	root := t.TempDir()
+	for path, text := range map[string]string{
+		"cpu/one/cpu.stat": "nr_periods 10\nnr_throttled 3\nthrottled_time 2000000\n",
+		"two/cpu.stat":     "usage_usec 77\nnr_periods 10\nnr_throttled 3\nthrottled_usec 2000\n",
+	} {
+		file := filepath.Join(root, path)
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, of := range []string{"one", "two"} {
+		if got := throttled(root, of); got == nil || *got != (usage.Throttled{Periods: 10, Throttled: 3, Time: 2 * time.Millisecond}) {
+			t.Errorf("%s: %+v", of, got)
+		}
+	}
+	if got := throttled(root, "none"); got != nil {
+		t.Errorf("of nothing: %+v", got)
 	}
 }
