@@ -61,6 +61,11 @@ down: ## stop Berth and its pods, leave nothing behind but the data
 test: build ## run all tests: unit, API, simulator, end to end
 	@hack/test.sh $(RACE)
 
+.PHONY: examples
+examples: build ## run every system of examples/ through its end-to-end test
+	go test -count=1 -timeout 60m -v ./test/e2e/systems -examples
+	go test -count=1 -timeout 20m -v ./test/e2e -run '^(TestNginxKeepsItsBerth|TestShop)$$'
+
 # SOAK is how long `make soak` runs.
 SOAK ?= 10m
 

@@ -1,0 +1,18 @@
+package systems
+
+import "berth.dev/berth/test/e2e/load"
+
+// Redis is the primary of examples/redis.
+var Redis = System{
+	Name:      "redis",
+	Namespace: "public-service",
+	Manifests: []string{"redis.yaml"},
+	Set:       "redis-sentinel-master-ss",
+	Store: func(dial load.Dial) load.Store {
+		const primary = "redis-sentinel-master-ss-0.redis-sentinel-master-ss:6379"
+		return load.Redis{Dial: dial, To: primary, From: primary}
+	},
+}
+
+// RedisReplicas are those that follow it.
+var RedisReplicas = System{Name: "redis", Namespace: "public-service", Set: "redis-sentinel-slave-ss"}
