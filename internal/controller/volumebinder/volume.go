@@ -45,6 +45,9 @@ func (b *binder) volume(ctx context.Context, write loop.Writer, key types.Namesp
 		}
 	}
 	b.say(pv, plan.Events)
+	if state.Claim != nil {
+		b.say(state.Claim, plan.ClaimEvents)
+	}
 	return nil
 }
 

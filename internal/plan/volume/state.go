@@ -69,4 +69,6 @@ type VolumePlan struct {
 	// Delete the volume: its claim is gone and our own provisioner made it.
 	Delete bool
 	Events []Event
+	// ClaimEvents are about the claim.
+	ClaimEvents []Event
 }

@@ -2,6 +2,7 @@ package volume
 
 import (
 	"fmt"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -23,8 +24,12 @@ func Volume(s VolumeState) VolumePlan {
 		return s.released()
 	case claim.Spec.VolumeName == "":
 		if volume.CheckVolumeModeMismatches(&claim.Spec, &s.Volume.Spec) {
-			return VolumePlan{Events: []Event{{corev1.EventTypeWarning, "VolumeMismatch", fmt.Sprintf(
-				"Cannot bind PersistentVolume to requested PersistentVolumeClaim %q due to incompatible volumeMode.", claim.Name)}}}
+			return VolumePlan{
+				Events: []Event{{corev1.EventTypeWarning, "VolumeMismatch", fmt.Sprintf(
+					"Cannot bind PersistentVolume to requested PersistentVolumeClaim %q due to incompatible volumeMode.", claim.Name)}},
+				ClaimEvents: []Event{{corev1.EventTypeWarning, "VolumeMismatch", fmt.Sprintf(
+					"Cannot bind PersistentVolume %q to requested PersistentVolumeClaim due to incompatible volumeMode.", s.Volume.Name)}},
+			}
 		}
 		return VolumePlan{} // the claim finishes the binding
 	case claim.Spec.VolumeName == s.Volume.Name:
@@ -48,16 +53,42 @@ func (s VolumeState) released() VolumePlan {
 	case corev1.PersistentVolumeReclaimDelete:
 		// Released is written first: the node removes data only of a volume
 		// that says so.
-		mine := s.Volume.Annotations[volume.AnnDynamicallyProvisioned] == LocalProvisioner
-		plan.Delete = mine && plan.Status == nil && s.Volume.DeletionTimestamp == nil
-	case corev1.PersistentVolumeReclaimRecycle:
-		if s.Volume.Status.Phase != corev1.VolumeFailed {
-			plan = s.phase(corev1.VolumeFailed)
-			plan.Status.Message = "No recycler plugin found for the volume!"
-			plan.Events = append(plan.Events, Event{corev1.EventTypeWarning, "VolumeFailedRecycle", plan.Status.Message})
+		by := s.Volume.Annotations[volume.AnnDynamicallyProvisioned]
+		switch {
+		case by == LocalProvisioner:
+			plan.Delete = plan.Status == nil && s.Volume.DeletionTimestamp == nil
+		case by != "" && !strings.HasPrefix(by, "kubernetes.io/"):
+			// Whoever made it deletes it.
+		case s.Volume.DeletionTimestamp == nil:
+			plan.fail(s, "VolumeFailedDelete", undeletable(s.Volume, by))
 		}
+	case corev1.PersistentVolumeReclaimRecycle:
+		plan.fail(s, "VolumeFailedRecycle", "No recycler plugin found for the volume!")
 	}
 	return plan
+}
+
+// fail says once why a volume cannot be reclaimed.
+func (p *VolumePlan) fail(s VolumeState, reason, message string) {
+	if s.Volume.Status.Phase == corev1.VolumeFailed {
+		return
+	}
+	*p = s.phase(corev1.VolumeFailed)
+	p.Status.Message = message
+	p.Events = append(p.Events, Event{corev1.EventTypeWarning, reason, message})
+}
+
+// undeletable is why a volume that a user made, or a plugin that is not there,
+// is not deleted. Nothing is ever deleted that Berth did not make, so neither
+// is a folder below /tmp, as upstream's hostPath plugin would.
+func undeletable(pv *corev1.PersistentVolume, by string) string {
+	if host := pv.Spec.HostPath; host != nil && by == "" && !strings.HasPrefix(host.Path, "/tmp/") {
+		return "host_path deleter only supports /tmp/.+ but received provided " + host.Path
+	}
+	if by != "" {
+		return "no deletable volume plugin matched"
+	}
+	return fmt.Sprintf("error getting deleter volume plugin for volume %q: no deletable volume plugin matched", pv.Name)
 }
 
 // unbind lets the volume go: a binding of ours is undone, one by a user is kept

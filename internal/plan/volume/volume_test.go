@@ -208,6 +208,7 @@ func TestVolume(t *testing.T) {
 		phase   corev1.PersistentVolumePhase
 		unbound bool
 		deleted bool
+		says    string
 	}{
 		"new":                {volume: pv("v", "1Gi", func(v *corev1.PersistentVolume) { v.Status.Phase = "" }), phase: corev1.VolumeAvailable},
 		"rest":               {volume: pv("v", "1Gi")},
@@ -221,7 +222,33 @@ func TestVolume(t *testing.T) {
 		"still retained":           {volume: pv("v", "1Gi", heldBy(c), released)},
 		"ours: released first":     {volume: pv("v", "1Gi", heldBy(c), mine), phase: corev1.VolumeReleased},
 		"ours: then deleted":       {volume: pv("v", "1Gi", heldBy(c), mine, released), deleted: true},
-		"someone else deletes its": {volume: pv("v", "1Gi", heldBy(c), released, mine, func(v *corev1.PersistentVolume) { v.Annotations = nil })},
+		"someone else deletes its": {volume: pv("v", "1Gi", heldBy(c), released, mine, func(v *corev1.PersistentVolume) { v.Annotations[volume.AnnDynamicallyProvisioned] = "example.com/nfs" })},
+		"made by hand, to be deleted": {
+			volume: pv("v", "1Gi", heldBy(c), mine, func(v *corev1.PersistentVolume) { v.Annotations = nil }), phase: corev1.VolumeFailed,
+			says: `VolumeFailedDelete error getting deleter volume plugin for volume "v": no deletable volume plugin matched`,
+		},
+		"a folder of the host, to be deleted": {
+			volume: pv("v", "1Gi", heldBy(c), mine, func(v *corev1.PersistentVolume) {
+				v.Annotations, v.Spec.HostPath = nil, &corev1.HostPathVolumeSource{Path: "/data"}
+			}), phase: corev1.VolumeFailed,
+			says: "VolumeFailedDelete host_path deleter only supports /tmp/.+ but received provided /data",
+		},
+		"by a plugin that is not there": {
+			volume: pv("v", "1Gi", heldBy(c), mine, func(v *corev1.PersistentVolume) {
+				v.Annotations[volume.AnnDynamicallyProvisioned] = "kubernetes.io/gce-pd"
+			}), phase: corev1.VolumeFailed, says: "VolumeFailedDelete no deletable volume plugin matched",
+		},
+		"said once": {volume: pv("v", "1Gi", heldBy(c), mine, func(v *corev1.PersistentVolume) { v.Annotations, v.Status.Phase = nil, corev1.VolumeFailed })},
+		"recycled": {
+			volume: pv("v", "1Gi", heldBy(c), func(v *corev1.PersistentVolume) {
+				v.Spec.PersistentVolumeReclaimPolicy = corev1.PersistentVolumeReclaimRecycle
+			}), phase: corev1.VolumeFailed, says: "VolumeFailedRecycle No recycler plugin found for the volume!",
+		},
+		"another mode": {
+			volume: pv("v", "1Gi", heldBy(c), func(v *corev1.PersistentVolume) { v.Spec.VolumeMode = ptr.To(corev1.PersistentVolumeBlock) }), claim: c,
+			says: `VolumeMismatch Cannot bind PersistentVolume to requested PersistentVolumeClaim "c" due to incompatible volumeMode.` +
+				`VolumeMismatch Cannot bind PersistentVolume "v" to requested PersistentVolumeClaim due to incompatible volumeMode.`,
+		},
 		"claim went elsewhere": {volume: pv("v", "1Gi", heldBy(c), func(v *corev1.PersistentVolume) {
 			v.Annotations = map[string]string{volume.AnnBoundByController: "yes"}
 		}), claim: claim("c", boundTo("other")), phase: corev1.VolumeAvailable, unbound: true},
@@ -232,6 +259,13 @@ func TestVolume(t *testing.T) {
 			phase := corev1.PersistentVolumePhase("")
 			if plan.Status != nil {
 				phase = plan.Status.Phase
+			}
+			says := ""
+			for _, e := range append(plan.Events, plan.ClaimEvents...) {
+				says += e.Reason + " " + e.Message
+			}
+			if says != x.says {
+				t.Errorf("says %q, want %q", says, x.says)
 			}
 			unbound := plan.Volume != nil && plan.Volume.Spec.ClaimRef == nil
 			if phase != x.phase || unbound != x.unbound || plan.Delete != x.deleted {
