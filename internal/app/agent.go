@@ -108,8 +108,13 @@ func (a *agent) runAgent(ctx context.Context, ready func()) error {
 	if err != nil {
 		return err
 	}
+	// A node's own identity may not list volumes; making new ones and removing deleted ones needs it.
+	janitor, err := a.server.client("system:serviceaccount:kube-system:local-volumes", "system:serviceaccounts", "system:serviceaccounts:kube-system")
+	if err != nil {
+		return err
+	}
 	volumes := volume.New(volume.Config{
-		Root: a.dir.Kubelet(), VolumesDir: a.dir.Volumes(), NodeName: a.nodeName, Client: a.client, Node: a.registration.Node,
+		Root: a.dir.Kubelet(), VolumesDir: a.dir.Volumes(), NodeName: a.nodeName, Client: a.client, Node: a.registration.Node, Begun: localvolume.Begun(janitor),
 		Changed: func(uid types.UID) { pods.VolumesChanged(uid) }, Log: a.log.With("component", "volumes"),
 	})
 	links := a.provideHostPaths()
@@ -141,11 +146,6 @@ func (a *agent) runAgent(ctx context.Context, ready func()) error {
 		Periods: periods, Logind: logind.Config{Owner: a.dir.Path()}, Pods: pods, Changed: a.registration.Trigger, Event: a.nodeEvent, Log: a.log.With("component", "shutdown"),
 	})
 	a.ending.Store(ending)
-	// A node's own identity may not list volumes; removing deleted ones needs it.
-	janitor, err := a.server.client("system:serviceaccount:kube-system:local-volumes", "system:serviceaccounts", "system:serviceaccounts:kube-system")
-	if err != nil {
-		return err
-	}
 	certificate, authority, err := a.serving()
 	if err != nil {
 		return err

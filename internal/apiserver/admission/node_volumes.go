@@ -10,9 +10,9 @@ import (
 	"berth.dev/berth/internal/plan/volume"
 )
 
-// localVolume lets a node give up a deleted local volume of its own, which it
-// has emptied, and change nothing else of volumes. Upstream's nodes may not
-// write them at all.
+// localVolume lets a node write that a local volume of its own has begun, and
+// give up a deleted one, which it has emptied, and change nothing else of
+// volumes. Upstream's nodes may not write them at all.
 func (p *nodeRestriction) localVolume(r nodeRequest) error {
 	changed, ok1 := r.GetObject().(*corev1.PersistentVolume)
 	old, ok2 := r.GetOldObject().(*corev1.PersistentVolume)
@@ -26,6 +26,12 @@ func (p *nodeRestriction) localVolume(r nodeRequest) error {
 	// A node says itself how it is labelled with its host name, but not as another does.
 	if host := node.Labels[corev1.LabelHostname]; host != r.node || !slices.Contains(volume.LocalHosts(old), host) {
 		return r.refuse("may only give up local volumes of node %q", r.node)
+	}
+	begun := old.DeepCopy()
+	delete(begun.Annotations, volume.LocalBegin)
+	begun.ManagedFields, begun.ResourceVersion = changed.ManagedFields, changed.ResourceVersion
+	if equality.Semantic.DeepEqual(begun, changed) {
+		return nil
 	}
 	want := old.DeepCopy()
 	want.Finalizers = slices.DeleteFunc(want.Finalizers, func(f string) bool { return f == volume.LocalFinalizer })

@@ -29,6 +29,7 @@ func TestNodeRestrictionOfVolumes(t *testing.T) {
 		return v
 	}
 	free := func(v *corev1.PersistentVolume) { v.Finalizers = []string{"other"} }
+	unused := func(v *corev1.PersistentVolume) { v.Annotations = map[string]string{volume.LocalBegin: volume.LocalBeginEmpty} }
 	const last = "may only take the finalizer berth.dev/local-volume from a deleted local volume"
 	for name, c := range map[string]struct {
 		r       request
@@ -48,6 +49,10 @@ func TestNodeRestrictionOfVolumes(t *testing.T) {
 			obj: local("n1", func(v *corev1.PersistentVolume) { free(v); v.Status.Phase = corev1.VolumeBound }),
 			old: local("n1", func(v *corev1.PersistentVolume) { v.Status.Phase = corev1.VolumeBound }),
 		}, last},
+		"begun":           {request{obj: local("n1", nil), old: local("n1", unused)}, ""},
+		"another's begun": {request{obj: local("n2", nil), old: local("n2", unused)}, `may only give up local volumes of node "n1"`},
+		"begun again":     {request{obj: local("n1", unused), old: local("n1", nil)}, last},
+		"begun and more":  {request{obj: local("n1", func(v *corev1.PersistentVolume) { v.Labels = map[string]string{"a": "b"} }), old: local("n1", unused)}, last},
 		"made": {request{op: admission.Create, obj: local("n1", nil)}, "may only give up deleted local volumes"},
 	} {
 		t.Run(name, func(t *testing.T) {

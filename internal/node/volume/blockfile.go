@@ -1,6 +1,7 @@
 package volume
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"os"
@@ -19,28 +20,12 @@ const blockFile = "blocks"
 // block makes a provisioned block volume, if it is not there yet, and shows it
 // as a device. A note in the pod's directory says that the pod uses the device:
 // the last pod's end takes it down.
-func (v *Volumes) block(pod *corev1.Pod, pv *corev1.PersistentVolume) (string, error) {
+func (v *Volumes) block(ctx context.Context, pod *corev1.Pod, pv *corev1.PersistentVolume) (string, error) {
 	v.blocks.Lock()
 	defer v.blocks.Unlock()
 	path := filepath.Join(pv.Spec.Local.Path, blockFile)
-	if err := makeDir(pv.Spec.Local.Path, 0o700); err != nil {
+	if err := v.begin(ctx, pv, path, func() error { return makeBlocks(pv, path) }); err != nil {
 		return "", err
-	}
-	if _, err := os.Stat(path); os.IsNotExist(err) {
-		// Under another name first: killed in between, it would have no size.
-		tmp := path + ".new"
-		capacity := pv.Spec.Capacity[corev1.ResourceStorage]
-		if err := os.WriteFile(tmp, nil, 0o600); err != nil {
-			return "", err
-		}
-		// The kernel shows whole blocks only.
-		const whole = 4096
-		if err := os.Truncate(tmp, (capacity.Value()+whole-1)/whole*whole); err != nil {
-			return "", err
-		}
-		if err := os.Rename(tmp, path); err != nil {
-			return "", err
-		}
 	}
 	file, err := loopdev.Of(path)
 	if err != nil {
@@ -58,6 +43,30 @@ func (v *Volumes) block(pod *corev1.Pod, pv *corev1.PersistentVolume) (string, e
 		return "", err
 	}
 	return loopdev.Attach(path)
+}
+
+func makeBlocks(pv *corev1.PersistentVolume, path string) error {
+	if _, err := os.Stat(path); !os.IsNotExist(err) {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(filepath.Dir(path)), 0o711); err != nil {
+		return err
+	}
+	if err := makeDir(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	// Under another name first: killed in between, it would have no size.
+	tmp := path + ".new"
+	capacity := pv.Spec.Capacity[corev1.ResourceStorage]
+	if err := os.WriteFile(tmp, nil, 0o600); err != nil {
+		return err
+	}
+	// The kernel shows whole blocks only.
+	const whole = 4096
+	if err := os.Truncate(tmp, (capacity.Value()+whole-1)/whole*whole); err != nil {
+		return err
+	}
+	return os.Rename(tmp, path)
 }
 
 // deviceNote is the file that says which device a pod uses.

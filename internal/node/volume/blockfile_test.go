@@ -22,7 +22,7 @@ func TestProvisionedBlocks(t *testing.T) {
 		_ = f.Close()
 	}
 	dir := t.TempDir()
-	pv := localPV("pvc-1", filepath.Join(dir, "pvc-1"), "n1")
+	pv := unused(localPV("pvc-1", filepath.Join(dir, "pvc-1"), "n1"))
 	pv.Spec.Capacity = corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("5000")}
 	pv.Spec.VolumeMode = ptr.To(corev1.PersistentVolumeBlock)
 	n := start(t, func(cfg *Config) { cfg.VolumesDir = dir }, pv, bound("data", "pvc-1"))

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -53,6 +52,11 @@ func (v *Volumes) claim(ctx context.Context, pod *corev1.Pod, vol corev1.Volume)
 	}
 	if err := storage.CheckNodeAffinity(pv, labels); err != nil {
 		return "", &Error{Volume: pv.Name, Step: "MountVolume.NodeAffinity check failed", Err: err}
+	}
+	if onePodOnly(pv) {
+		if err := v.takeAlone(pod.UID, pv.Name); err != nil {
+			return "", &Error{Volume: pv.Name, Err: err}
+		}
 	}
 	var path string
 	switch {
@@ -193,17 +197,18 @@ func usable(pod *corev1.Pod, vol corev1.Volume, pvc *corev1.PersistentVolumeClai
 }
 
 // local returns the path of a local volume. One of our own provisioner is made
-// here, on the node that it belongs to; every other one must exist.
+// here at its first use, on the node that it belongs to; every other one, and
+// ours ever after, must exist.
 func (v *Volumes) local(ctx context.Context, pod *corev1.Pod, pv *corev1.PersistentVolume) (string, error) {
 	path := pv.Spec.Local.Path
 	if err := noBacksteps(path); err != nil {
 		return "", fmt.Errorf("invalid path: %s %w", path, err)
 	}
 	if v.isOurs(path) && isBlock(pv) {
-		return v.block(pod, pv)
+		return v.block(ctx, pod, pv)
 	}
 	if v.isOurs(path) {
-		if err := makeVolumeDir(path); err != nil {
+		if err := v.begin(ctx, pv, path, func() error { return makeVolumeDir(path) }); err != nil {
 			return "", err
 		}
 	}
@@ -241,26 +246,4 @@ func (v *Volumes) local(ctx context.Context, pod *corev1.Pod, pv *corev1.Persist
 // isOurs tells whether path is a directory right below the volumes directory.
 func (v *Volumes) isOurs(path string) bool {
 	return v.cfg.VolumesDir != "" && filepath.Dir(filepath.Clean(path)) == filepath.Clean(v.cfg.VolumesDir)
-}
-
-// makeVolumeDir makes a volume that any user of a container may write to. It
-// is not touched when it is there: its mode may be the user's own choice.
-func makeVolumeDir(path string) error {
-	if info, err := os.Stat(path); err == nil && info.IsDir() {
-		return nil
-	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o711); err != nil {
-		return err
-	}
-	// Under another name first: killed between mkdir and chmod, the volume
-	// would stay closed to its users.
-	tmp := filepath.Join(filepath.Dir(path), "."+strings.TrimPrefix(filepath.Base(path), ".")+".new")
-	if err := makeDir(tmp, 0o777); err != nil {
-		return err
-	}
-	err := os.Rename(tmp, path)
-	if info, statErr := os.Stat(path); err != nil && statErr == nil && info.IsDir() {
-		return os.Remove(tmp) // another pod was faster
-	}
-	return err
 }

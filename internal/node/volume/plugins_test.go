@@ -14,6 +14,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
+
+	"berth.dev/berth/internal/plan/volume"
 )
 
 // check wants a file's mode and owners.
@@ -195,6 +197,12 @@ func localPV(name, path, host string) *corev1.PersistentVolume {
 	}
 }
 
+// unused is a provisioned volume as it is before its first pod.
+func unused(pv *corev1.PersistentVolume) *corev1.PersistentVolume {
+	pv.Annotations = map[string]string{volume.LocalBegin: volume.LocalBeginEmpty}
+	return pv
+}
+
 func TestClaim(t *testing.T) {
 	n := start(t, nil)
 	path := filepath.Join(n.cfg.VolumesDir, "pv1")
@@ -214,7 +222,7 @@ func TestClaim(t *testing.T) {
 		}
 	}
 	add(bound("www-0", "pv1"), unbound, dying, bound("c-stolen", "stolen"), bound("c-block", "block"), bound("c-far", "far"), bound("c-gone", "gone"), bound("c-nopath", "nopath"))
-	for _, pv := range []*corev1.PersistentVolume{localPV("pv1", path, "n1"), stolen, block, localPV("far", path, "n2"), localPV("nopath", "/no/such/dir", "n1")} {
+	for _, pv := range []*corev1.PersistentVolume{unused(localPV("pv1", path, "n1")), stolen, block, localPV("far", path, "n2"), localPV("nopath", "/no/such/dir", "n1")} {
 		if err := n.client.Tracker().Add(pv); err != nil {
 			t.Fatal(err)
 		}
@@ -254,7 +262,7 @@ func TestClaimIsBoundLater(t *testing.T) {
 	n := start(t, func(cfg *Config) { cfg.claimWait = time.Minute })
 	pending := bound("www-0", "pv1")
 	pending.Status.Phase = corev1.ClaimPending
-	for _, err := range []error{n.client.Tracker().Add(pending), n.client.Tracker().Add(localPV("pv1", filepath.Join(n.cfg.VolumesDir, "pv1"), "n1"))} {
+	for _, err := range []error{n.client.Tracker().Add(pending), n.client.Tracker().Add(unused(localPV("pv1", filepath.Join(n.cfg.VolumesDir, "pv1"), "n1")))} {
 		if err != nil {
 			t.Fatal(err)
 		}

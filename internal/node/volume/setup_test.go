@@ -25,6 +25,8 @@ import (
 	clienttesting "k8s.io/client-go/testing"
 	clocktesting "k8s.io/utils/clock/testing"
 	"k8s.io/utils/ptr"
+
+	"berth.dev/berth/internal/plan/volume"
 )
 
 // node is one node's volumes on a fake API server.
@@ -61,6 +63,7 @@ func start(t *testing.T, change func(*Config), objects ...runtime.Object) *node 
 			}
 		},
 		Changed:     func(uid types.UID) { n.changes <- uid },
+		Begun:       n.begun,
 		missingWait: 30 * time.Millisecond, claimWait: 300 * time.Millisecond, syncWait: time.Second,
 	}
 	if change != nil {
@@ -78,6 +81,13 @@ func start(t *testing.T, change func(*Config), objects ...runtime.Object) *node 
 		_ = unmountUnder(cfg.Root)
 	})
 	return n
+}
+
+func (n *node) begun(ctx context.Context, pv *corev1.PersistentVolume) error {
+	changed := pv.DeepCopy()
+	delete(changed.Annotations, volume.LocalBegin)
+	_, err := n.client.CoreV1().PersistentVolumes().Update(ctx, changed, metav1.UpdateOptions{})
+	return err
 }
 
 func (n *node) now() time.Time {

@@ -36,6 +36,7 @@ func (v *Volumes) TearDown(ctx context.Context, uid types.UID) error {
 	defer st.mu.Unlock()
 	st.gone = true
 	v.certificates.forget(uid)
+	had := v.hasAlone(uid)
 	err := v.releaseBlocks(uid) // before the notes of them go
 	if err == nil {
 		err = removeTree(ctx, v.PodDir(uid))
@@ -49,6 +50,7 @@ func (v *Volumes) TearDown(ctx context.Context, uid types.UID) error {
 		delete(v.pods, uid)
 	}
 	v.mu.Unlock()
+	v.freeAlone(had)
 	return nil
 }
 

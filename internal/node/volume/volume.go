@@ -25,9 +25,11 @@ import (
 type Config struct {
 	// Root is the node agent's directory (upstream's /var/lib/kubelet).
 	Root string
-	// VolumesDir holds the local provisioner's volumes. A local volume below
-	// it is created when it is missing; elsewhere that is an error.
+	// VolumesDir holds the local provisioner's volumes. One that was never used
+	// is made there; a local volume that is missing otherwise is an error.
 	VolumesDir string
+	// Begun writes down that a provisioned volume has its folder.
+	Begun func(context.Context, *corev1.PersistentVolume) error
 	// NodeName is this node's name.
 	NodeName string
 	// Client talks to the API server as this node.
@@ -59,6 +61,7 @@ type Volumes struct {
 	certificates certificates
 
 	blocks sync.Mutex // the devices of provisioned volumes
+	alone  alone
 
 	mu   sync.Mutex
 	pods map[types.UID]*podState

@@ -48,7 +48,7 @@ func Provision(s ProvisionState) ProvisionPlan {
 		return ProvisionPlan{Hold: "waiting for the scheduler to choose a node"}
 	}
 	if why := refusal(s); why != "" {
-		return failed(why)
+		return s.failed(why)
 	}
 	node := s.node(selected)
 	switch {
@@ -57,7 +57,7 @@ func Provision(s ProvisionState) ProvisionPlan {
 	case node == nil:
 		claim := s.Claim.DeepCopy()
 		delete(claim.Annotations, volume.AnnSelectedNode)
-		plan := failed(fmt.Sprintf("node %q does not exist any more", selected))
+		plan := s.failed(fmt.Sprintf("node %q does not exist any more", selected))
 		plan.Claim = claim
 		return plan
 	}
@@ -103,9 +103,9 @@ func refusal(s ProvisionState) string {
 	return ""
 }
 
-func failed(why string) ProvisionPlan {
+func (s ProvisionState) failed(why string) ProvisionPlan {
 	return ProvisionPlan{Hold: why, Events: []Event{{
-		corev1.EventTypeWarning, "ProvisioningFailed", "failed to provision volume: " + why,
+		corev1.EventTypeWarning, "ProvisioningFailed", fmt.Sprintf("failed to provision volume with StorageClass %q: %s", s.Class.Name, why),
 	}}}
 }
 
@@ -124,7 +124,7 @@ func localVolume(s ProvisionState, node *corev1.Node) *corev1.PersistentVolume {
 	return &corev1.PersistentVolume{
 		ObjectMeta: metav1.ObjectMeta{
 			Name:        name,
-			Annotations: map[string]string{volume.AnnDynamicallyProvisioned: LocalProvisioner},
+			Annotations: map[string]string{volume.AnnDynamicallyProvisioned: LocalProvisioner, LocalBegin: LocalBeginEmpty},
 			Finalizers:  []string{VolumeProtection, LocalFinalizer},
 		},
 		Spec: corev1.PersistentVolumeSpec{

@@ -1,0 +1,29 @@
+package localvolume
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
+
+	"berth.dev/berth/internal/plan/volume"
+)
+
+// Begun returns what writes down that a volume has its folder: from then on it
+// has data, and is never begun again.
+func Begun(client kubernetes.Interface) func(context.Context, *corev1.PersistentVolume) error {
+	return func(ctx context.Context, pv *corev1.PersistentVolume) error {
+		patch, err := json.Marshal(map[string]any{"metadata": map[string]any{
+			"uid": pv.UID, "annotations": map[string]any{volume.LocalBegin: nil},
+		}})
+		if err != nil {
+			return fmt.Errorf("volume %s: %w", pv.Name, err)
+		}
+		_, err = client.CoreV1().PersistentVolumes().Patch(ctx, pv.Name, types.MergePatchType, patch, metav1.PatchOptions{})
+		return err
+	}
+}
