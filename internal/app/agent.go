@@ -191,7 +191,9 @@ func (a *agent) runAgent(ctx context.Context, ready func()) error {
 		group.Unit{Name: "node images", After: []string{"pods"}, Run: func(ctx context.Context, ready func()) error { ready(); images.Run(ctx); return nil }},
 		group.Unit{Name: "local volumes", Run: func(ctx context.Context, ready func()) error {
 			ready()
-			return localvolume.Run(ctx, janitor, a.nodeName, a.dir.Volumes(), a.log)
+			events, stop := a.recorder(ctx)
+			defer stop()
+			return localvolume.Run(ctx, localvolume.Config{Client: janitor, NodeName: a.nodeName, Dir: a.dir.Volumes(), Event: events.Event, Log: a.log})
 		}},
 	)
 }

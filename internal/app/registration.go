@@ -83,11 +83,16 @@ func (a *agent) runtimeAbout() register.Runtime {
 
 // nodeEvents records events about this node, as the kubelet does.
 func (a *agent) nodeEvents(ctx context.Context) (event func(kind, reason, message string), stop func()) {
+	recorder, stop := a.recorder(ctx)
+	about := &corev1.ObjectReference{Kind: "Node", Name: a.nodeName, UID: types.UID(a.nodeName)}
+	return func(kind, reason, message string) { recorder.Event(about, kind, reason, message) }, stop
+}
+
+// recorder records events as this node.
+func (a *agent) recorder(ctx context.Context) (events record.EventRecorder, stop func()) {
 	broadcaster := record.NewBroadcaster(record.WithContext(ctx))
 	broadcaster.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: a.client.CoreV1().Events("")})
-	recorder := broadcaster.NewRecorder(api.Scheme, corev1.EventSource{Component: "kubelet", Host: a.nodeName})
-	about := &corev1.ObjectReference{Kind: "Node", Name: a.nodeName, UID: types.UID(a.nodeName)}
-	return func(kind, reason, message string) { recorder.Event(about, kind, reason, message) }, broadcaster.Shutdown
+	return broadcaster.NewRecorder(api.Scheme, corev1.EventSource{Component: "kubelet", Host: a.nodeName}), broadcaster.Shutdown
 }
 
 // ready is the node's Ready condition.

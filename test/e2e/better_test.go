@@ -150,7 +150,8 @@ func namesAndClaims(t *testing.T, c *cluster.Cluster) {
 
 	demo(t, c)
 	grow := `[{"op":"replace","path":"/spec/volumeClaimTemplates/0/spec/resources/requests/storage","value":"9Gi"}]`
-	says(t, "a class that cannot grow", c.Refused("patch", "sts", "web", "--type=json", "-p", grow), "spec.volumeClaimTemplates[0].spec.resources.requests.storage", "local")
+	c.Kubectl("patch", "sts", "web", "--type=json", "-p", grow)
+	same(t, "claims grow with their template", c.Ask("get", "pvc", "-l", "app=web", "-o", "jsonpath={.items[*].status.capacity.storage}"), "9Gi 9Gi 9Gi")
 	says(t, "another field", c.Refused("patch", "sts", "web", "-p", `{"spec":{"serviceName":"other"}}`), `spec.serviceName: Invalid value: "other": field is immutable`)
 	c.Kubectl("delete", "sts,svc", "web")
 }

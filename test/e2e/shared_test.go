@@ -63,6 +63,7 @@ func TestOneCluster(t *testing.T) {
 		"variables":    variables,
 		"volumes":      volumesOfPods,
 		"storage":      storageOfPods,
+		"claims":       claimsLive,
 		"pod-names":    namesAndNamespacesOfPods,
 		"pod-order":    orderOfContainers,
 		"pod-ends":     restartsAndEnds,

@@ -10,8 +10,8 @@ import (
 	"berth.dev/berth/internal/plan/volume"
 )
 
-// localVolume lets a node write that a local volume of its own has begun, and
-// give up a deleted one, which it has emptied, and change nothing else of
+// localVolume lets a node write that a local volume of its own has begun or
+// grown, and give up a deleted one, which it has emptied, and change nothing else of
 // volumes. Upstream's nodes may not write them at all.
 func (p *nodeRestriction) localVolume(r nodeRequest) error {
 	changed, ok1 := r.GetObject().(*corev1.PersistentVolume)
@@ -28,7 +28,11 @@ func (p *nodeRestriction) localVolume(r nodeRequest) error {
 		return r.refuse("may only give up local volumes of node %q", r.node)
 	}
 	begun := old.DeepCopy()
-	delete(begun.Annotations, volume.LocalBegin)
+	for _, done := range []string{volume.LocalBegin, volume.LocalGrowing} {
+		if _, still := changed.Annotations[done]; !still {
+			delete(begun.Annotations, done)
+		}
+	}
 	begun.ManagedFields, begun.ResourceVersion = changed.ManagedFields, changed.ResourceVersion
 	if equality.Semantic.DeepEqual(begun, changed) {
 		return nil

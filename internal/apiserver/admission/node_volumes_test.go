@@ -29,7 +29,9 @@ func TestNodeRestrictionOfVolumes(t *testing.T) {
 		return v
 	}
 	free := func(v *corev1.PersistentVolume) { v.Finalizers = []string{"other"} }
-	unused := func(v *corev1.PersistentVolume) { v.Annotations = map[string]string{volume.LocalBegin: volume.LocalBeginEmpty} }
+	unused := func(v *corev1.PersistentVolume) {
+		v.Annotations = map[string]string{volume.LocalBegin: volume.LocalBeginEmpty, volume.LocalGrowing: "1Gi"}
+	}
 	const last = "may only take the finalizer berth.dev/local-volume from a deleted local volume"
 	for name, c := range map[string]struct {
 		r       request

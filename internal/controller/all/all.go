@@ -26,6 +26,7 @@ import (
 	"berth.dev/berth/internal/controller/disruption"
 	"berth.dev/berth/internal/controller/endpointslice"
 	"berth.dev/berth/internal/controller/ephemeralvolume"
+	"berth.dev/berth/internal/controller/expander"
 	"berth.dev/berth/internal/controller/job"
 	"berth.dev/berth/internal/controller/loop"
 	"berth.dev/berth/internal/controller/namespace"
@@ -135,7 +136,7 @@ func Loops(config Config) ([]loop.Loop, error) {
 		loops = append(loops, autoscale.Loop(autoscaled, autoscaled))
 	}
 	if !config.NoLocalStorage {
-		loops = append(loops, provisioner.Loop())
+		loops = append(loops, provisioner.Loop(), expander.Loop())
 	}
 	whole := typed(loops)
 	whole[loop.KeyOf(&corev1.ResourceQuota{})] = true

@@ -32,7 +32,7 @@ func EnsureClass(ctx context.Context, client kubernetes.Interface) error {
 }
 
 func class() *storagev1.StorageClass {
-	policy, mode, expand := corev1.PersistentVolumeReclaimDelete, storagev1.VolumeBindingWaitForFirstConsumer, false
+	policy, mode, expand := corev1.PersistentVolumeReclaimDelete, storagev1.VolumeBindingWaitForFirstConsumer, true
 	return &storagev1.StorageClass{
 		ObjectMeta:           metav1.ObjectMeta{Name: ClassName, Annotations: map[string]string{volume.DefaultClassAnnotation: "true"}},
 		Provisioner:          volume.LocalProvisioner,

@@ -17,13 +17,18 @@ import (
 // has data, and is never begun again.
 func Begun(client kubernetes.Interface) func(context.Context, *corev1.PersistentVolume) error {
 	return func(ctx context.Context, pv *corev1.PersistentVolume) error {
-		patch, err := json.Marshal(map[string]any{"metadata": map[string]any{
-			"uid": pv.UID, "annotations": map[string]any{volume.LocalBegin: nil},
-		}})
-		if err != nil {
-			return fmt.Errorf("volume %s: %w", pv.Name, err)
-		}
-		_, err = client.CoreV1().PersistentVolumes().Patch(ctx, pv.Name, types.MergePatchType, patch, metav1.PatchOptions{})
-		return err
+		return done(ctx, client, pv, volume.LocalBegin)
 	}
+}
+
+// done takes away what asked the node for something that is done now.
+func done(ctx context.Context, client kubernetes.Interface, pv *corev1.PersistentVolume, annotation string) error {
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{
+		"uid": pv.UID, "annotations": map[string]any{annotation: nil},
+	}})
+	if err != nil {
+		return fmt.Errorf("volume %s: %w", pv.Name, err)
+	}
+	_, err = client.CoreV1().PersistentVolumes().Patch(ctx, pv.Name, types.MergePatchType, patch, metav1.PatchOptions{})
+	return err
 }

@@ -1,6 +1,7 @@
-// Package localvolume removes the directories of deleted local volumes on
-// their node. The control plane only deletes the PersistentVolume; a finalizer
-// keeps it until the node has removed what it holds.
+// Package localvolume does on the node what the control plane asks for local
+// volumes: it makes grown ones larger and removes the directories of deleted
+// ones. The control plane only writes the PersistentVolume; an annotation, or a
+// finalizer, stays until the node has done its part.
 //
 // It removes nothing that the local provisioner did not make: only a real
 // directory directly below the node's volumes directory, named after a volume
@@ -21,6 +22,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
@@ -29,14 +31,26 @@ import (
 	"berth.dev/berth/internal/plan/volume"
 )
 
-// Run looks after the volumes of one node until ctx ends. volumesDir is the
-// directory that the node's annotation names.
-func Run(ctx context.Context, client kubernetes.Interface, nodeName, volumesDir string, logger *slog.Logger) error {
+// Config is what the volumes of one node need.
+type Config struct {
+	// Client may read volumes and write what became of this node's.
+	Client   kubernetes.Interface
+	NodeName string
+	// Dir is the directory that the node's annotation names.
+	Dir string
+	// Event tells the user of a volume something; nil tells nobody.
+	Event func(about runtime.Object, kind, reason, message string)
+	Log   *slog.Logger
+}
+
+// Run looks after the volumes of one node until ctx ends.
+func Run(ctx context.Context, cfg Config) error {
+	client, logger := cfg.Client, cfg.Log
 	factory := informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithTransform(strip))
 	informer := factory.Core().V1().PersistentVolumes().Informer()
 	queue := workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[string]())
 	add := func(o any) {
-		if pv, ok := o.(*corev1.PersistentVolume); ok && volume.LocalReclaim(pv) != volume.LocalRest {
+		if pv, ok := o.(*corev1.PersistentVolume); ok && (volume.LocalReclaim(pv) != volume.LocalRest || volume.LocalMustGrow(pv)) {
 			queue.Add(pv.Name)
 		}
 	}
@@ -46,7 +60,7 @@ func Run(ctx context.Context, client kubernetes.Interface, nodeName, volumesDir 
 	if err != nil {
 		return fmt.Errorf("watch persistent volumes: %w", err)
 	}
-	r := &remover{client: client, nodeName: nodeName, dir: volumesDir, store: informer.GetStore()}
+	r := &janitor{Config: cfg, store: informer.GetStore()}
 
 	var running sync.WaitGroup
 	defer running.Wait()
@@ -60,9 +74,9 @@ func Run(ctx context.Context, client kubernetes.Interface, nodeName, volumesDir 
 		if stopped {
 			return nil
 		}
-		if err := r.reclaim(ctx, name); err != nil && ctx.Err() == nil {
+		if err := r.look(ctx, name); err != nil && ctx.Err() == nil {
 			if !apierrors.IsConflict(err) {
-				logger.Warn("local volume not reclaimed, trying again", "volume", name, "error", err)
+				logger.Warn("local volume: trying again", "volume", name, "error", err)
 			}
 			queue.AddRateLimited(name)
 		} else {
@@ -80,24 +94,19 @@ func strip(o any) (any, error) {
 	return o, nil
 }
 
-type remover struct {
-	client        kubernetes.Interface
-	nodeName, dir string
-	store         cache.Store
-	hostname      string
+type janitor struct {
+	Config
+	store    cache.Store
+	hostname string
 }
 
-// reclaim finishes one deleted volume, if it is ours and its time has come.
-func (r *remover) reclaim(ctx context.Context, name string) error {
+// look does what one volume asks for, if it is this node's.
+func (r *janitor) look(ctx context.Context, name string) error {
 	o, found, err := r.store.GetByKey(name)
 	if err != nil || !found {
 		return err
 	}
 	pv := o.(*corev1.PersistentVolume)
-	step := volume.LocalReclaim(pv)
-	if step == volume.LocalRest {
-		return nil
-	}
 	host, err := r.host(ctx)
 	if err != nil {
 		return err
@@ -105,14 +114,26 @@ func (r *remover) reclaim(ctx context.Context, name string) error {
 	if !slices.Contains(volume.LocalHosts(pv), host) {
 		return nil // another node's
 	}
-	if path, ours := volume.LocalDirectory(pv, r.dir, host); ours && step == volume.LocalRemove {
+	path, ours := volume.LocalDirectory(pv, r.Dir, host)
+	switch {
+	case volume.LocalReclaim(pv) != volume.LocalRest:
+		return r.reclaim(ctx, pv, path, ours)
+	case ours && volume.LocalMustGrow(pv):
+		return r.grow(ctx, pv, path)
+	}
+	return nil
+}
+
+// reclaim finishes one deleted volume.
+func (r *janitor) reclaim(ctx context.Context, pv *corev1.PersistentVolume, path string, ours bool) error {
+	if ours && volume.LocalReclaim(pv) == volume.LocalRemove {
 		if err := remove(path); err != nil {
-			return fmt.Errorf("remove the directory of volume %s: %w", name, err)
+			return fmt.Errorf("remove the directory of volume %s: %w", pv.Name, err)
 		}
 	}
 	changed := pv.DeepCopy()
 	changed.Finalizers = slices.DeleteFunc(changed.Finalizers, func(f string) bool { return f == volume.LocalFinalizer })
-	_, err = r.client.CoreV1().PersistentVolumes().Update(ctx, changed, metav1.UpdateOptions{})
+	_, err := r.Client.CoreV1().PersistentVolumes().Update(ctx, changed, metav1.UpdateOptions{})
 	if apierrors.IsNotFound(err) {
 		return nil
 	}
@@ -120,11 +141,11 @@ func (r *remover) reclaim(ctx context.Context, name string) error {
 }
 
 // host is the node's hostname label, which volumes name.
-func (r *remover) host(ctx context.Context) (string, error) {
+func (r *janitor) host(ctx context.Context) (string, error) {
 	if r.hostname == "" {
-		node, err := r.client.CoreV1().Nodes().Get(ctx, r.nodeName, metav1.GetOptions{})
+		node, err := r.Client.CoreV1().Nodes().Get(ctx, r.NodeName, metav1.GetOptions{})
 		if err != nil {
-			return "", fmt.Errorf("read the hostname of node %s: %w", r.nodeName, err)
+			return "", fmt.Errorf("read the hostname of node %s: %w", r.NodeName, err)
 		}
 		r.hostname = node.Labels[corev1.LabelHostname]
 	}

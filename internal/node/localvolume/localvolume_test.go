@@ -38,6 +38,15 @@ func deleted(name, path string, more ...func(*corev1.PersistentVolume)) *corev1.
 	return pv
 }
 
+func soon(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); !ok(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited in vain for %s", what)
+		}
+	}
+}
+
 func TestRun(t *testing.T) {
 	dir, outside := t.TempDir(), t.TempDir()
 	file := func(parts ...string) string {
@@ -80,7 +89,9 @@ func TestRun(t *testing.T) {
 	)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- Run(ctx, client, "n1", dir, slog.New(slog.DiscardHandler)) }()
+	go func() {
+		done <- Run(ctx, Config{Client: client, NodeName: "n1", Dir: dir, Log: slog.New(slog.DiscardHandler)})
+	}()
 
 	finalizers := func(name string) int {
 		pv, err := client.CoreV1().PersistentVolumes().Get(ctx, name, metav1.GetOptions{})
@@ -89,13 +100,9 @@ func TestRun(t *testing.T) {
 		}
 		return len(pv.Finalizers)
 	}
-	deadline := time.Now().Add(time.Minute)
-	for finalizers("pvc-go")+finalizers("pvc-kept")+finalizers("pvc-moved")+finalizers("pvc-never") > 0 {
-		if time.Now().After(deadline) {
-			t.Fatal("finalizers stay")
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
+	soon(t, "the finalizers to go", func() bool {
+		return finalizers("pvc-go")+finalizers("pvc-kept")+finalizers("pvc-moved")+finalizers("pvc-never") == 0
+	})
 	if _, err := os.Lstat(filepath.Join(dir, "pvc-go")); !os.IsNotExist(err) {
 		t.Error("the deleted volume's directory is still there")
 	}

@@ -118,3 +118,41 @@ func devices(file File) ([]string, error) {
 	}
 	return out, nil
 }
+
+// whole is what sizes are rounded up to: the kernel shows whole blocks only.
+const whole = 4096
+
+// Resize makes a file as large as a device of this size needs, and the devices
+// that show it too, while they are used. It never makes a file smaller.
+func Resize(path string, size int64) error {
+	size = (size + whole - 1) / whole * whole
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	if info.Size() < size {
+		if err := os.Truncate(path, size); err != nil {
+			return err
+		}
+	}
+	file, err := Of(path)
+	if err != nil {
+		return err
+	}
+	found, err := devices(file)
+	if err != nil {
+		return err
+	}
+	for _, name := range found {
+		device, err := os.OpenFile(name, os.O_RDONLY, 0)
+		if err != nil {
+			return err
+		}
+		err = unix.IoctlSetInt(int(device.Fd()), unix.LOOP_SET_CAPACITY, 0)
+		_ = device.Close()
+		if err != nil && !errors.Is(err, unix.ENXIO) {
+			return fmt.Errorf("make %s as large as its file: %w", name, err)
+		}
+	}
+	return nil
+}

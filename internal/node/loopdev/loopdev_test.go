@@ -3,6 +3,7 @@ package loopdev_test
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"berth.dev/berth/internal/node/loopdev"
@@ -33,6 +34,18 @@ func TestAttachAndDetach(t *testing.T) {
 	}
 	if again, err := loopdev.Attach(path); again != device || err != nil {
 		t.Errorf("%s, then %s %v", device, again, err)
+	}
+	if err := loopdev.Resize(path, 2<<20-1); err != nil {
+		t.Fatal(err)
+	}
+	if sectors, err := os.ReadFile("/sys/block/" + filepath.Base(device) + "/size"); err != nil || strings.TrimSpace(string(sectors)) != "4096" {
+		t.Errorf("after growth %s sectors, %v", sectors, err)
+	}
+	if err := loopdev.Resize(path, 1); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(path); err != nil || info.Size() != 2<<20 {
+		t.Errorf("made smaller: %v, %v", info, err)
 	}
 	d, err := os.OpenFile(device, os.O_RDWR|os.O_SYNC, 0)
 	if err != nil {

@@ -11,11 +11,12 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"berth.dev/berth/internal/node/loopdev"
+	"berth.dev/berth/internal/plan/volume"
 )
 
 // blockFile is what a provisioned block volume keeps its blocks in, in its
 // directory: a sparse file that a loop device shows.
-const blockFile = "blocks"
+const blockFile = volume.LocalBlocks
 
 // block makes a provisioned block volume, if it is not there yet, and shows it
 // as a device. A note in the pod's directory says that the pod uses the device:
@@ -61,9 +62,7 @@ func makeBlocks(pv *corev1.PersistentVolume, path string) error {
 	if err := os.WriteFile(tmp, nil, 0o600); err != nil {
 		return err
 	}
-	// The kernel shows whole blocks only.
-	const whole = 4096
-	if err := os.Truncate(tmp, (capacity.Value()+whole-1)/whole*whole); err != nil {
+	if err := loopdev.Resize(tmp, capacity.Value()); err != nil {
 		return err
 	}
 	return os.Rename(tmp, path)

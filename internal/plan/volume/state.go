@@ -12,6 +12,9 @@ const LocalProvisioner = "berth.dev/local"
 // LocalFinalizer keeps a provisioned volume until its node has removed the directory.
 const LocalFinalizer = "berth.dev/local-volume"
 
+// LocalBlocks is the file in the folder of a block volume that has its blocks.
+const LocalBlocks = "blocks"
+
 // VolumesDirAnnotation on a Node is the directory for local volumes there.
 const VolumesDirAnnotation = "berth.dev/volumes-dir"
 
