@@ -72,6 +72,19 @@ func claimsLive(t *testing.T, c *cluster.Cluster) {
 		c.Kubectl("wait", "--for=condition=Ready", "pod/second", "--timeout=240s")
 		same(t, "when it is back", sh("second", "cat /data/f; head -c 4 /dev/blocks"), "kept\nkept")
 	})
+	t.Run("copies", func(t *testing.T) {
+		const of = ", dataSource: {kind: PersistentVolumeClaim, name: "
+		c.Apply(claimOf("too-small", "1Mi", of+"data}") + claimOf("copy", "9Mi", of+"data}") + claimOf("larger", "12Mi", ", volumeMode: Block"+of+"blocks}") +
+			strings.NewReplacer("claimName: data", "claimName: copy", "claimName: blocks", "claimName: larger").Replace(user("third")))
+		c.Kubectl("wait", "--for=condition=Ready", "pod/third", "--timeout=240s")
+		same(t, "what the copies have", sh("third", "cat /data/f; head -c 4 /dev/blocks; wc -c < /dev/blocks"), "kept\nkept12582912")
+		sh("third", "echo own > /data/f; printf own- | dd of=/dev/blocks conv=notrunc status=none; sync /dev/blocks")
+		same(t, "what they were copied from", sh("second", "cat /data/f; head -c 4 /dev/blocks"), "kept\nkept")
+		says(t, "its events", c.Ask("describe", "pvc", "copy"), "Provisioning", `External provisioner is provisioning volume for claim "claims/copy"`, "Successfully provisioned volume pvc-")
+		says(t, "one that is too small", c.Ask("describe", "pvc", "too-small"), "ProvisioningFailed", `failed to provision volume with StorageClass "local": error getting handle for DataSource Type PersistentVolumeClaim by Name data: `+
+			"error, new PVC request must be greater than or equal in size to the specified PVC data source, requested 1048576 but source is 9437184")
+		c.Kubectl("delete", "pod", "third", "--now")
+	})
 	t.Run("one pod", func(t *testing.T) {
 		only := func(name string) string {
 			return "---" + shell(name, forever, `      volumeMounts: [{name: one, mountPath: /one}]

@@ -64,9 +64,9 @@ func start(t *testing.T) *live {
 	client, err := kubernetes.NewForConfig(env.As("system:serviceaccount:kube-system:persistent-volume-binder",
 		"system:serviceaccounts", "system:serviceaccounts:kube-system", "system:authenticated"))
 	must(t, err)
-	l.run(func(ctx context.Context) error { 
+	l.run(func(ctx context.Context) error {
 		return localvolume.Run(ctx, localvolume.Config{Client: client, NodeName: "n1", Dir: l.volumes, Log: logger})
-	 })
+	})
 	l.run(l.kubelet)
 	return l
 }

@@ -111,6 +111,13 @@ func (p *provisioner) observe(ctx context.Context, claim *corev1.PersistentVolum
 		return state, err
 	}
 	state.Exists = err == nil
+	if source, ok := volume.SourceClaim(claim); ok {
+		if state.Source, err = p.source(ctx, types.NamespacedName{Namespace: claim.Namespace, Name: source}); err != nil {
+			return state, err
+		}
+		state.Nodes, err = loop.List[*corev1.Node](ctx, p.env.Cache, &corev1.NodeList{})
+		return state, err
+	}
 	if selected := claim.Annotations[volumehelper.AnnSelectedNode]; selected != "" {
 		node := &corev1.Node{}
 		if err = p.env.Cache.Get(ctx, types.NamespacedName{Name: selected}, node); err == nil {
@@ -120,6 +127,24 @@ func (p *provisioner) observe(ctx context.Context, claim *corev1.PersistentVolum
 	}
 	state.Nodes, err = loop.List[*corev1.Node](ctx, p.env.Cache, &corev1.NodeList{})
 	return state, err
+}
+
+// source is a claim that another begins with, and its volume, as far as there are any.
+func (p *provisioner) source(ctx context.Context, key types.NamespacedName) (volume.Source, error) {
+	var source volume.Source
+	claim, pv := &corev1.PersistentVolumeClaim{}, &corev1.PersistentVolume{}
+	if err := p.env.Cache.Get(ctx, key, claim); err != nil {
+		return source, client.IgnoreNotFound(err)
+	}
+	source.Claim = claim
+	if claim.Spec.VolumeName == "" {
+		return source, nil
+	}
+	if err := p.env.Cache.Get(ctx, types.NamespacedName{Name: claim.Spec.VolumeName}, pv); err != nil {
+		return source, client.IgnoreNotFound(err)
+	}
+	source.Volume = pv
+	return source, nil
 }
 
 // release drops our finalizer from a deleted volume whose node no longer
@@ -150,12 +175,30 @@ func (p *provisioner) release(ctx context.Context, name string) error {
 	return nil
 }
 
-func onClaim(_ context.Context, _ client.Reader, ev loop.Event) []reconcile.Request {
+// onClaim wakes a claim without a volume, and those that are to be its copies.
+func onClaim(ctx context.Context, read client.Reader, ev loop.Event) []reconcile.Request {
 	claim, ok := ev.New.(*corev1.PersistentVolumeClaim)
-	if !ok || claim.Spec.VolumeName != "" {
+	if !ok {
 		return nil
 	}
-	return []reconcile.Request{{NamespacedName: client.ObjectKeyFromObject(claim)}}
+	if claim.Spec.VolumeName == "" {
+		return []reconcile.Request{{NamespacedName: client.ObjectKeyFromObject(claim)}}
+	}
+	if old, ok := ev.Old.(*corev1.PersistentVolumeClaim); ok && old.Status.Phase == claim.Status.Phase {
+		return nil
+	}
+	copies := &corev1.PersistentVolumeClaimList{}
+	err := read.List(ctx, copies, client.InNamespace(claim.Namespace), client.MatchingFields{unprovisioned: "true"})
+	if err != nil {
+		return nil
+	}
+	var out []reconcile.Request
+	for i := range copies.Items {
+		if source, ok := volume.SourceClaim(&copies.Items[i]); ok && source == claim.Name {
+			out = append(out, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&copies.Items[i])})
+		}
+	}
+	return out
 }
 
 func onVolume(_ context.Context, _ client.Reader, ev loop.Event) []reconcile.Request {

@@ -18,7 +18,7 @@ func (r *janitor) grow(ctx context.Context, pv *corev1.PersistentVolume, path st
 	err := enlarge(pv, path)
 	if err != nil {
 		err = fmt.Errorf("error expanding volume %q: %w", pv.Name, err)
-		r.tell(pv, "VolumeResizeFailed", err.Error())
+		r.tell(pv, corev1.EventTypeWarning, "VolumeResizeFailed", err.Error())
 		return err
 	}
 	return done(ctx, r.Client, pv, volume.LocalGrowing)
@@ -38,13 +38,13 @@ func enlarge(pv *corev1.PersistentVolume, path string) error {
 	return loopdev.Resize(path, size.Value())
 }
 
-// tell warns the user of the volume's claim.
-func (r *janitor) tell(pv *corev1.PersistentVolume, reason, message string) {
+// tell tells the user of the volume's claim something.
+func (r *janitor) tell(pv *corev1.PersistentVolume, kind, reason, message string) {
 	ref := pv.Spec.ClaimRef
 	if r.Event == nil || ref == nil {
 		return
 	}
 	claim := &corev1.PersistentVolumeClaim{}
 	claim.Namespace, claim.Name, claim.UID = ref.Namespace, ref.Name, ref.UID
-	r.Event(claim, corev1.EventTypeWarning, reason, message)
+	r.Event(claim, kind, reason, message)
 }

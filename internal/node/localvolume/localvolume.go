@@ -1,6 +1,6 @@
 // Package localvolume does on the node what the control plane asks for local
-// volumes: it makes grown ones larger and removes the directories of deleted
-// ones. The control plane only writes the PersistentVolume; an annotation, or a
+// volumes: it fills those that are copies, makes grown ones larger and removes
+// the directories of deleted ones. The control plane only writes the PersistentVolume; an annotation, or a
 // finalizer, stays until the node has done its part.
 //
 // It removes nothing that the local provisioner did not make: only a real
@@ -50,25 +50,51 @@ func Run(ctx context.Context, cfg Config) error {
 	informer := factory.Core().V1().PersistentVolumes().Informer()
 	queue := workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[string]())
 	add := func(o any) {
-		if pv, ok := o.(*corev1.PersistentVolume); ok && (volume.LocalReclaim(pv) != volume.LocalRest || volume.LocalMustGrow(pv)) {
+		if pv, ok := o.(*corev1.PersistentVolume); ok && volume.LocalAsks(pv) {
 			queue.Add(pv.Name)
 		}
 	}
+	// The source of a copy may have waited for it.
+	copied := func(o any) {
+		if gone, ok := o.(cache.DeletedFinalStateUnknown); ok {
+			o = gone.Obj
+		}
+		if pv, ok := o.(*corev1.PersistentVolume); ok {
+			if source, ok := volume.LocalCopyOf(pv); ok {
+				queue.Add(source)
+			}
+		}
+	}
 	_, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
-		AddFunc: add, UpdateFunc: func(_, o any) { add(o) },
+		AddFunc:    add,
+		UpdateFunc: func(old, o any) { add(o); copied(old) },
+		DeleteFunc: copied,
 	})
 	if err != nil {
 		return fmt.Errorf("watch persistent volumes: %w", err)
 	}
-	r := &janitor{Config: cfg, store: informer.GetStore()}
-
 	var running sync.WaitGroup
 	defer running.Wait()
+	r := &janitor{Config: cfg, store: informer.GetStore()}
+	r.copies = copies{
+		running: map[string]*copying{}, start: running.Go,
+		again: func(name string, failed bool) {
+			if failed {
+				queue.AddRateLimited(name)
+			} else {
+				queue.Add(name)
+			}
+		},
+	}
 	running.Go(func() { informer.RunWithContext(ctx) })
 	running.Go(func() {
 		<-ctx.Done()
 		queue.ShutDown()
 	})
+	// Whether a deleted volume has copies is known when all volumes are.
+	if !cache.WaitForCacheSync(ctx.Done(), informer.HasSynced) {
+		return nil
+	}
 	for {
 		name, stopped := queue.Get()
 		if stopped {
@@ -98,6 +124,7 @@ type janitor struct {
 	Config
 	store    cache.Store
 	hostname string
+	copies   copies
 }
 
 // look does what one volume asks for, if it is this node's.
@@ -115,9 +142,14 @@ func (r *janitor) look(ctx context.Context, name string) error {
 		return nil // another node's
 	}
 	path, ours := volume.LocalDirectory(pv, r.Dir, host)
-	switch {
+	switch source, copy := volume.LocalCopyOf(pv); {
 	case volume.LocalReclaim(pv) != volume.LocalRest:
+		if r.copies.end(name) || r.isCopied(name) {
+			return nil // its end, or that of its copy, comes back to it
+		}
 		return r.reclaim(ctx, pv, path, ours)
+	case ours && copy && pv.DeletionTimestamp == nil:
+		return r.fill(ctx, pv, path, source)
 	case ours && volume.LocalMustGrow(pv):
 		return r.grow(ctx, pv, path)
 	}
@@ -127,7 +159,7 @@ func (r *janitor) look(ctx context.Context, name string) error {
 // reclaim finishes one deleted volume.
 func (r *janitor) reclaim(ctx context.Context, pv *corev1.PersistentVolume, path string, ours bool) error {
 	if ours && volume.LocalReclaim(pv) == volume.LocalRemove {
-		if err := remove(path); err != nil {
+		if err := errors.Join(remove(unfinished(path)), remove(path)); err != nil {
 			return fmt.Errorf("remove the directory of volume %s: %w", pv.Name, err)
 		}
 	}

@@ -2,6 +2,7 @@ package volume
 
 import (
 	"fmt"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 )
@@ -13,11 +14,19 @@ import (
 const (
 	LocalBegin      = "berth.dev/begin"
 	LocalBeginEmpty = "empty"
+	// localBeginCopy is before the name of the volume whose copy this one is.
+	localBeginCopy = "copy-of/"
 )
 
 // LocalMayBeginEmpty tells whether nobody can have used the volume yet.
 func LocalMayBeginEmpty(pv *corev1.PersistentVolume) bool {
 	return pv.Annotations[LocalBegin] == LocalBeginEmpty
+}
+
+// LocalCopyOf is the volume whose content this one begins with, as long as it
+// has not got it.
+func LocalCopyOf(pv *corev1.PersistentVolume) (source string, ok bool) {
+	return strings.CutPrefix(pv.Annotations[LocalBegin], localBeginCopy)
 }
 
 // LocalLost is what to tell the user of a volume whose folder, or file of

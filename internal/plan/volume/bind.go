@@ -84,6 +84,9 @@ func match(claim *corev1.PersistentVolumeClaim, volumes []*corev1.PersistentVolu
 	fitting := make([]*corev1.PersistentVolume, 0, len(volumes))
 	for _, pv := range volumes {
 		mayGet := pv.Spec.ClaimRef == nil && !delayed || pv.Spec.ClaimRef != nil && volume.IsVolumeBoundToClaim(pv, claim)
+		if _, copying := LocalCopyOf(pv); copying {
+			continue // half a copy is no volume
+		}
 		if mayGet && volume.CheckAccessModes(claim, pv) {
 			fitting = append(fitting, pv)
 		}

@@ -35,6 +35,9 @@ func newClaim(s ClaimState) ClaimPlan {
 		return bind(s.Claim, pv)
 	}
 	plan := pending(s.Claim)
+	if _, ok := SourceClaim(s.Claim); ok && s.Class != nil && s.Class.Provisioner == LocalProvisioner {
+		return plan // a copy waits for no pod; its provisioner tells how it goes
+	}
 	selected := metav1.HasAnnotation(s.Claim.ObjectMeta, volume.AnnSelectedNode)
 	switch {
 	case delayed && !selected && s.Pod != "":

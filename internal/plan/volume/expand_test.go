@@ -90,7 +90,9 @@ func TestExpandLeavesOthersAlone(t *testing.T) {
 			c.Status.Phase = corev1.ClaimPending
 		},
 		"of another claim": func(_ *corev1.PersistentVolumeClaim, v *corev1.PersistentVolume) { v.Spec.ClaimRef.UID = "x" },
-		"less": func(c *corev1.PersistentVolumeClaim, _ *corev1.PersistentVolume) { c.Spec.Resources.Requests = storage("1Mi") },
+		"less": func(c *corev1.PersistentVolumeClaim, _ *corev1.PersistentVolume) {
+			c.Spec.Resources.Requests = storage("1Mi")
+		},
 	} {
 		c, v := grown("3Gi")
 		spoil(c, v)

@@ -63,3 +63,9 @@ func LocalReclaim(pv *corev1.PersistentVolume) LocalStep {
 	}
 	return LocalKeep
 }
+
+// LocalAsks tells whether a volume asks its node for anything.
+func LocalAsks(pv *corev1.PersistentVolume) bool {
+	_, copying := LocalCopyOf(pv)
+	return copying || LocalReclaim(pv) != LocalRest || LocalMustGrow(pv)
+}

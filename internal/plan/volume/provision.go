@@ -18,6 +18,8 @@ type ProvisionState struct {
 	Nodes []*corev1.Node
 	// Exists says that the claim's volume has been made.
 	Exists bool
+	// Source is what the claim begins with, if it names a claim.
+	Source Source
 }
 
 // ProvisionPlan is what the provisioner does next; all nil means rest.
@@ -41,6 +43,9 @@ func Provision(s ProvisionState) ProvisionPlan {
 	if s.Class == nil || s.Class.Provisioner != LocalProvisioner || s.Exists ||
 		s.Claim.Spec.VolumeName != "" || s.Claim.DeletionTimestamp != nil {
 		return ProvisionPlan{}
+	}
+	if name, ok := SourceClaim(s.Claim); ok && s.Claim.Spec.Selector == nil {
+		return clone(s, name)
 	}
 	delayed := s.Class.VolumeBindingMode != nil && *s.Class.VolumeBindingMode == storagev1.VolumeBindingWaitForFirstConsumer
 	selected := s.Claim.Annotations[volume.AnnSelectedNode]

@@ -1,0 +1,112 @@
+package copytree_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
+
+	"berth.dev/berth/internal/node/copytree"
+)
+
+func must(t *testing.T, errs ...error) {
+	t.Helper()
+	if err := errors.Join(errs...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// describe is all that a copy must have kept, by path.
+func describe(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	out := map[string]string{}
+	must(t, filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		must(t, err)
+		info, err := d.Info()
+		must(t, err)
+		st := info.Sys().(*syscall.Stat_t)
+		line := fmt.Sprintf("%v %d:%d links %d", info.Mode(), st.Uid, st.Gid, st.Nlink)
+		switch {
+		case info.Mode().IsRegular():
+			text, err := os.ReadFile(path)
+			must(t, err)
+			attribute := make([]byte, 100)
+			n, _ := unix.Getxattr(path, "user.color", attribute)
+			line += fmt.Sprintf(" %d bytes %x %s %s", len(text), bytes.TrimRight(text, "\x00"), info.ModTime().UTC(), attribute[:max(n, 0)])
+		case info.Mode()&fs.ModeSymlink != 0:
+			to, err := os.Readlink(path)
+			must(t, err)
+			line += " to " + to
+		default:
+			line += fmt.Sprintf(" %s %d", info.ModTime().UTC(), st.Rdev)
+		}
+		rel, _ := filepath.Rel(dir, path)
+		out[rel] = line
+		return nil
+	}))
+	return out
+}
+
+func TestCopy(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("needs root: files belong to others")
+	}
+	from, to := filepath.Join(t.TempDir(), "from"), filepath.Join(t.TempDir(), "to")
+	at := func(name string) string { return filepath.Join(from, name) }
+	old := time.Unix(1_000_000_000, 5000)
+	must(t, os.MkdirAll(at("dir/deep"), 0o755),
+		os.WriteFile(at("dir/file"), []byte("content"), 0o640), os.Chown(at("dir/file"), 7, 8), os.Chtimes(at("dir/file"), old, old),
+		os.WriteFile(at("closed"), nil, 0), os.WriteFile(at("root"), []byte("#!"), 0o755), os.Chown(at("root"), 9, 9), os.Chmod(at("root"), 0o4755),
+		os.Link(at("dir/file"), at("second")), os.Symlink("/etc/passwd", at("out")), os.Symlink("nowhere", at("dir/dangling")), os.Lchown(at("out"), 5, 6),
+		unix.Mkfifo(at("pipe"), 0o600), unix.Mknod(at("null"), unix.S_IFCHR|0o666, int(unix.Mkdev(1, 3))),
+		os.Mkdir(at("theirs"), 0o700), os.Chown(at("theirs"), 3, 4), os.Chmod(at("theirs"), 0o2750|os.ModeSetgid), os.Chmod(from, 0o1777|os.ModeSticky))
+	must(t, os.WriteFile(at("sparse"), []byte("begin"), 0o600), os.Truncate(at("sparse"), 64<<20))
+	sparse, err := os.OpenFile(at("sparse"), os.O_WRONLY, 0)
+	must(t, err)
+	_, err = sparse.WriteAt([]byte("middle"), 32<<20)
+	must(t, err, sparse.Close())
+	_ = unix.Setxattr(at("dir/file"), "user.color", []byte("blue"), 0)
+	for i := range 1100 { // more than are written one by one
+		must(t, os.WriteFile(at(fmt.Sprint("many-", i)), nil, 0o600))
+	}
+	must(t, os.Chtimes(at("dir"), old, old))
+
+	must(t, copytree.Copy(t.Context(), from, to))
+	if diff := cmp.Diff(describe(t, from), describe(t, to)); diff != "" {
+		t.Errorf("-source +copy:\n%s", diff)
+	}
+	var st unix.Stat_t
+	must(t, unix.Stat(filepath.Join(to, "sparse"), &st))
+	if room := st.Blocks * 512; room > 8<<20 {
+		t.Errorf("the copy of a file with holes takes %d bytes", room)
+	}
+	var one, two unix.Stat_t
+	must(t, unix.Stat(filepath.Join(to, "second"), &one), unix.Stat(filepath.Join(to, "dir/file"), &two))
+	if one.Ino != two.Ino {
+		t.Error("two names of one file became two files")
+	}
+	must(t, copytree.Copy(t.Context(), at("dir"), filepath.Join(to, "again")))
+	if diff := cmp.Diff(describe(t, at("dir")), describe(t, filepath.Join(to, "again"))); diff == "" {
+		t.Error("a file that has another name outside has one here") // so its count differs
+	}
+	if err := copytree.Copy(t.Context(), from, to); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("over what is there: %v", err)
+	}
+	stopped, stop := context.WithCancel(t.Context())
+	stop()
+	if err := copytree.Copy(stopped, from, to+"2"); !errors.Is(err, context.Canceled) {
+		t.Errorf("when stopped: %v", err)
+	}
+	if err := copytree.Copy(t.Context(), at("nothing"), to+"3"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("of nothing: %v", err)
+	}
+}

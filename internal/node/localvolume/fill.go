@@ -1,0 +1,159 @@
+package localvolume
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"berth.dev/berth/internal/node/copytree"
+	"berth.dev/berth/internal/node/loopdev"
+	"berth.dev/berth/internal/plan/volume"
+)
+
+// copies are under way beside everything else: they may take hours.
+type copies struct {
+	mu      sync.Mutex
+	running map[string]*copying // by the name of the volume that is filled
+	// start begins something that Run waits for, again looks at a volume again.
+	start func(func())
+	again func(name string, failed bool)
+}
+
+type copying struct{ stop context.CancelFunc }
+
+// end stops the copy that fills a volume, and says whether there is one.
+func (c *copies) end(name string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if one := c.running[name]; one != nil {
+		one.stop()
+		return true
+	}
+	return false
+}
+
+// isCopied tells whether a volume is the source of a copy that is not done.
+func (r *janitor) isCopied(name string) bool {
+	for _, o := range r.store.List() {
+		if pv, ok := o.(*corev1.PersistentVolume); ok && pv.DeletionTimestamp == nil {
+			if source, ok := volume.LocalCopyOf(pv); ok && source == name {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// unfinished is where a copy is made, so that half of one is never taken for a
+// volume.
+func unfinished(path string) string {
+	return filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".copy")
+}
+
+// fill gives a volume the content of another, unless that is under way.
+func (r *janitor) fill(ctx context.Context, pv *corev1.PersistentVolume, path, source string) error {
+	if filepath.Base(source) != source || source == "." || source == ".." {
+		return fmt.Errorf("volume %s is to be a copy of %q, which is no volume", pv.Name, source)
+	}
+	r.copies.mu.Lock()
+	defer r.copies.mu.Unlock()
+	if r.copies.running[pv.Name] != nil {
+		return nil
+	}
+	ctx, stop := context.WithCancel(ctx)
+	r.copies.running[pv.Name] = &copying{stop}
+	r.copies.start(func() {
+		defer stop()
+		err := r.copy(ctx, pv, path, filepath.Join(filepath.Dir(path), source))
+		r.copies.mu.Lock()
+		delete(r.copies.running, pv.Name)
+		r.copies.mu.Unlock()
+		if err != nil && ctx.Err() == nil {
+			r.Log.Warn("local volume not copied, trying again", "volume", pv.Name, "from", source, "error", err)
+			r.tell(pv, corev1.EventTypeWarning, "ProvisioningFailed",
+				fmt.Sprintf("failed to provision volume with StorageClass %q: %v", pv.Spec.StorageClassName, err))
+		}
+		// A success that nobody interrupted shows in the volume itself.
+		if err != nil || ctx.Err() != nil {
+			r.copies.again(pv.Name, ctx.Err() == nil)
+		}
+	})
+	return nil
+}
+
+func (r *janitor) copy(ctx context.Context, pv *corev1.PersistentVolume, path, source string) error {
+	switch _, err := os.Lstat(path); {
+	case err == nil: // finished, and killed before that was written down
+	case !errors.Is(err, fs.ErrNotExist):
+		return err
+	default:
+		if err := copyVolume(ctx, pv, path, source, r.isUnused(filepath.Base(source))); err != nil {
+			return err
+		}
+	}
+	if err := done(ctx, r.Client, pv, volume.LocalBegin); err != nil {
+		return err
+	}
+	r.tell(pv, corev1.EventTypeNormal, "ProvisioningSucceeded", "Successfully provisioned volume "+pv.Name)
+	return nil
+}
+
+// isUnused tells whether a volume has no folder because no pod has used it yet.
+func (r *janitor) isUnused(name string) bool {
+	o, found, err := r.store.GetByKey(name)
+	return err == nil && found && volume.LocalMayBeginEmpty(o.(*corev1.PersistentVolume))
+}
+
+// copyVolume makes the folder of a volume from that of another, all at once.
+func copyVolume(ctx context.Context, pv *corev1.PersistentVolume, path, source string, unused bool) error {
+	begun := unfinished(path)
+	if err := remove(begun); err != nil { // what a crash left
+		return err
+	}
+	block := pv.Spec.VolumeMode != nil && *pv.Spec.VolumeMode == corev1.PersistentVolumeBlock
+	_, err := os.Stat(source)
+	switch gone := errors.Is(err, fs.ErrNotExist); {
+	case gone && unused:
+		err = empty(begun, block)
+	case gone:
+		err = fmt.Errorf("path %q, which this volume is to be a copy of, does not exist", source)
+	case err == nil:
+		err = copytree.Copy(ctx, source, begun)
+	}
+	if err == nil && block {
+		size := pv.Spec.Capacity[corev1.ResourceStorage]
+		err = loopdev.Resize(filepath.Join(begun, volume.LocalBlocks), size.Value())
+	}
+	if err != nil {
+		// Half of it may be what filled the disk.
+		return errors.Join(err, remove(begun))
+	}
+	if err := os.Rename(begun, path); err != nil {
+		return err
+	}
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	return dir.Sync()
+}
+
+func empty(path string, block bool) error {
+	if block {
+		if err := os.Mkdir(path, 0o700); err != nil {
+			return err
+		}
+		return os.WriteFile(filepath.Join(path, volume.LocalBlocks), nil, 0o600)
+	}
+	if err := os.Mkdir(path, 0o777); err != nil {
+		return err
+	}
+	return os.Chmod(path, 0o777) // whatever the umask is
+}
