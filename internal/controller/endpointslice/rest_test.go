@@ -18,10 +18,13 @@ func TestRest(t *testing.T) {
 		at, want time.Duration
 	}{
 		"few pods":      {pods: 99},
-		"many":          {pods: 400, want: 40 * time.Millisecond},
-		"nothing to do": {pods: 1000, idle: true, want: 20 * time.Millisecond},
-		"some time ago": {pods: 400, at: 15 * time.Millisecond, want: 25 * time.Millisecond},
-		"long ago":      {pods: 400, at: time.Second},
+		"a hundred":     {pods: 100, want: 10 * time.Millisecond},
+		"many":          {pods: 300, want: 15 * time.Millisecond},
+		"twice as many": {pods: 600, want: 60 * time.Millisecond},
+		"nothing to do": {pods: 1500, idle: true, want: 15 * time.Millisecond},
+		"some time ago": {pods: 600, at: 15 * time.Millisecond, want: 45 * time.Millisecond},
+		"long ago":      {pods: 600, at: time.Second},
+		"even more":     {pods: 900, want: 90 * time.Millisecond},
 		"very many":     {pods: 100_000, want: 100 * time.Millisecond},
 	} {
 		t.Run(name, func(t *testing.T) {
