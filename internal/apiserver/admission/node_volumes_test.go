@@ -55,7 +55,7 @@ func TestNodeRestrictionOfVolumes(t *testing.T) {
 		"another's begun": {request{obj: local("n2", nil), old: local("n2", unused)}, `may only give up local volumes of node "n1"`},
 		"begun again":     {request{obj: local("n1", unused), old: local("n1", nil)}, last},
 		"begun and more":  {request{obj: local("n1", func(v *corev1.PersistentVolume) { v.Labels = map[string]string{"a": "b"} }), old: local("n1", unused)}, last},
-		"made": {request{op: admission.Create, obj: local("n1", nil)}, "may only give up deleted local volumes"},
+		"made":            {request{op: admission.Create, obj: local("n1", nil)}, "may only give up deleted local volumes"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c.r.resource, c.r.groups = "persistentvolumes", []string{"system:nodes"}
