@@ -16,6 +16,7 @@ import (
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -68,6 +69,9 @@ func Loop(config Config) (loop.Loop, error) {
 			{Kind: &spiderpoolv2beta1.SpiderReservedIP{}, Map: onReserved},
 			{Kind: &cniv1.NetworkAttachmentDefinition{}, Map: onNetwork},
 			{Kind: &spiderpoolv2beta1.SpiderCoordinator{}},
+			// Whose pod it is in the end.
+			{Kind: &appsv1.ReplicaSet{}},
+			{Kind: &batchv1.Job{}},
 		},
 		New: func(env loop.Env) reconcile.Reconciler {
 			r := newReconciler(env, builtin)

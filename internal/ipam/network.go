@@ -91,9 +91,15 @@ func (r *reconciler) allWants(ctx context.Context, pod *corev1.Pod, namespace *c
 			}
 			continue
 		}
-		wish, err := address.Wish(pod.Annotations, namespace.Annotations, n.Interface, i)
+		wish, err := r.madeOfSubnet(ctx, pod, n.Interface)
+		if err == nil && wish == nil {
+			wish, err = address.Wish(pod.Annotations, namespace.Annotations, n.Interface, i)
+			if err != nil {
+				err = &malformed{err}
+			}
+		}
 		if err != nil {
-			return nil, &malformed{err}
+			return nil, err
 		}
 		wants := r.wants(n, wish, who)
 		if n.own() {

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
@@ -11,6 +12,7 @@ import (
 
 	"berth.dev/berth/internal/plan/address"
 	"berth.dev/berth/internal/plan/attachment"
+	"berth.dev/berth/internal/plan/autopool"
 	cniv1 "berth.dev/berth/spiderpool/cni/v1"
 	spiderpoolv2beta1 "berth.dev/berth/spiderpool/v2beta1"
 )
@@ -143,5 +145,41 @@ func TestPoolOfTheMachinesNetwork(t *testing.T) {
 	w.settle()
 	if w.ip("routed") != "10.6.168.102/16" {
 		t.Errorf("routed has %q", w.ip("routed"))
+	}
+}
+
+// A pod whose workload has pools made of a subnet waits for these, and no other
+// pod has their addresses.
+func TestPoolMadeOfASubnet(t *testing.T) {
+	w := newWorld(t, "10.42.0.0/16")
+	set := set("web", 1)
+	w.add(set)
+	pod := annotated(podOf(set, "web-0"), address.SubnetAnnotation, `{"ipv4":["s"]}`)
+	w.add(pod)
+	w.add(annotated(podOf(nil, "bare"), address.SubnetAnnotation, `{"ipv4":["s"]}`))
+	w.add(annotated(podOf(nil, "broken"), address.SubnetAnnotation, `s`))
+	w.settle()
+	app := autopool.App{GroupVersionKind: appsv1.SchemeGroupVersion.WithKind("StatefulSet"), NamespacedName: client.ObjectKeyFromObject(set), UID: set.UID}
+	ask := autopool.Ask{Interface: nic, Family: address.IPv4, Subnet: "s"}
+	span, _ := address.ParseSpan("10.9.0.1-10.9.0.2")
+	told := strings.Join(w.events, "\n")
+	for _, want := range []string{
+		"web-0 FailedAllocateIP: no IPPool available for IPv4; not to be used: IPPool " + autopool.Name(app, ask) + ": there is no such pool",
+		"bare FailedAllocateIP: annotation ipam.spidernet.io/subnet: pools are made for Deployments, ReplicaSets, StatefulSets, DaemonSets, Jobs, CronJobs; the pod belongs to none",
+		"broken FailedAllocateIP: annotation ipam.spidernet.io/subnet: wrong input: invalid character 's'",
+	} {
+		if !strings.Contains(told, want) {
+			t.Errorf("%q is not in\n%s", want, told)
+		}
+	}
+	made := autopool.New(app, ask, &spiderpoolv2beta1.SpiderSubnet{Spec: spiderpoolv2beta1.SubnetSpec{Subnet: "10.9.0.0/16"}}, true, []address.Span{span})
+	w.add(made)
+	w.add(annotated(podOf(nil, "thief"), address.PoolAnnotation, `{"ipv4":["`+made.Name+`"]}`))
+	w.settle()
+	if w.ip("web-0") != "10.9.0.1/16" || w.ip("thief") != "" {
+		t.Errorf("web-0 has %q, the thief %q", w.ip("web-0"), w.ip("thief"))
+	}
+	if told := strings.Join(w.events, "\n"); !strings.Contains(told, "thief FailedAllocateIP: no IPPool available for IPv4; not to be used: IPPool "+made.Name+": its podAffinity does not match the pod") {
+		t.Error(told)
 	}
 }

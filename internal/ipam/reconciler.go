@@ -14,6 +14,7 @@ import (
 
 	"berth.dev/berth/internal/controller/loop"
 	"berth.dev/berth/internal/plan/address"
+	"berth.dev/berth/internal/plan/autopool"
 	spiderpoolv2beta1 "berth.dev/berth/spiderpool/v2beta1"
 )
 
@@ -29,6 +30,8 @@ type reconciler struct {
 	ledger *address.Ledger // nil until open
 	// specs are the pools by name.
 	specs map[string]*spiderpoolv2beta1.SpiderIPPool
+	// byApp says that some are for the pods of certain workloads.
+	byApp bool
 	// defaults are the open default pools by family, in the order of use.
 	defaults map[address.Family][]string
 	// unwritten are the pods whose record is not in the API yet.
@@ -151,8 +154,11 @@ func (r *reconciler) setSpecs(pools *spiderpoolv2beta1.SpiderIPPoolList) {
 	for i := range r.builtin {
 		r.specs[r.builtin[i].Name] = &r.builtin[i]
 	}
+	r.byApp = false
 	for i := range pools.Items {
-		r.specs[pools.Items[i].Name] = &pools.Items[i]
+		p := &pools.Items[i]
+		r.specs[p.Name] = p
+		r.byApp = r.byApp || autopool.ByApp(p)
 	}
 }
 

@@ -2,6 +2,7 @@ package ipam
 
 import (
 	"context"
+	"maps"
 	"net/netip"
 	"slices"
 
@@ -12,6 +13,7 @@ import (
 
 	"berth.dev/berth/internal/plan/address"
 	"berth.dev/berth/internal/plan/attachment"
+	"berth.dev/berth/internal/plan/autopool"
 	"berth.dev/berth/internal/plan/staticpod"
 	spiderpoolv2beta1 "berth.dev/berth/spiderpool/v2beta1"
 )
@@ -72,8 +74,20 @@ func (r *reconciler) asker(ctx context.Context, pod *corev1.Pod, namespace *core
 	if err := r.env.Cache.Get(ctx, types.NamespacedName{Name: pod.Spec.NodeName}, node); err != nil && !apierrors.IsNotFound(err) {
 		return address.Asker{}, err
 	}
+	labels := pod.Labels
+	if r.byApp {
+		app, err := r.app(ctx, pod)
+		if err != nil {
+			return address.Asker{}, err
+		}
+		labels = maps.Clone(labels)
+		if labels == nil {
+			labels = map[string]string{}
+		}
+		maps.Copy(labels, autopool.PodLabels(app))
+	}
 	return address.Asker{
-		PodLabels: pod.Labels, Namespace: pod.Namespace, NamespaceLabels: namespace.Labels,
+		PodLabels: labels, Namespace: pod.Namespace, NamespaceLabels: namespace.Labels,
 		Node: pod.Spec.NodeName, NodeLabels: node.Labels,
 	}, nil
 }

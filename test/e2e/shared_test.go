@@ -82,6 +82,7 @@ func TestOneCluster(t *testing.T) {
 		"command-line": commandLine,
 		"loops":        loopsBeside,
 		"sticky":       stickyAddresses,
+		"subnets":      poolsOfSubnets,
 		"tutorial":     tutorials,
 		"bound":        boundDirectly,
 		"static":       staticPods,

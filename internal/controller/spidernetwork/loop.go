@@ -1,26 +1,31 @@
 // Package spidernetwork keeps what Spiderpool's own controller keeps: the
 // NetworkAttachmentDefinition of each SpiderMultusConfig, what a SpiderSubnet
-// says about its pools, and what a SpiderCoordinator says about the cluster. It
-// lets go of subnets that no pool needs and of coordinators.
+// says about its pools, the pools that are made of a SpiderSubnet for one
+// workload, and what a SpiderCoordinator says about the cluster. It lets go of subnets that no pool needs and of coordinators.
 package spidernetwork
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"slices"
 	"strings"
 
+	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"berth.dev/berth/internal/controller/loop"
+	"berth.dev/berth/internal/plan/autopool"
 	cniv1 "berth.dev/berth/spiderpool/cni/v1"
 	spiderpoolv2beta1 "berth.dev/berth/spiderpool/v2beta1"
 )
 
 const (
+	appKey         = "app/"
 	subnetKey      = "subnet/"
 	coordinatorKey = "coordinator/"
 )
@@ -32,7 +37,8 @@ type Config struct {
 }
 
 // Loop returns the loop. Its keys: namespace / name of a SpiderMultusConfig, and
-// without a namespace "subnet/NAME" and "coordinator/NAME".
+// without a namespace "subnet/NAME" and "coordinator/NAME"; namespace / "app/KIND/NAME"
+// for a workload that has pools made for it.
 func Loop(config Config) loop.Loop {
 	return loop.Loop{
 		Name: "spider-network",
@@ -43,20 +49,34 @@ func Loop(config Config) loop.Loop {
 			{Kind: &spiderpoolv2beta1.SpiderSubnet{}, Map: on(subnetKey)},
 			{Kind: &spiderpoolv2beta1.SpiderIPPool{}, Map: onPool},
 			{Kind: &spiderpoolv2beta1.SpiderCoordinator{}, Map: on(coordinatorKey)},
+			{Kind: &spiderpoolv2beta1.SpiderReservedIP{}},
+			{Kind: &appsv1.Deployment{}, Map: onApp},
+			{Kind: &appsv1.ReplicaSet{}, Map: onApp},
+			{Kind: &appsv1.StatefulSet{}, Map: onApp},
+			{Kind: &appsv1.DaemonSet{}, Map: onApp},
+			{Kind: &batchv1.Job{}, Map: onApp},
+			{Kind: &batchv1.CronJob{}, Map: onApp},
 		},
-		New: func(env loop.Env) reconcile.Reconciler { return &controller{env: env, config: config} },
+		New: func(env loop.Env) reconcile.Reconciler {
+			return &controller{env: env, config: config, short: map[types.NamespacedName]bool{}}
+		},
 	}
 }
 
 type controller struct {
 	env    loop.Env
 	config Config
+	// short are the workloads whose pools lack addresses or a subnet.
+	short map[types.NamespacedName]bool
 }
 
 // Reconcile brings one object up to date.
 func (c *controller) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
+	if strings.HasPrefix(req.Name, appKey) {
+		return reconcile.Result{}, c.app(ctx, req.NamespacedName)
+	}
 	if name, ok := strings.CutPrefix(req.Name, subnetKey); ok {
-		return reconcile.Result{}, c.subnet(ctx, name)
+		return reconcile.Result{}, errors.Join(c.subnet(ctx, name), c.again(ctx))
 	}
 	if name, ok := strings.CutPrefix(req.Name, coordinatorKey); ok {
 		return reconcile.Result{}, c.coordinator(ctx, name)
@@ -86,13 +106,16 @@ func on(prefix string) func(context.Context, client.Reader, loop.Event) []reconc
 	}
 }
 
-// onPool wakes the subnets of a pool's range.
+// onPool wakes the subnets of a pool's range, and the workload that it was made for.
 func onPool(ctx context.Context, read client.Reader, ev loop.Event) []reconcile.Request {
 	subnets := &spiderpoolv2beta1.SpiderSubnetList{}
 	if err := read.List(ctx, subnets); err != nil {
 		return nil
 	}
 	var out []reconcile.Request
+	if app, ok := autopool.Owner(ev.Object().(*spiderpoolv2beta1.SpiderIPPool)); ok {
+		out = append(out, keyOf(app.Kind, app.Namespace, app.Name))
+	}
 	for i := range subnets.Items {
 		s := &subnets.Items[i]
 		if s.Spec.Subnet == ev.Object().(*spiderpoolv2beta1.SpiderIPPool).Spec.Subnet {

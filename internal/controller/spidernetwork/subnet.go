@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"berth.dev/berth/internal/plan/address"
+	"berth.dev/berth/internal/plan/autopool"
 	spiderpoolv2beta1 "berth.dev/berth/spiderpool/v2beta1"
 )
 
@@ -38,7 +39,11 @@ func (c *controller) subnet(ctx context.Context, name string) error {
 		for _, s := range spans {
 			ips = append(ips, s.String())
 		}
-		controlled[p.Name] = spiderpoolv2beta1.PoolIPPreAllocation{IPs: ips}
+		one := spiderpoolv2beta1.PoolIPPreAllocation{IPs: ips}
+		if app, ok := autopool.Owner(p); ok {
+			one.Application = ptr.To(app.Application())
+		}
+		controlled[p.Name] = one
 	}
 	if subnet.DeletionTimestamp != nil && len(controlled) == 0 {
 		subnet = subnet.DeepCopy()

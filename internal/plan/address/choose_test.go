@@ -89,7 +89,6 @@ func TestWish(t *testing.T) {
 		{"half named", map[string]string{PoolsAnnotation: `[{"interface": "eth0", "ipv4": ["z"]}, {"ipv4": ["a"]}]`}, nil, "map[]", "annotation ipam.spidernet.io/ippools: wrong input: either all elements have an interface or none"},
 		{"not ours", map[string]string{PoolsAnnotation: `[{"interface": "net1", "ipv4": ["z"]}]`}, nil, "map[]", "annotation ipam.spidernet.io/ippools: wrong input: interface eth0 is not among them"},
 		{"wrong namespace", nil, map[string]string{NamespaceIPv6Pools: `x`}, "map[]", "annotation ipam.spidernet.io/default-ipv6-ippool: wrong input: invalid character 'x' looking for beginning of value"},
-		{"subnet", map[string]string{SubnetAnnotation: `{"ipv4": ["a"]}`}, nil, "map[]", "annotation ipam.spidernet.io/subnet: wrong input: no pools are made of a SpiderSubnet here: make a SpiderIPPool and name it in ipam.spidernet.io/ippool"},
 	}
 	for _, tt := range tests {
 		got, err := Wish(tt.pod, tt.namespace, "eth0", 0)

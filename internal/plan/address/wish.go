@@ -55,17 +55,12 @@ func wrong(annotation string, err error) error {
 	return fmt.Errorf("annotation %s: wrong input: %w", annotation, err)
 }
 
-// Wish is which pools one interface of a pod is to have its addresses from: the
-// first of the pod's annotations and its namespace's that says so. nil means
+// Wish is which pools one interface of a pod is to have its addresses from, if
+// none is made of a SpiderSubnet for it (plan/autopool): the first of the pod's annotations and its namespace's that says so. nil means
 // that none does and the default pools are meant.
 //
 // index is the interface's place among the pod's.
 func Wish(pod, namespace map[string]string, nic string, index int) (map[Family]Names, error) {
-	for _, a := range []string{SubnetsAnnotation, SubnetAnnotation} {
-		if _, ok := pod[a]; ok {
-			return nil, wrong(a, fmt.Errorf("no pools are made of a SpiderSubnet here: make a SpiderIPPool and name it in %s", PoolAnnotation))
-		}
-	}
 	if text, ok := pod[PoolsAnnotation]; ok {
 		one, err := ofInterface(text, nic, index)
 		if err != nil {
