@@ -48,18 +48,25 @@ func movesWithItsAddress(t *testing.T, c *cluster.Cluster, one, two, printer *ho
 	}
 	reached := func(what, ip string, from ...*host.Host) {
 		t.Helper()
+		// What leads there comes by watches of its own, beside the pod's readiness.
 		for _, h := range from {
-			conn, err := h.Dial(context.Background(), "tcp", ip+":80")
-			if err != nil {
-				t.Errorf("%s: machine %s does not reach %s: %v", what, h.Name, ip, err)
-				continue
+			c.Eventually(90*time.Second, "reached", func() string {
+				ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+				defer cancel()
+				conn, err := h.Dial(ctx, "tcp", ip+":80")
+				if err != nil {
+					return fmt.Sprintf("%s: machine %s does not reach %s: %v", what, h.Name, ip, err)
+				}
+				conn.Close()
+				return "reached"
+			})
+		}
+		c.Eventually(90*time.Second, "reached", func() string {
+			if out, err := c.Try("exec", "routed", "--", "curl", "-s", "-m", "10", "-o", "/dev/null", "http://"+ip+"/"); err != nil {
+				return fmt.Sprintf("%s: a routed pod does not reach %s: %v %s", what, ip, err, out)
 			}
-			conn.Close()
-		}
-		out, err := c.Try("exec", "routed", "--", "curl", "-s", "-m", "60", "-o", "/dev/null", "http://"+ip+"/")
-		if err != nil {
-			t.Errorf("%s: a routed pod does not reach %s: %v %s", what, ip, err, out)
-		}
+			return "reached"
+		})
 	}
 	for pod, from := range map[string][]*host.Host{"db-0": {one, two, printer}, "far-0": {one, two}} {
 		node, ip := is(pod)

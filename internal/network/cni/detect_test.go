@@ -286,3 +286,31 @@ func await(t *testing.T, want string, got func() string) {
 		}
 	}
 }
+
+// The wire to the node has the address and the MTU that the network's coordinator says.
+func TestAddressOfTheWire(t *testing.T) {
+	s, dir, _, _ := lan(t)
+	ns := space(t)
+	config := strings.Replace(macvlan, `{"type":"coordinator"}`, `{"type":"coordinator","vethLinkAddress":"169.254.100.1","vethMTU":1400}`, 1)
+	_ = s.grants.Add(inLAN(t, "a", "u", onLAN("eth0", "10.6.168.101/16"), network(t, "eth0", "", config)))
+	if _, failed := exe(t, dir, "ADD", "a", ns, args("a", "u")); failed != nil {
+		t.Fatal(failed)
+	}
+	within(t, ns, func() {
+		wire, err := netlink.LinkByName(attachment.NodeNIC)
+		check(t, err)
+		addrs, err := netlink.AddrList(wire, netlink.FAMILY_V4)
+		check(t, err)
+		if wire.Attrs().MTU != 1400 || len(addrs) != 1 || addrs[0].IPNet.String() != "169.254.100.1/32" {
+			t.Errorf("MTU %d, addresses %v", wire.Attrs().MTU, addrs)
+		}
+	})
+	serveHTTP(t, ns, "a")
+	if got := ask(t, "10.6.168.101"); got != "a" {
+		t.Errorf("from its node the pod is %q", got)
+	}
+	if _, failed := exe(t, dir, "DEL", "a", ns, args("a", "u")); failed != nil {
+		t.Error(failed)
+	}
+	eventually(t, s)
+}

@@ -151,6 +151,9 @@ func (v *several) make(ctx context.Context, addrs []netip.Addr) (json.RawMessage
 	}
 	if first := v.first(); first != nil && first.Join != nil {
 		w.Pod, w.Beside, w.To = attachment.NodeNIC, true, v.cluster(first.Join.To)
+		if a, err := netip.ParseAddr(first.Join.LinkAddress); err == nil {
+			w.LinkAddr = a
+		}
 		if first.Join.MTU > 0 {
 			w.MTU = first.Join.MTU
 		}

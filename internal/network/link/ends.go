@@ -52,6 +52,15 @@ func (w Wire) setUpPod() error {
 			return fmt.Errorf("give address %s to %s: %w", a, w.Pod, err)
 		}
 	}
+	if w.Beside && w.LinkAddr.IsValid() {
+		addr := &netlink.Addr{IPNet: full(w.LinkAddr), Scope: int(netlink.SCOPE_LINK)}
+		if w.LinkAddr.Is6() {
+			addr.Flags = unix.IFA_F_NODAD
+		}
+		if err := pod.AddrReplace(eth, addr); err != nil {
+			return fmt.Errorf("give address %s to %s: %w", w.LinkAddr, w.Pod, err)
+		}
+	}
 	if err := pod.LinkSetUp(eth); err != nil {
 		return fmt.Errorf("bring up %s in the pod: %w", w.Pod, err)
 	}

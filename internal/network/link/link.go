@@ -56,6 +56,8 @@ type Wire struct {
 	// of the machine, and that the pod uses the wire for To only.
 	Beside bool
 	To     []netip.Prefix
+	// LinkAddr is an address that the pod's end of such a wire has, if it is valid.
+	LinkAddr netip.Addr
 }
 
 // BesideGroup is the group of the host's ends of wires beside other interfaces.

@@ -26,6 +26,9 @@ func Name(c *spiderpoolv2beta1.SpiderMultusConfig) string {
 	return c.Name
 }
 
+// vethMTU is that of the wire to the node where nobody says another.
+const vethMTU = 1500
+
 // plugin is one CNI configuration.
 type plugin map[string]any
 
@@ -170,6 +173,18 @@ func coordinator(c *spiderpoolv2beta1.CoordinatorSpec) plugin {
 	}
 	if nic := ptr.Deref(c.PodDefaultRouteNIC, ""); nic != "" {
 		conf["podDefaultRouteNic"] = nic
+	}
+	if n := ptr.Deref(c.PodRPFilter, 0); n != 0 {
+		conf["podRPFilter"] = n
+	}
+	if n := ptr.Deref(c.TxQueueLen, 0); n != 0 {
+		conf["txQueueLen"] = n
+	}
+	if n := ptr.Deref(c.VethMTU, vethMTU); n != vethMTU {
+		conf["vethMTU"] = n
+	}
+	if a := ptr.Deref(c.VethLinkAddress, ""); a != "" {
+		conf["vethLinkAddress"] = a
 	}
 	if c.DetectIPConflict != nil {
 		conf["detectIPConflict"] = *c.DetectIPConflict

@@ -36,6 +36,14 @@ func TestConfig(t *testing.T) {
 				Master: []string{"a"}, VlanID: ptr.To[int32](9), SpiderpoolConfigPools: &spiderpoolv2beta1.SpiderpoolPools{IPv4IPPool: []string{"p"}},
 			},
 		}, `{"cniVersion":"0.3.1","name":"net","plugins":[{"ipam":{"default_ipv4_ippool":["p"],"type":"spiderpool"},"master":"a","type":"vlan","vlanId":9},{"mode":"underlay","podMACPrefix":"0a:1b","type":"coordinator"},{"type":"tuning"}]}`},
+		{"a coordinator of its own", nil, spec{
+			CniType: ptr.To("macvlan"), MacvlanConfig: &spiderpoolv2beta1.SpiderMacvlanCniConfig{Master: []string{"a"}},
+			CoordinatorConfig: &spiderpoolv2beta1.CoordinatorSpec{
+				PodRPFilter: ptr.To(2), TxQueueLen: ptr.To(500), VethMTU: ptr.To(1400), VethLinkAddress: ptr.To("169.254.100.1"),
+				DetectIPConflict: ptr.To(false), DetectGateway: ptr.To(true), PodMACPrefix: ptr.To(""), TunePodRoutes: ptr.To(true),
+			},
+		}, `{"cniVersion":"0.3.1","name":"net","plugins":[{"ipam":{"type":"spiderpool"},"master":"a","mode":"bridge","type":"macvlan"},` +
+			`{"detectGateway":true,"detectIPConflict":false,"podRPFilter":2,"txQueueLen":500,"type":"coordinator","vethLinkAddress":"169.254.100.1","vethMTU":1400}]}`},
 		{"custom", nil, spec{CustomCNIConfig: ptr.To(`{"type":"x"}`)}, `{"type":"x"}`},
 		{"empty custom", nil, spec{}, ""},
 	}

@@ -37,6 +37,24 @@ func TestDetect(t *testing.T) {
 	}
 }
 
+// What a definition says of the wire to the node goes before what the cluster says.
+func TestJoinOfADefinition(t *testing.T) {
+	cluster := &spiderpoolv2beta1.CoordinatorSpec{VethMTU: ptr.To(1500), PodRPFilter: ptr.To(1), TxQueueLen: ptr.To(100), VethLinkAddress: ptr.To("169.254.1.9")}
+	for coordinator, want := range map[string]string{
+		`{"type":"coordinator"}`: "1500 1 100 169.254.1.9",
+		`{"type":"coordinator","vethMTU":1400,"podRPFilter":-1,"txQueueLen":500,"vethLinkAddress":"169.254.100.1"}`: "1400 -1 500 169.254.100.1",
+	} {
+		n, err := attachment.Read(`{"plugins":[{"type":"macvlan"},` + coordinator + `]}`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		j := n.Join(cluster)
+		if got := fmt.Sprint(j.MTU, j.RPFilter, j.TxQueueLen, " ", j.LinkAddress); got != want {
+			t.Errorf("%s: %s, want %s", coordinator, got, want)
+		}
+	}
+}
+
 func TestQuestions(t *testing.T) {
 	d := &spiderpoolv2beta1.IPAllocationDetail{NIC: "eth0", IPv4: "10.6.0.5/16", IPv4Gateway: "10.6.0.1", IPv6: "fd00::5/64"}
 	for _, tt := range []struct {

@@ -41,6 +41,9 @@ type Join struct {
 	MTU        int      `json:"mtu,omitempty"` // of the wire to the node
 	RPFilter   int      `json:"rpFilter"`
 	TxQueueLen int      `json:"txQueueLen,omitempty"`
+	// LinkAddress is an address of the wire's end in the pod, for those who redirect
+	// what comes in by it.
+	LinkAddress string `json:"linkAddress,omitempty"`
 	// Tables gives each interface a routing table, so that what comes in by it is
 	// answered by it.
 	Tables bool `json:"tables,omitempty"`
@@ -153,6 +156,15 @@ func (n *Network) Join(cluster *spiderpoolv2beta1.CoordinatorSpec) *Join {
 	j := &Join{
 		To: slices.Clone(cluster.HijackCIDR), MTU: ptr.Deref(cluster.VethMTU, 0), RPFilter: ptr.Deref(cluster.PodRPFilter, 0),
 		TxQueueLen: ptr.Deref(cluster.TxQueueLen, 0), Tables: ptr.Deref(cluster.TunePodRoutes, true),
+		LinkAddress: ptr.Deref(cluster.VethLinkAddress, ""),
+	}
+	for key, into := range map[string]*int{"vethMTU": &j.MTU, "podRPFilter": &j.RPFilter, "txQueueLen": &j.TxQueueLen} {
+		if n, ok := n.joined[key].(float64); ok {
+			*into = int(n)
+		}
+	}
+	if a, ok := n.joined["vethLinkAddress"].(string); ok {
+		j.LinkAddress = a
 	}
 	if tune, ok := n.joined["tunePodRoutes"].(bool); ok {
 		j.Tables = tune
