@@ -23,6 +23,27 @@ func TestRoutesToPodsOfOtherNodes(t *testing.T) {
 				t.Errorf("%s: %v, want %v", what, got, want)
 			}
 		}
+		// An address that comes and goes leaves nobody behind who is taken for it.
+		neighbour := func(what, on string) {
+			t.Helper()
+			list, err := netlink.NeighList(0, netlink.FAMILY_V4)
+			check(t, err)
+			got := ""
+			for _, n := range list {
+				if !n.IP.Equal(pod.AsSlice()) {
+					continue
+				}
+				l, err := netlink.LinkByIndex(n.LinkIndex)
+				check(t, err)
+				if n.HardwareAddr.String() != MAC(pod).String() || n.State != netlink.NUD_PERMANENT {
+					t.Errorf("%s: neighbour %v", what, n)
+				}
+				got += l.Attrs().Name
+			}
+			if got != on {
+				t.Errorf("%s: %s is a neighbour on %q, want %q", what, pod, got, on)
+			}
+		}
 		are("none yet", map[netip.Addr]Way{})
 		check(t, RouteVia(pod, two, cluster.NodeIPs))
 		check(t, RouteVia(pod, two, cluster.NodeIPs))
@@ -33,12 +54,14 @@ func TestRoutesToPodsOfOtherNodes(t *testing.T) {
 		}
 		check(t, RouteVia(pod, three, cluster.NodeIPs))
 		are("moved", map[netip.Addr]Way{pod: three, pod6: two6})
+		neighbour("on another node", "")
 		check(t, Unroute(pod, two, cluster.NodeIPs))
 		are("after the old way was taken away once more", map[netip.Addr]Way{pod: three, pod6: two6})
 
 		// The pod comes here: its wire takes over, and outlives the news that it left there.
 		check(t, Attach(wire(space(t), "a", "10.42.0.9")))
 		are("here", map[netip.Addr]Way{pod6: two6})
+		neighbour("here", HostName("a", "eth0"))
 		check(t, Unroute(pod, three, cluster.NodeIPs))
 		check(t, Check(HostName("a", "eth0"), []netip.Addr{pod}))
 		// Late news of where it was: the wire is found again.
@@ -49,6 +72,7 @@ func TestRoutesToPodsOfOtherNodes(t *testing.T) {
 		check(t, RouteVia(pod, two, cluster.NodeIPs))
 		check(t, Detach(HostName("a", "eth0")))
 		are("there again", map[netip.Addr]Way{pod: two, pod6: two6})
+		neighbour("there again", "")
 
 		if err := RouteVia(pod, by("198.51.100.1"), cluster.NodeIPs); err == nil {
 			t.Error("a node that is on no segment of ours")
