@@ -32,6 +32,7 @@ import (
 	"berth.dev/berth/internal/controller/namespace"
 	"berth.dev/berth/internal/controller/nodelife"
 	"berth.dev/berth/internal/controller/nodeloss"
+	"berth.dev/berth/internal/controller/podcertificate"
 	"berth.dev/berth/internal/controller/podgc"
 	"berth.dev/berth/internal/controller/protection"
 	"berth.dev/berth/internal/controller/provisioner"
@@ -43,6 +44,7 @@ import (
 	"berth.dev/berth/internal/controller/serviceaddress"
 	"berth.dev/berth/internal/controller/spidernetwork"
 	"berth.dev/berth/internal/controller/statefulset"
+	"berth.dev/berth/internal/controller/trustbundle"
 	"berth.dev/berth/internal/controller/volumebinder"
 	"berth.dev/berth/internal/ipam"
 	planbalancer "berth.dev/berth/internal/plan/balancer"
@@ -124,6 +126,10 @@ func Loops(config Config) ([]loop.Loop, error) {
 		serviceaddress.RangeLoop(),
 		spidernetwork.Loop(spidernetwork.Config{ClusterCIDRs: config.IPAM.ClusterCIDRs, ServiceCIDRs: config.ServiceCIDRs}),
 		certificate.Loop(config.Certificates),
+		podcertificate.CleanerLoop(),
+	}
+	if len(config.RootCA) > 0 {
+		loops = append(loops, trustbundle.Loop(config.RootCA))
 	}
 	if len(config.LoadBalancers) > 0 {
 		loops = append(loops, balancer.Loop(config.LoadBalancers))
