@@ -19,6 +19,7 @@ func TestReboot(t *testing.T) {
 	c := cluster.New(t, "boot").Start()
 	c.Kubectl("apply", "-f", repo(t)+"/examples/demo/web.yaml")
 	c.Kubectl("rollout", "status", "statefulset/web", "--timeout=150s")
+	raw := newBlocks(t, c)
 	w := watch(t, c)
 	client := c.Client()
 	pods := func() []corev1.Pod {
@@ -60,6 +61,8 @@ func TestReboot(t *testing.T) {
 			if n := w.visit(after); n != 3 { // counters and addresses go on
 				t.Errorf("%d pods answer after", n)
 			}
+			raw.starts++
+			raw.check(name)
 			for i := range after {
 				if after[i].UID != before[i].UID {
 					t.Errorf("%s is another pod", after[i].Name)
@@ -67,6 +70,7 @@ func TestReboot(t *testing.T) {
 			}
 		})
 	}
+	raw.survives(c)
 	for _, p := range w.problems {
 		t.Error(p)
 	}
