@@ -193,7 +193,9 @@ func (a *agent) runAgent(ctx context.Context, ready func()) error {
 			ready()
 			events, stop := a.recorder(ctx)
 			defer stop()
-			return localvolume.Run(ctx, localvolume.Config{Client: janitor, NodeName: a.nodeName, Dir: a.dir.Volumes(), Event: events.Event, Log: a.log})
+			return localvolume.Run(ctx, localvolume.Config{
+				Client: janitor, NodeName: a.nodeName, Dir: a.dir.Volumes(), Share: volumes.Share, Event: events.Event, Log: a.log,
+			})
 		}},
 	)
 }

@@ -131,9 +131,11 @@ spec: {resources: {requests: {storage: 1Gi}}, accessModes: [ReadWriteMany], stor
 		if !matched(`^files\.example:/(srv \S+/volumes/kubernetes.io~nfs/far -o ro|more \S+/volumes/kubernetes.io~nfs/storage-nfs -o nfsvers=4.2,hard)$`, string(asked)) {
 			t.Errorf("the helper was asked %s", asked)
 		}
+		script("[ -d " + served + "${1#*:/share} ] || exit 32\nexec mount --bind " + served + `${1#*:/share} "$2"` + "\n")
+		provisionedOnNFS(t, c, served)
 		c.Kubectl("delete", "pod", "nfs", "--now")
 		c.Eventually(60*time.Second, "", func() string {
-			out, _ := c.Host.Run(t.Context(), "grep", "kubernetes.io~nfs", "/proc/mounts")
+			out, _ := c.Host.Run(t.Context(), "grep", "-e", "kubernetes.io~nfs", "-e", "berth.dev~nfs", "/proc/mounts")
 			return out
 		})
 		if _, err := os.Stat(filepath.Join(served, "f")); err != nil {
@@ -150,6 +152,58 @@ spec: {resources: {requests: {storage: 1Gi}}, accessModes: [ReadWriteMany], stor
 		out, _ := c.Host.Run(t.Context(), "grep", disk+" ", "/proc/mounts")
 		return out
 	})
+}
+
+// provisionedOnNFS is a set whose claims are directories that the built-in NFS
+// provisioner makes below one that a server exports.
+func provisionedOnNFS(t *testing.T, c *cluster.Cluster, served string) {
+	claims := func(class, name string) string {
+		return `---
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: ` + name + `}
+spec: {resources: {requests: {storage: 1Gi}}, accessModes: [ReadWriteMany], storageClassName: ` + class + `}
+`
+	}
+	class := func(name, parameters, more string) string {
+		return `---
+apiVersion: storage.k8s.io/v1
+kind: StorageClass
+metadata: {name: ` + name + `}
+provisioner: berth.dev/nfs
+parameters: {` + parameters + `}
+mountOptions: [nfsvers=4.2]
+` + more
+	}
+	user := func(name string) string {
+		return "---" + shell(name, forever, `      volumeMounts: [{name: shared, mountPath: /shared}]
+  volumes: [{name: shared, persistentVolumeClaim: {claimName: shared}}]
+`)
+	}
+	c.Apply(class("nfs-storageclass", "server: files.example, share: /share", "") + class("nfs-broken", "server: files.example", "") +
+		claims("nfs-storageclass", "shared") + claims("nfs-broken", "broken") + user("one") + user("two"))
+	c.Kubectl("wait", "--for=condition=Ready", "pod/one", "pod/two", "--timeout=150s")
+	volume := c.Kubectl("get", "pvc", "shared", "-o", "jsonpath={.spec.volumeName}")
+	same(t, "the volume", c.Ask("get", "pv", volume, "-o", "jsonpath={.spec.nfs.server}:{.spec.nfs.path} {.spec.mountOptions} {.spec.persistentVolumeReclaimPolicy} {.status.phase}"),
+		`files.example:/share/`+volume+` ["nfsvers=4.2"] Delete Bound`)
+	c.Kubectl("exec", "one", "--", "sh", "-c", "echo by one > /shared/f")
+	same(t, "what the other sees", c.Kubectl("exec", "two", "--", "cat", "/shared/f"), "by one")
+	if text, err := os.ReadFile(filepath.Join(served, volume, "f")); err != nil || string(text) != "by one\n" {
+		t.Errorf("on the server: %q %v", text, err)
+	}
+	says(t, "a class without a share", c.Ask("describe", "pvc", "broken"), "ProvisioningFailed",
+		`failed to provision volume with StorageClass "nfs-broken": share is a required parameter, the absolute path that the server exports`)
+	c.Kubectl("delete", "pod", "one", "two", "--now")
+	c.Kubectl("delete", "pvc", "shared", "broken", "--timeout=150s")
+	c.Eventually(60*time.Second, "true", func() string {
+		_, err := os.Stat(filepath.Join(served, volume))
+		return strconv.FormatBool(os.IsNotExist(err))
+	})
+	same(t, "the volume's object", c.Ask("get", "pv", volume, "--ignore-not-found"), "")
+	if _, err := os.Stat(filepath.Join(served, "f")); err != nil {
+		t.Errorf("beside it on the server: %v", err)
+	}
+	c.Kubectl("delete", "storageclass", "nfs-storageclass", "nfs-broken")
 }
 
 // loopDevice is a block device that is really a file of the story.

@@ -19,6 +19,9 @@ func (p *nodeRestriction) localVolume(r nodeRequest) error {
 	if r.GetOperation() != admission.Update || r.GetSubresource() != "" || !ok1 || !ok2 {
 		return r.refuse("may only give up deleted local volumes")
 	}
+	if _, _, ok := volume.NFSFolder(old); ok {
+		return r.nfsVolume(changed, old)
+	}
 	node, err := p.nodes.Get(r.node)
 	if err != nil {
 		return r.refuse("node %q is not known", r.node)
@@ -44,4 +47,20 @@ func (p *nodeRestriction) localVolume(r nodeRequest) error {
 		return r.refuse("may only take the finalizer %s from a deleted local volume", volume.LocalFinalizer)
 	}
 	return nil
+}
+
+// nfsVolume lets a node write that a volume that the NFS provisioner made has its
+// folder, and give up a deleted one whose folder it was asked to remove.
+func (r nodeRequest) nfsVolume(changed, old *corev1.PersistentVolume) error {
+	begun := old.DeepCopy()
+	delete(begun.Annotations, volume.LocalBegin)
+	removed := old.DeepCopy()
+	removed.Finalizers = slices.DeleteFunc(removed.Finalizers, func(f string) bool { return f == volume.NFSFinalizer })
+	for _, want := range []*corev1.PersistentVolume{begun, removed} {
+		want.ManagedFields, want.ResourceVersion = changed.ManagedFields, changed.ResourceVersion
+	}
+	if equality.Semantic.DeepEqual(begun, changed) || volume.NFSMustRemove(old, r.node) && equality.Semantic.DeepEqual(removed, changed) {
+		return nil
+	}
+	return r.refuse("may only begin an NFS volume, and give up a deleted one that it was asked to remove")
 }

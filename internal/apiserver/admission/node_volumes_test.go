@@ -6,6 +6,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apiserver/pkg/admission"
+	volumehelper "k8s.io/component-helpers/storage/volume"
 	"k8s.io/utils/ptr"
 
 	"berth.dev/berth/internal/plan/volume"
@@ -32,6 +33,19 @@ func TestNodeRestrictionOfVolumes(t *testing.T) {
 	unused := func(v *corev1.PersistentVolume) {
 		v.Annotations = map[string]string{volume.LocalBegin: volume.LocalBeginEmpty, volume.LocalGrowing: "1Gi"}
 	}
+	nfs := func(keeper string, change func(*corev1.PersistentVolume)) *corev1.PersistentVolume {
+		v := local("n1", nil)
+		v.Name, v.Spec.NodeAffinity, v.Finalizers = "pvc-1", nil, []string{volume.NFSFinalizer, "other"}
+		v.Spec.PersistentVolumeReclaimPolicy = corev1.PersistentVolumeReclaimDelete
+		v.Annotations = map[string]string{volumehelper.AnnDynamicallyProvisioned: volume.NFSProvisioner, volume.NFSKeeper: keeper}
+		v.Spec.NFS = &corev1.NFSVolumeSource{Server: "s", Path: "/share/pvc-1"}
+		if change != nil {
+			change(v)
+		}
+		return v
+	}
+	unusedNFS := func(v *corev1.PersistentVolume) { v.Annotations[volume.LocalBegin] = volume.LocalBeginEmpty }
+	const server = "may only begin an NFS volume, and give up a deleted one that it was asked to remove"
 	const last = "may only take the finalizer berth.dev/local-volume from a deleted local volume"
 	for name, c := range map[string]struct {
 		r       request
@@ -51,11 +65,16 @@ func TestNodeRestrictionOfVolumes(t *testing.T) {
 			obj: local("n1", func(v *corev1.PersistentVolume) { free(v); v.Status.Phase = corev1.VolumeBound }),
 			old: local("n1", func(v *corev1.PersistentVolume) { v.Status.Phase = corev1.VolumeBound }),
 		}, last},
-		"begun":           {request{obj: local("n1", nil), old: local("n1", unused)}, ""},
-		"another's begun": {request{obj: local("n2", nil), old: local("n2", unused)}, `may only give up local volumes of node "n1"`},
-		"begun again":     {request{obj: local("n1", unused), old: local("n1", nil)}, last},
-		"begun and more":  {request{obj: local("n1", func(v *corev1.PersistentVolume) { v.Labels = map[string]string{"a": "b"} }), old: local("n1", unused)}, last},
-		"made":            {request{op: admission.Create, obj: local("n1", nil)}, "may only give up deleted local volumes"},
+		"begun":              {request{obj: local("n1", nil), old: local("n1", unused)}, ""},
+		"another's begun":    {request{obj: local("n2", nil), old: local("n2", unused)}, `may only give up local volumes of node "n1"`},
+		"begun again":        {request{obj: local("n1", unused), old: local("n1", nil)}, last},
+		"begun and more":     {request{obj: local("n1", func(v *corev1.PersistentVolume) { v.Labels = map[string]string{"a": "b"} }), old: local("n1", unused)}, last},
+		"NFS begun":          {request{obj: nfs("n1", nil), old: nfs("n1", unusedNFS)}, ""},
+		"NFS removed":        {request{obj: nfs("n1", free), old: nfs("n1", nil)}, ""},
+		"NFS of others":      {request{obj: nfs("n2", free), old: nfs("n2", nil)}, server},
+		"NFS begun again":    {request{obj: nfs("n1", unusedNFS), old: nfs("n1", nil)}, server},
+		"NFS sent to itself": {request{obj: nfs("n1", nil), old: nfs("n2", nil)}, server},
+		"made":               {request{op: admission.Create, obj: local("n1", nil)}, "may only give up deleted local volumes"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c.r.resource, c.r.groups = "persistentvolumes", []string{"system:nodes"}

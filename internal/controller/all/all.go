@@ -30,6 +30,7 @@ import (
 	"berth.dev/berth/internal/controller/job"
 	"berth.dev/berth/internal/controller/loop"
 	"berth.dev/berth/internal/controller/namespace"
+	"berth.dev/berth/internal/controller/nfsprovisioner"
 	"berth.dev/berth/internal/controller/nodelife"
 	"berth.dev/berth/internal/controller/nodeloss"
 	"berth.dev/berth/internal/controller/podcertificate"
@@ -142,7 +143,7 @@ func Loops(config Config) ([]loop.Loop, error) {
 		loops = append(loops, autoscale.Loop(autoscaled, autoscaled))
 	}
 	if !config.NoLocalStorage {
-		loops = append(loops, provisioner.Loop(), expander.Loop())
+		loops = append(loops, provisioner.Loop(), expander.Loop(), nfsprovisioner.Loop())
 	}
 	whole := typed(loops)
 	whole[loop.KeyOf(&corev1.ResourceQuota{})] = true

@@ -16,16 +16,40 @@ import (
 	"berth.dev/berth/internal/plan/volume"
 )
 
-// copies are under way beside everything else: they may take hours.
+// copies are under way beside everything else: they may take hours. So may the
+// removal of what lies on a server.
 type copies struct {
 	mu      sync.Mutex
-	running map[string]*copying // by the name of the volume that is filled
+	running map[string]*copying // by the name of the volume
 	// start begins something that Run waits for, again looks at a volume again.
 	start func(func())
 	again func(name string, failed bool)
 }
 
 type copying struct{ stop context.CancelFunc }
+
+// begin works on a volume unless that is under way, and looks at it again when
+// that did not succeed.
+func (c *copies) begin(ctx context.Context, name string, do func(context.Context) error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.running[name] != nil {
+		return
+	}
+	ctx, stop := context.WithCancel(ctx)
+	c.running[name] = &copying{stop}
+	c.start(func() {
+		defer stop()
+		err := do(ctx)
+		c.mu.Lock()
+		delete(c.running, name)
+		c.mu.Unlock()
+		// A success that nobody interrupted shows in the volume itself.
+		if err != nil || ctx.Err() != nil {
+			c.again(name, ctx.Err() == nil)
+		}
+	})
+}
 
 // end stops the copy that fills a volume, and says whether there is one.
 func (c *copies) end(name string) bool {
@@ -61,28 +85,14 @@ func (r *janitor) fill(ctx context.Context, pv *corev1.PersistentVolume, path, s
 	if filepath.Base(source) != source || source == "." || source == ".." {
 		return fmt.Errorf("volume %s is to be a copy of %q, which is no volume", pv.Name, source)
 	}
-	r.copies.mu.Lock()
-	defer r.copies.mu.Unlock()
-	if r.copies.running[pv.Name] != nil {
-		return nil
-	}
-	ctx, stop := context.WithCancel(ctx)
-	r.copies.running[pv.Name] = &copying{stop}
-	r.copies.start(func() {
-		defer stop()
+	r.copies.begin(ctx, pv.Name, func(ctx context.Context) error {
 		err := r.copy(ctx, pv, path, filepath.Join(filepath.Dir(path), source))
-		r.copies.mu.Lock()
-		delete(r.copies.running, pv.Name)
-		r.copies.mu.Unlock()
 		if err != nil && ctx.Err() == nil {
 			r.Log.Warn("local volume not copied, trying again", "volume", pv.Name, "from", source, "error", err)
 			r.tell(pv, corev1.EventTypeWarning, "ProvisioningFailed",
 				fmt.Sprintf("failed to provision volume with StorageClass %q: %v", pv.Spec.StorageClassName, err))
 		}
-		// A success that nobody interrupted shows in the volume itself.
-		if err != nil || ctx.Err() != nil {
-			r.copies.again(pv.Name, ctx.Err() == nil)
-		}
+		return err
 	})
 	return nil
 }

@@ -38,6 +38,9 @@ type Config struct {
 	NodeName string
 	// Dir is the directory that the node's annotation names.
 	Dir string
+	// Share mounts the directory of a server that an NFS volume lies in, for as
+	// long as a function works in it.
+	Share func(ctx context.Context, pv *corev1.PersistentVolume, do func(root, name string) error) error
 	// Event tells the user of a volume something; nil tells nobody.
 	Event func(about runtime.Object, kind, reason, message string)
 	Log   *slog.Logger
@@ -50,7 +53,7 @@ func Run(ctx context.Context, cfg Config) error {
 	informer := factory.Core().V1().PersistentVolumes().Informer()
 	queue := workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[string]())
 	add := func(o any) {
-		if pv, ok := o.(*corev1.PersistentVolume); ok && volume.LocalAsks(pv) {
+		if pv, ok := o.(*corev1.PersistentVolume); ok && (volume.LocalAsks(pv) || volume.NFSMustRemove(pv, cfg.NodeName)) {
 			queue.Add(pv.Name)
 		}
 	}
@@ -134,6 +137,10 @@ func (r *janitor) look(ctx context.Context, name string) error {
 		return err
 	}
 	pv := o.(*corev1.PersistentVolume)
+	if volume.NFSMustRemove(pv, r.NodeName) {
+		r.removeShared(ctx, pv)
+		return nil
+	}
 	host, err := r.host(ctx)
 	if err != nil {
 		return err
@@ -163,8 +170,13 @@ func (r *janitor) reclaim(ctx context.Context, pv *corev1.PersistentVolume, path
 			return fmt.Errorf("remove the directory of volume %s: %w", pv.Name, err)
 		}
 	}
+	return r.letGo(ctx, pv, volume.LocalFinalizer)
+}
+
+// letGo takes our finalizer from a volume whose data has been dealt with.
+func (r *janitor) letGo(ctx context.Context, pv *corev1.PersistentVolume, finalizer string) error {
 	changed := pv.DeepCopy()
-	changed.Finalizers = slices.DeleteFunc(changed.Finalizers, func(f string) bool { return f == volume.LocalFinalizer })
+	changed.Finalizers = slices.DeleteFunc(changed.Finalizers, func(f string) bool { return f == finalizer })
 	_, err := r.Client.CoreV1().PersistentVolumes().Update(ctx, changed, metav1.UpdateOptions{})
 	if apierrors.IsNotFound(err) {
 		return nil

@@ -65,7 +65,9 @@ func (v *Volumes) claim(ctx context.Context, pod *corev1.Pod, vol corev1.Volume)
 	case pv.Spec.HostPath != nil && !isBlock(pv):
 		path, err = hostPath(pv.Spec.HostPath)
 	case pv.Spec.NFS != nil && !isBlock(pv):
-		path, err = v.nfs(ctx, pod, pv.Name, pv.Spec.NFS, pv.Spec.MountOptions)
+		if err = v.beginNFS(ctx, pv); err == nil {
+			path, err = v.nfs(ctx, pod, pv.Name, pv.Spec.NFS, pv.Spec.MountOptions)
+		}
 	default:
 		err = errNoPlugin
 	}

@@ -115,6 +115,7 @@ func setDefault(d *time.Duration, value time.Duration) {
 // Run keeps the files of all pods up to date until ctx ends. Call it once.
 func (v *Volumes) Run(ctx context.Context) error {
 	v.life = ctx
+	v.dropShares()
 	close(v.started)
 	stop := context.AfterFunc(ctx, v.queue.ShutDown)
 	defer stop()

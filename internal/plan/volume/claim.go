@@ -73,7 +73,7 @@ func (p *ClaimPlan) askProvisioner(s ClaimState) {
 	}
 	by := s.Class.Provisioner
 	switch {
-	case by == LocalProvisioner:
+	case BuiltIn(by):
 		return // in this process; it watches the claim itself
 	case strings.HasPrefix(by, "kubernetes.io/"):
 		p.say(corev1.EventTypeWarning, "ProvisioningFailed", "no volume plugin matched name: "+by)

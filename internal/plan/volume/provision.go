@@ -52,7 +52,7 @@ func Provision(s ProvisionState) ProvisionPlan {
 	if selected == "" && delayed {
 		return ProvisionPlan{Hold: "waiting for the scheduler to choose a node"}
 	}
-	if why := refusal(s); why != "" {
+	if why := refusal(s, LocalProvisioner); why != "" {
 		return s.failed(why)
 	}
 	node := s.node(selected)
@@ -98,12 +98,12 @@ func (s ProvisionState) node(selected string) *corev1.Node {
 }
 
 // refusal is why a volume cannot be what the claim asks for.
-func refusal(s ProvisionState) string {
+func refusal(s ProvisionState, provisioner string) string {
 	if s.Claim.Spec.Selector != nil {
-		return "claim.Spec.Selector is not supported by provisioner " + LocalProvisioner
+		return "claim.Spec.Selector is not supported by provisioner " + provisioner
 	}
 	if s.Claim.Spec.DataSource != nil || s.Claim.Spec.DataSourceRef != nil {
-		return "claim.Spec.DataSource is not supported by provisioner " + LocalProvisioner
+		return "claim.Spec.DataSource is not supported by provisioner " + provisioner
 	}
 	return ""
 }
@@ -115,22 +115,27 @@ func (s ProvisionState) failed(why string) ProvisionPlan {
 }
 
 func localVolume(s ProvisionState, node *corev1.Node) *corev1.PersistentVolume {
-	name := LocalName(s.Claim)
-	mode := corev1.PersistentVolumeFilesystem
-	if s.Claim.Spec.VolumeMode != nil {
-		mode = *s.Claim.Spec.VolumeMode
-	}
+	pv := newVolume(s, LocalProvisioner, LocalFinalizer)
+	term := corev1.NodeSelectorRequirement{Key: corev1.LabelHostname, Operator: corev1.NodeSelectorOpIn, Values: []string{node.Labels[corev1.LabelHostname]}}
+	pv.Spec.Local = &corev1.LocalVolumeSource{Path: path.Join(node.Annotations[VolumesDirAnnotation], pv.Name)}
+	pv.Spec.NodeAffinity = &corev1.VolumeNodeAffinity{Required: &corev1.NodeSelector{
+		NodeSelectorTerms: []corev1.NodeSelectorTerm{{MatchExpressions: []corev1.NodeSelectorRequirement{term}}},
+	}}
+	return pv
+}
+
+// newVolume is what a claim asks for, wherever it will be.
+func newVolume(s ProvisionState, provisioner, finalizer string) *corev1.PersistentVolume {
+	mode := modeOf(s.Claim.Spec.VolumeMode)
 	policy := corev1.PersistentVolumeReclaimDelete
 	if s.Class.ReclaimPolicy != nil {
 		policy = *s.Class.ReclaimPolicy
 	}
-	hostname := node.Labels[corev1.LabelHostname]
-	term := corev1.NodeSelectorRequirement{Key: corev1.LabelHostname, Operator: corev1.NodeSelectorOpIn, Values: []string{hostname}}
 	return &corev1.PersistentVolume{
 		ObjectMeta: metav1.ObjectMeta{
-			Name:        name,
-			Annotations: map[string]string{volume.AnnDynamicallyProvisioned: LocalProvisioner, LocalBegin: LocalBeginEmpty},
-			Finalizers:  []string{VolumeProtection, LocalFinalizer},
+			Name:        LocalName(s.Claim),
+			Annotations: map[string]string{volume.AnnDynamicallyProvisioned: provisioner, LocalBegin: LocalBeginEmpty},
+			Finalizers:  []string{VolumeProtection, finalizer},
 		},
 		Spec: corev1.PersistentVolumeSpec{
 			Capacity:                      corev1.ResourceList{corev1.ResourceStorage: s.Claim.Spec.Resources.Requests[corev1.ResourceStorage]},
@@ -140,12 +145,6 @@ func localVolume(s ProvisionState, node *corev1.Node) *corev1.PersistentVolume {
 			MountOptions:                  s.Class.MountOptions,
 			VolumeMode:                    &mode,
 			ClaimRef:                      Reference(s.Claim),
-			PersistentVolumeSource: corev1.PersistentVolumeSource{
-				Local: &corev1.LocalVolumeSource{Path: path.Join(node.Annotations[VolumesDirAnnotation], name)},
-			},
-			NodeAffinity: &corev1.VolumeNodeAffinity{Required: &corev1.NodeSelector{
-				NodeSelectorTerms: []corev1.NodeSelectorTerm{{MatchExpressions: []corev1.NodeSelectorRequirement{term}}},
-			}},
 		},
 	}
 }

@@ -55,7 +55,7 @@ func (s VolumeState) released() VolumePlan {
 		// that says so.
 		by := s.Volume.Annotations[volume.AnnDynamicallyProvisioned]
 		switch {
-		case by == LocalProvisioner:
+		case BuiltIn(by):
 			plan.Delete = plan.Status == nil && s.Volume.DeletionTimestamp == nil
 		case by != "" && !strings.HasPrefix(by, "kubernetes.io/"):
 			// Whoever made it deletes it.
