@@ -89,6 +89,10 @@ func (a *Agent) refusal(w *worker, pod *corev1.Pod) (*admit.Refusal, []*corev1.P
 	if node.Object == nil {
 		return nil, nil
 	}
+	if a.beside(node, pod) == nil {
+		return nil, nil
+	}
+	// What is refused fails for good, so all are looked at.
 	others := a.company(w)
 	refused := admit.Check(node, pod, others)
 	if refused != nil && refused.Stale {
@@ -116,15 +120,51 @@ func (a *Agent) company(of *worker) []*corev1.Pod {
 			continue
 		}
 		w.mu.Lock()
-		counts := w.known && (w.admitted || w.promised) && !w.absent && !w.deleted && !podsync.Finished(w.pod.Status.Phase) &&
-			(w.last == nil || !podsync.Finished(w.last.Phase)) && (w.kill == nil || !w.kill.Refused)
-		pod := w.pod
+		counts, pod := w.counts(), w.pod
 		w.mu.Unlock()
 		if counts {
 			others = append(others, pod)
 		}
 	}
 	return others
+}
+
+// counts is true while the pod takes something of the node. The lock is held.
+func (w *worker) counts() bool {
+	return w.known && (w.admitted || w.promised) && !w.absent && !w.deleted && !podsync.Finished(w.pod.Status.Phase) &&
+		(w.last == nil || !podsync.Finished(w.last.Phase)) && (w.kill == nil || !w.kill.Refused)
+}
+
+// count keeps the node's tally up to date. The lock is held.
+func (w *worker) count() {
+	if w.uncounted {
+		return
+	}
+	a := w.agent
+	a.counting.Lock()
+	defer a.counting.Unlock()
+	if w.counts() {
+		a.tally.Set(w.uid, w.pod)
+	} else {
+		a.tally.Drop(w.uid)
+	}
+}
+
+// uncount ends that for good.
+func (w *worker) uncount() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.uncounted = true
+	w.agent.counting.Lock()
+	defer w.agent.counting.Unlock()
+	w.agent.tally.Drop(w.uid)
+}
+
+// beside looks at the node's tally.
+func (a *Agent) beside(node admit.Node, pod *corev1.Pod) *admit.Refusal {
+	a.counting.Lock()
+	defer a.counting.Unlock()
+	return a.tally.Beside(node, pod)
 }
 
 // isPromised is true while others end to make room for the pod.

@@ -13,6 +13,7 @@ import (
 	"berth.dev/berth/internal/base/datadir"
 	"berth.dev/berth/internal/node/cri"
 	"berth.dev/berth/internal/node/image"
+	"berth.dev/berth/internal/plan/admit"
 	"berth.dev/berth/internal/plan/podspec"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -128,6 +129,8 @@ type Agent struct {
 
 	users     users
 	admitting sync.Mutex    // one pod after the other
+	counting  sync.Mutex    // guards tally; the last lock to be taken
+	tally     *admit.Tally  // what the pods that count take of the node
 	making    chan struct{} // holds one for each sandbox that is being made
 	moved     chan struct{} // holds one when a pod has come or gone
 
@@ -182,7 +185,7 @@ func New(cfg Config) (*Agent, error) {
 		}
 		cfg.Runtime = client
 	}
-	a := &Agent{cfg: cfg, cri: cfg.Runtime, workers: map[types.UID]*worker{}, making: make(chan struct{}, sandboxesAtOnce), moved: make(chan struct{}, 1), static: newStatic()}
+	a := &Agent{cfg: cfg, cri: cfg.Runtime, workers: map[types.UID]*worker{}, making: make(chan struct{}, sandboxesAtOnce), moved: make(chan struct{}, 1), static: newStatic(), tally: admit.NewTally()}
 	a.images = image.New(cfg.Runtime.Images, cfg.Client, cfg.Clock, cfg.Pulled)
 	a.memory, a.oomFloor = machineMemory(), oomFloor()
 	a.loadUsers()

@@ -72,6 +72,7 @@ func (w *worker) allocate() (later time.Time) {
 	now := resize.Of(pod)
 	w.mu.Lock()
 	w.given, w.pod = &now, pod
+	w.count() // before another pod is looked at
 	w.resize = podsync.Resize{Progress: &podsync.ResizeState{Generation: pod.Generation}}
 	for id := range w.containers {
 		delete(w.waits, podsync.ResizeKey(id))

@@ -55,6 +55,7 @@ func (w *worker) sync() bool {
 	state := w.state()
 	plan := podsync.Decide(state)
 	w.last = &plan.Status
+	w.count()
 	completed := w.completed(plan.Resized)
 	pod, announce := w.pod, w.known && !w.absent
 	shown := pod

@@ -137,6 +137,7 @@ func (a *Agent) worker(uid types.UID, about *corev1.Pod) *worker {
 
 // drop forgets a worker whose pod is over.
 func (a *Agent) drop(w *worker) {
+	w.uncount() // before another may have its UID
 	a.mu.Lock()
 	if a.workers[w.uid] == w {
 		delete(a.workers, w.uid)

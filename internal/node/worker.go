@@ -44,6 +44,7 @@ type worker struct {
 	known      bool        // the API has shown the pod
 	absent     bool        // the API has no such pod
 	admitted   bool        // the node has looked at the pod
+	uncounted  bool        // it is no more in the node's tally
 	promised   bool        // the node takes the pod when others have made room
 	kill       *podsync.Kill
 	quiet      chan struct{} // closed once nothing runs of a pod that the node ends
@@ -117,6 +118,7 @@ func (w *worker) looked() bool {
 func (w *worker) change(f func()) {
 	w.mu.Lock()
 	f()
+	w.count()
 	w.mu.Unlock()
 	w.poke()
 }

@@ -47,15 +47,23 @@ type Node struct {
 // Check says why the node does not take the pod beside the others that it has,
 // nil when it does.
 func Check(node Node, pod *corev1.Pod, others []*corev1.Pod) *Refusal {
-	for _, check := range []func(Node, *corev1.Pod) *Refusal{closing, pressure, sysctls, system, groups, armor} {
-		if r := check(node, pod); r != nil {
-			return r
-		}
+	if r := alone(node, pod); r != nil {
+		return r
 	}
 	if r := lacking(node.Object, pod, others); r != nil {
 		return r
 	}
 	return predicates(node.Object, pod, others)
+}
+
+// alone is what has nothing to do with other pods.
+func alone(node Node, pod *corev1.Pod) *Refusal {
+	for _, check := range []func(Node, *corev1.Pod) *Refusal{closing, pressure, sysctls, system, groups, armor} {
+		if r := check(node, pod); r != nil {
+			return r
+		}
+	}
+	return nil
 }
 
 // Static is true for a pod that a file on the node describes.
@@ -146,16 +154,26 @@ func lacking(node *corev1.Node, pod *corev1.Pod, others []*corev1.Pod) *Refusal 
 
 // shortages are all that there is too little of.
 func shortages(node *corev1.Node, pod *corev1.Pod, others []*corev1.Pod) []shortage {
-	var out []shortage
-	have := node.Status.Allocatable
-	if most := have.Pods().Value(); int64(len(others))+1 > most {
-		out = append(out, shortage{corev1.ResourcePods, 1, int64(len(others)), most})
-	}
 	used := map[corev1.ResourceName]int64{}
 	for _, other := range others {
 		for name, n := range requests(other) {
 			used[name] += n
 		}
+	}
+	return short(node, pod, int64(len(others)), used)
+}
+
+// shortages are the same beside those that are counted.
+func (t *Tally) shortages(node *corev1.Node, pod *corev1.Pod) []shortage {
+	return short(node, pod, int64(len(t.pods)), t.used)
+}
+
+// short is what there is too little of beside so many pods that use so much.
+func short(node *corev1.Node, pod *corev1.Pod, pods int64, used map[corev1.ResourceName]int64) []shortage {
+	var out []shortage
+	have := node.Status.Allocatable
+	if most := have.Pods().Value(); pods+1 > most {
+		out = append(out, shortage{corev1.ResourcePods, 1, pods, most})
 	}
 	want := requests(pod)
 	first := []corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory, corev1.ResourceEphemeralStorage}

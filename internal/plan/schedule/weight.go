@@ -140,3 +140,6 @@ func PortsConflict(pod *corev1.Pod, others []*corev1.Pod) bool {
 	wanted := hostPorts(pod)
 	return len(wanted) > 0 && slices.ContainsFunc(others, func(other *corev1.Pod) bool { return conflict(wanted, hostPorts(other)) })
 }
+
+// HasHostPorts is true for a pod that wants ports of its node.
+func HasHostPorts(pod *corev1.Pod) bool { return len(hostPorts(pod)) > 0 }
