@@ -18,7 +18,8 @@ const logSize = "--container-log-max-size=256Ki"
 // follows its log miss a line when a new file is begun.
 func longLogs(t *testing.T, c *cluster.Cluster) {
 	const rounds, lines = 100, 250
-	c.Apply(shell("talk", fmt.Sprintf("trap 'exit 0' TERM; i=100; while [ $i -lt %d ]; do seq -f \"$i-%%090.0f\" 1 %d; i=$((i+1)); sleep 0.15; done; echo end; while :; do sleep 0.5; echo more; done", 100+rounds, lines), ""))
+	c.Apply(shell("talk", fmt.Sprintf("trap 'exit 0' TERM; test -e /e/x && echo again && i=%[1]d || i=100; touch /e/x; while [ $i -lt %[1]d ]; do seq -f \"$i-%%090.0f\" 1 %[2]d; i=$((i+1)); sleep 0.15; done; echo end; while :; do sleep 0.5; echo more; done", 100+rounds, lines),
+		"      volumeMounts: [{name: e, mountPath: /e}]\n  volumes: [{name: e, emptyDir: {}}]\n"))
 	c.Kubectl("wait", "--for=condition=Ready", "pod/talk", "--timeout=150s")
 	follow := c.Spawn("logs", "-f", "talk")
 	files := func() []string { // the current one first, then the oldest
@@ -45,7 +46,7 @@ func longLogs(t *testing.T, c *cluster.Cluster) {
 		out, _ := c.Try("logs", "talk", "--previous", "--tail=1")
 		return strings.TrimSpace(out)
 	})
-	same(t, "the first line now", func() string { return c.Kubectl("logs", "talk", "--limit-bytes=95") }, fmt.Sprintf("100-%090d", 1))
+	same(t, "the first line now", func() string { return c.Kubectl("logs", "talk", "--limit-bytes=5") }, "again")
 	c.Kubectl("delete", "pod", "talk", "--now")
 	c.Eventually(60*time.Second, "0", func() string { return fmt.Sprint(len(files())) })
 }
