@@ -38,7 +38,7 @@ func columnsOfUpstream(t *testing.T, c *cluster.Cluster) {
 		"pvc -o wide":                     {"NAME STATUS VOLUME CAPACITY ACCESS MODES STORAGECLASS VOLUMEATTRIBUTESCLASS AGE VOLUMEMODE", "data-web-0 Bound " + volume + " 100Mi RWO local <unset> " + age + " Filesystem"},
 		"pv":                              {"NAME CAPACITY ACCESS MODES RECLAIM POLICY STATUS CLAIM STORAGECLASS VOLUMEATTRIBUTESCLASS REASON AGE", ""},
 		"pv -o wide":                      {"NAME CAPACITY ACCESS MODES RECLAIM POLICY STATUS CLAIM STORAGECLASS VOLUMEATTRIBUTESCLASS REASON AGE VOLUMEMODE", ""},
-		"sc local":                        {"NAME PROVISIONER RECLAIMPOLICY VOLUMEBINDINGMODE ALLOWVOLUMEEXPANSION AGE", `local \(default\) berth.dev/local Delete WaitForFirstConsumer false ` + age},
+		"sc local":                        {"NAME PROVISIONER RECLAIMPOLICY VOLUMEBINDINGMODE ALLOWVOLUMEEXPANSION AGE", `local \(default\) berth.dev/local Delete WaitForFirstConsumer true ` + age},
 		"nodes":                           {"NAME STATUS ROLES AGE VERSION", node + ` Ready control-plane ` + age + ` v1\.37\.[0-9]+\+berth.*`},
 		"nodes -o wide":                   {"NAME STATUS ROLES AGE VERSION INTERNAL-IP EXTERNAL-IP OS-IMAGE KERNEL-VERSION CONTAINER-RUNTIME", node + ` Ready control-plane ` + age + ` v1\.37\.[0-9]+\+berth\S* 172\.30\.0\.2 <none> .* \S+ containerd://v?2\.\S+`},
 		"events":                          {"LAST SEEN TYPE REASON OBJECT MESSAGE", ""},
