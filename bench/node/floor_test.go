@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -15,6 +16,7 @@ import (
 
 	"berth.dev/berth/bench/figure"
 	"berth.dev/berth/internal/base/datadir"
+	"berth.dev/berth/internal/node/runtime"
 	"berth.dev/berth/test/e2e/cluster"
 )
 
@@ -27,7 +29,9 @@ const (
 // container runtime of the cluster, asked directly.
 type direct struct {
 	runtimeapi.RuntimeServiceClient
-	logs string
+	logs    string
+	mounts  []*runtimeapi.Mount
+	seccomp string // of sandboxes
 }
 
 // dial reaches the runtime's socket through the host's own file system.
@@ -40,10 +44,22 @@ func dial(b *testing.B, c *cluster.Cluster) *direct {
 	}
 	b.Cleanup(func() { conn.Close() })
 	logs := filepath.Join(c.Host.Dir, "floor")
-	if err := os.MkdirAll(logs, 0o755); err != nil {
-		b.Fatal(err)
+	d := &direct{RuntimeServiceClient: runtimeapi.NewRuntimeServiceClient(conn), logs: logs, seccomp: runtime.Config{Dir: datadir.Dir(c.Data)}.PauseSeccomp()}
+	// A pod has its volume, its token, its hosts and its termination log.
+	for _, path := range []string{"/data", "/var/run/secrets/kubernetes.io/serviceaccount", "/etc/hosts", "/dev/termination-log"} {
+		from := filepath.Join(logs, filepath.Base(path))
+		if err := os.MkdirAll(from, 0o755); err != nil {
+			b.Fatal(err)
+		}
+		if strings.HasPrefix(path, "/etc") || strings.HasPrefix(path, "/dev") {
+			from = filepath.Join(from, "file")
+			if err := os.WriteFile(from, nil, 0o644); err != nil {
+				b.Fatal(err)
+			}
+		}
+		d.mounts = append(d.mounts, &runtimeapi.Mount{HostPath: from, ContainerPath: path})
 	}
-	return &direct{runtimeapi.NewRuntimeServiceClient(conn), logs}
+	return d
 }
 
 // sandbox is on the node's network: how a pod gets its own is the agent's part.
@@ -52,7 +68,12 @@ func (d *direct) sandbox(name string) *runtimeapi.PodSandboxConfig {
 	return &runtimeapi.PodSandboxConfig{
 		Metadata:     &runtimeapi.PodSandboxMetadata{Name: name, Namespace: "floor", Uid: name},
 		LogDirectory: d.logs,
-		Linux:        &runtimeapi.LinuxPodSandboxConfig{SecurityContext: &runtimeapi.LinuxSandboxSecurityContext{NamespaceOptions: network}},
+		Linux: &runtimeapi.LinuxPodSandboxConfig{
+			SecurityContext: &runtimeapi.LinuxSandboxSecurityContext{
+				NamespaceOptions: network,
+				Seccomp:          &runtimeapi.SecurityProfile{ProfileType: runtimeapi.SecurityProfile_Localhost, LocalhostRef: d.seccomp},
+			},
+		},
 	}
 }
 
@@ -71,7 +92,11 @@ func (d *direct) start(ctx context.Context, name string) (stop func() error, err
 			// Many of them share one network.
 			Args:    []string{"-listen", "127.0.0.1:0"},
 			LogPath: name + ".log",
-			Linux:   &runtimeapi.LinuxContainerConfig{SecurityContext: &runtimeapi.LinuxContainerSecurityContext{NamespaceOptions: config.Linux.SecurityContext.NamespaceOptions}},
+			Mounts:  d.mounts,
+			Linux: &runtimeapi.LinuxContainerConfig{
+				Resources:       &runtimeapi.LinuxContainerResources{CpuShares: 2, OomScoreAdj: 1000},
+				SecurityContext: &runtimeapi.LinuxContainerSecurityContext{NamespaceOptions: config.Linux.SecurityContext.NamespaceOptions},
+			},
 		},
 	})
 	if err != nil {

@@ -25,6 +25,10 @@ import (
 const (
 	firstRetry = 50 * time.Millisecond
 	lastRetry  = 5 * time.Second
+	// making is how long a status is held back that says nothing but that the pod
+	// is being made. Most pods run by then, and one write says all: it costs
+	// processor at the moment when their containers start.
+	making = 100 * time.Millisecond
 )
 
 // Writer writes the status of one pod. While a write is under way newer
@@ -40,6 +44,7 @@ type Writer struct {
 	writing bool
 	gone    bool
 	idle    chan struct{} // closed when no write is under way
+	held    chan struct{} // closed when a status that is held back has to be written
 }
 
 // New makes the writer of one pod.
@@ -61,17 +66,55 @@ func (w *Writer) Set(ctx context.Context, pod *corev1.Pod, want corev1.PodStatus
 		w.pod = pod
 	}
 	w.want = &want
+	if !beingMade(want) {
+		w.release()
+	}
 	if w.writing || equality.Semantic.DeepEqual(w.pod.Status, want) {
 		return
 	}
 	w.writing = true
 	w.idle = make(chan struct{})
-	go w.write(ctx)
+	if !beingMade(want) {
+		go w.write(ctx)
+		return
+	}
+	held := make(chan struct{})
+	w.held = held
+	go func() {
+		select {
+		case <-held:
+		case <-w.clock.After(making):
+		case <-ctx.Done():
+		}
+		w.write(ctx)
+	}()
+}
+
+// release has what is held back written. The lock is held.
+func (w *Writer) release() {
+	if w.held != nil {
+		close(w.held)
+		w.held = nil
+	}
+}
+
+// beingMade tells whether a status says only that containers will come.
+func beingMade(s corev1.PodStatus) bool {
+	if s.Phase != corev1.PodPending || s.Reason != "" || len(s.EphemeralContainerStatuses) > 0 {
+		return false
+	}
+	for _, c := range slices.Concat(s.InitContainerStatuses, s.ContainerStatuses) {
+		if w := c.State.Waiting; w == nil || w.Reason != podsync.ContainerCreating && w.Reason != podsync.PodInitializing || c.LastTerminationState.Terminated != nil {
+			return false
+		}
+	}
+	return len(s.ContainerStatuses) > 0
 }
 
 // Flush waits until nothing is left to be written.
 func (w *Writer) Flush(ctx context.Context) {
 	w.mu.Lock()
+	w.release()
 	idle := w.idle
 	w.mu.Unlock()
 	select {
