@@ -153,7 +153,10 @@ func (s *server) look() error {
 	}
 	if !s.cfg.DisableAgent { // before anything is begun
 		if err := (link.Node{PodCIDRs: s.cluster, ServiceCIDRs: s.services, Local: s.dns}).Clash(); err != nil {
-			return err
+			if !s.begun() {
+				return err
+			}
+			s.log.Warn("some of the machine's neighbours cannot be reached from here", "error", err)
 		}
 	}
 	for _, ip := range s.cfg.NodeIPs {
@@ -167,6 +170,12 @@ func (s *server) look() error {
 		s.nodeIPs = uplink.IPs
 	}
 	return nil
+}
+
+// begun tells whether this machine has had pods.
+func (s *server) begun() bool {
+	_, err := os.Stat(s.dir.CNIConf())
+	return err == nil
 }
 
 // ranges are what all nodes of the cluster agree on.

@@ -243,6 +243,13 @@ func TestSetUpRefusesTheMachinesOwnRange(t *testing.T) {
 		inSpace(t, func(t *testing.T) {
 			uplink(t, cidr)
 			before := settled(t)
+			if err := cluster.Clash(); err == nil || err.Error() != want {
+				t.Errorf("%s: %v, want %s", cidr, err, want)
+			}
+			if neighbours := strings.Contains(want, "lies in"); neighbours {
+				check(t, SetUp(cluster)) // it goes on where it is carried to
+				return
+			}
 			if err := SetUp(cluster); err == nil || err.Error() != want {
 				t.Errorf("%s: %v, want %s", cidr, err, want)
 			}

@@ -32,7 +32,7 @@ const forever = 1<<32 - 1
 
 // SetUp makes it so; repeating it changes nothing.
 func SetUp(n Node) error {
-	if err := n.Clash(); err != nil {
+	if err := n.clash(false); err != nil {
 		return err
 	}
 	if err := apply(n.settings()); err != nil {
@@ -98,8 +98,12 @@ func (n Node) settings() []setting {
 }
 
 // Clash refuses ranges that overlap a network which this machine is in: those who
-// are there would not be reached any more.
-func (n Node) Clash() error {
+// are there would not be reached any more. SetUp refuses only what holds an address
+// of the machine: a cluster that is there already must start in any network that
+// a laptop is carried to.
+func (n Node) Clash() error { return n.clash(true) }
+
+func (n Node) clash(networks bool) error {
 	addrs, err := netlink.AddrList(nil, netlink.FAMILY_ALL)
 	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
 		return fmt.Errorf("list the machine's addresses: %w", err)
@@ -119,7 +123,7 @@ func (n Node) Clash() error {
 				switch network := netip.PrefixFrom(ip, ones(a.IPNet)).Masked(); {
 				case p.Contains(ip):
 					is = fmt.Sprintf("holds this machine's own address %s", ip)
-				case network.Overlaps(p):
+				case networks && network.Overlaps(p):
 					is = fmt.Sprintf("lies in the network %s, which this machine is in", network)
 				default:
 					continue
