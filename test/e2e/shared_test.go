@@ -69,6 +69,8 @@ func TestOneCluster(t *testing.T) {
 		"pod-ends":     restartsAndEnds,
 		"pod-security": securityOfContainers,
 		"pod-users":    usersOfPods,
+		"pod-seed":     everyFieldAtOnce,
+		"pod-limits":   limitsOfPods,
 		"pod-certs":    certificatesOfPods,
 		"host-paths":   hostPathTypes,
 		"mounted":      mountedObjects,
