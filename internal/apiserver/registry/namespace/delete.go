@@ -34,6 +34,7 @@ type standard interface {
 	rest.ShortNamesProvider
 	rest.CategoriesProvider
 	rest.ResetFieldsStrategy
+	rest.CorruptObjectDeleterProvider // asked for without a look, a library answers 500 where it is missing
 }
 
 // REST serves namespaces.
@@ -42,7 +43,10 @@ type REST struct {
 	store *genericregistry.Store
 }
 
-var _ rest.GracefulDeleter = &REST{}
+var (
+	_ rest.GracefulDeleter              = &REST{}
+	_ rest.CorruptObjectDeleterProvider = &REST{}
+)
 
 // New returns the endpoint on main, a store made with Tune.
 func New(main *registry.Main) *REST { return &REST{standard: main, store: main.Store} }
