@@ -48,11 +48,12 @@ spec: {resources: {requests: {storage: 8Mi}}, accessModes: [ReadWriteOnce]}
 	says(t, "/stats/summary", func() string { return raw("stats/summary") }, `"fs":{"time"`, `"imageFs":{"time"`, `"rootfs":{"time"`, `"logs":{"time"`,
 		`"name":"e"}`, `"name":"data","pvcRef":{"name":"web-data","namespace":"debugging"}`, `"ephemeral-storage":{"time"`)
 	says(t, "/stats/summary", func() string { return raw("stats/summary") }, `"network":{"time"`, `"name":"eth0","rxBytes":`)
-	// What Prometheus' charts scrape: of containers by image and name, of pods by interface.
+	// What Prometheus' charts scrape: of containers by image (one of its names: other
+	// stories give the same one others) and name, of pods by interface.
 	c.Kubectl("exec", "web", "-c", "c", "--", "sh", "-c", "curl -s -m 5 http://kubernetes.default.svc/ >/dev/null; true")
 	says(t, "/metrics/cadvisor", func() string {
-		return strings.Join(regexp.MustCompile(`(?m)^container_(cpu_usage_seconds|network_transmit_packets)_total\{.*namespace="debugging",pod="web"\} [1-9.0]+ `).FindAllString(raw("metrics/cadvisor"), -1), "\n")
-	}, `container="c",cpu="total"`, `image="`+nginxName+`"`, `interface="eth0"`)
+		return strings.Join(regexp.MustCompile(`(?m)^container_(cpu_usage_seconds_total\{.*image="[^"]+".*|network_transmit_packets_total\{.*)namespace="debugging",pod="web"\} [1-9.0]+ `).FindAllString(raw("metrics/cadvisor"), -1), "\n")
+	}, `container="c",cpu="total"`, `interface="eth0"`)
 	says(t, "/metrics", func() string { return raw("metrics") }, `kubelet_volume_stats_used_bytes{namespace="debugging",persistentvolumeclaim="web-data"} `,
 		`kubelet_volume_stats_inodes_free{namespace="debugging",persistentvolumeclaim="web-data"} `)
 	// A pod with the right to it asks the node itself, as Prometheus does.
