@@ -10,8 +10,6 @@ import (
 	"log/slog"
 	"maps"
 	"net/netip"
-	"os"
-	"strings"
 	"testing"
 
 	"golang.org/x/sync/errgroup"
@@ -22,6 +20,7 @@ import (
 	"k8s.io/klog/v2"
 	"k8s.io/utils/ptr"
 
+	"berth.dev/berth/bench/figure"
 	"berth.dev/berth/internal/base/memory"
 	"berth.dev/berth/internal/controller/all/alltest"
 	"berth.dev/berth/internal/plan/address"
@@ -115,7 +114,7 @@ func through(b *testing.B, pools int, dual bool) {
 	b.ReportMetric(float64(t.duplicates), "duplicates")
 	b.ReportMetric(float64(len(t.held)), "leaked")
 	b.ReportMetric(0, "ns/op")
-	b.Log("load ", loadavg())
+	b.Log("load ", figure.Load())
 	if moved+t.duplicates+len(t.held) > 0 {
 		b.Errorf("%d pods moved, %d addresses were held twice, %d leaked", moved, t.duplicates, len(t.held))
 	}
@@ -215,14 +214,6 @@ func BenchmarkGrant(b *testing.B) {
 			}
 		})
 	}
-}
-
-func loadavg() string {
-	text, err := os.ReadFile("/proc/loadavg")
-	if err != nil {
-		return err.Error()
-	}
-	return strings.TrimSpace(string(text))
 }
 
 func check(b *testing.B, err error) {

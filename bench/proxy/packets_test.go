@@ -73,7 +73,7 @@ func BenchmarkPackets(b *testing.B) {
 		compare(b, "guarded-", all)
 		unguard()
 		b.ReportMetric(0, "ns/op")
-		b.Log("load ", loadavg())
+		b.Log("load ", figure.Load())
 	}
 }
 

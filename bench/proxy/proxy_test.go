@@ -10,10 +10,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
-	"os"
 	"runtime"
 	"runtime/debug"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -101,7 +99,7 @@ func rules(b *testing.B, n int) {
 	b.ReportMetric(figure.Percentile(took, 99), "change-p99-ms")
 	b.ReportMetric(figure.Percentile(took, 100), "change-max-ms")
 	b.ReportMetric(0, "ns/op")
-	b.Log("load ", loadavg())
+	b.Log("load ", figure.Load())
 	stop()
 	over()
 	f.Shutdown()
@@ -186,14 +184,6 @@ func processor() time.Duration {
 		return 0
 	}
 	return time.Duration(use.Utime.Nano() + use.Stime.Nano())
-}
-
-func loadavg() string {
-	text, err := os.ReadFile("/proc/loadavg")
-	if err != nil {
-		return err.Error()
-	}
-	return strings.TrimSpace(string(text))
 }
 
 func check(b *testing.B, err error) {

@@ -3,7 +3,6 @@ package scheduler
 import (
 	"context"
 	"log/slog"
-	"os"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -28,14 +27,6 @@ const (
 	creators  = 8
 	allWithin = 30 * time.Minute
 )
-
-func loadavg() string {
-	text, err := os.ReadFile("/proc/loadavg")
-	if err != nil {
-		return err.Error()
-	}
-	return string(text)
-}
 
 // BenchmarkAPI makes pods through the real API server, with its datastore, and
 // waits until each is bound: at which part of the rate at which they are made

@@ -7,7 +7,6 @@ import (
 	"flag"
 	"fmt"
 	"runtime"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -19,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 
+	"berth.dev/berth/bench/figure"
 	"berth.dev/berth/internal/plan/schedule"
 	"berth.dev/berth/internal/plan/volume"
 )
@@ -172,4 +172,4 @@ func heap() int64 {
 	return int64(m.HeapAlloc)
 }
 
-func load() string { return "load " + strings.TrimSpace(loadavg()) }
+func load() string { return "load " + figure.Load() }

@@ -131,7 +131,7 @@ func onClass(ctx context.Context, read client.Reader, ev loop.Event) []reconcile
 // onNode wakes the deleted volumes: who was asked to remove them may be gone, or
 // there is somebody to ask.
 func onNode(ctx context.Context, read client.Reader, ev loop.Event) []reconcile.Request {
-	if ready(ev.Old) == ready(ev.New) {
+	if able(ev.Old) == able(ev.New) {
 		return nil
 	}
 	volumes := &corev1.PersistentVolumeList{}
@@ -147,15 +147,7 @@ func onNode(ctx context.Context, read client.Reader, ev loop.Event) []reconcile.
 	return out
 }
 
-func ready(o client.Object) bool {
+func able(o client.Object) bool {
 	node, ok := o.(*corev1.Node)
-	if !ok {
-		return false
-	}
-	for _, c := range node.Status.Conditions {
-		if c.Type == corev1.NodeReady {
-			return c.Status == corev1.ConditionTrue
-		}
-	}
-	return false
+	return ok && volume.NFSAble(node)
 }

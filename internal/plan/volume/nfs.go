@@ -108,11 +108,7 @@ func NFSRelease(pv *corev1.PersistentVolume, nodes []*corev1.Node) *corev1.Persi
 		changed.Finalizers = slices.DeleteFunc(changed.Finalizers, func(f string) bool { return f == NFSFinalizer })
 		return changed
 	}
-	able := slices.DeleteFunc(slices.Clone(nodes), func(n *corev1.Node) bool {
-		return !slices.ContainsFunc(n.Status.Conditions, func(c corev1.NodeCondition) bool {
-			return c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue
-		})
-	})
+	able := slices.DeleteFunc(slices.Clone(nodes), func(n *corev1.Node) bool { return !NFSAble(n) })
 	asked := pv.Annotations[NFSKeeper]
 	if len(able) == 0 || slices.ContainsFunc(able, func(n *corev1.Node) bool { return n.Name == asked }) {
 		return nil
@@ -121,6 +117,13 @@ func NFSRelease(pv *corev1.PersistentVolume, nodes []*corev1.Node) *corev1.Persi
 	changed := pv.DeepCopy()
 	metav1.SetMetaDataAnnotation(&changed.ObjectMeta, NFSKeeper, first.Name)
 	return changed
+}
+
+// NFSAble tells whether a node can be asked to remove a volume.
+func NFSAble(n *corev1.Node) bool {
+	return slices.ContainsFunc(n.Status.Conditions, func(c corev1.NodeCondition) bool {
+		return c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue
+	})
 }
 
 // BuiltIn tells whether a provisioner is part of Berth.
