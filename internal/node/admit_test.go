@@ -179,10 +179,11 @@ func TestCriticalPodMakesRoom(t *testing.T) {
 	critical.Spec.Priority = &priority
 	b.create(critical)
 	b.eventually("critical runs", func() bool { return b.ready("critical") })
-	got := b.get("first").Status
-	if got.Phase != corev1.PodFailed || got.Reason != "Preempting" || got.Message != "Preempted in order to admit critical pod" {
-		t.Errorf("%+v", got)
-	}
+	// What became of first is written when its containers have ended, beside what comes next.
+	b.eventually("first has failed, preempted", func() bool {
+		got := b.get("first").Status
+		return got.Phase == corev1.PodFailed && got.Reason == "Preempting" && got.Message == "Preempted in order to admit critical pod"
+	})
 	if !b.events.has("Warning Preempting Preempted in order to admit critical pod") {
 		t.Errorf("events: %q", b.events.events)
 	}
