@@ -10,6 +10,7 @@ import (
 
 	"berth.dev/berth/bench/figure"
 	"berth.dev/berth/test/e2e/cluster"
+	"berth.dev/berth/test/e2e/host"
 )
 
 const (
@@ -18,6 +19,8 @@ const (
 	idleRest    = 60 * time.Second
 	idleRuntime = "100 idle pods: containerd and all shims"
 	idleMemory  = "100 idle pods: memory of berth, a pod"
+	agentCPU    = "100 idle pods: an agent without a server beyond its empty node"
+	agentMemory = "100 idle pods: memory of an agent without a server, a pod"
 	idleShims   = "100 idle pods: memory of a shim"
 )
 
@@ -29,21 +32,13 @@ func idleCPU(probed bool) string {
 }
 
 // idle compares a server with pods that do nothing with itself before them.
-func idle(b *testing.B) figure.Sample {
+func idle(b *testing.B, sample figure.Sample) {
 	b.Helper()
 	c := cluster.New(b, "idle").Start()
-	t := &bench{B: b, Cluster: c, watcher: watch(b, c.Client()), sample: figure.Sample{}}
+	t := &bench{B: b, Cluster: c, watcher: watch(b, c.Client()), sample: sample}
 	empty, _, rss := t.rest()
 	for _, probed := range []bool{false, true} {
-		var probe *corev1.Probe
-		if probed {
-			probe = healthz(10)
-		}
-		var pods []*corev1.Pod
-		for i := range idlePods {
-			pods = append(pods, pod(fmt.Sprintf("idle-%t-%d", probed, i), probe))
-		}
-		t.await(idlePods, t.create(pods...), ready)
+		gone := t.idlers(probed)
 		full, runtime, memory := t.rest()
 		t.sample[idleCPU(probed)] = full - empty
 		if !probed {
@@ -51,6 +46,43 @@ func idle(b *testing.B) figure.Sample {
 			t.sample[idleMemory] = (memory - rss) / idlePods
 			t.sample[idleShims] = t.shims()
 		}
+		gone()
+	}
+	c.Signal("KILL") // it must not run beside the next one
+}
+
+// idleAgent does the same with a node whose server is another machine.
+func idleAgent(b *testing.B, sample figure.Sample) {
+	b.Helper()
+	network := host.NewSwitch(b)
+	c := cluster.On(b, network.Host("server"), cluster.Bin(b), "--disable-agent").Start()
+	a := c.Agent(b, network.Host("agent"))
+	a.Launch()
+	c.Kubectl("wait", "--for=create", "node/agent", "--timeout=180s")
+	c.Kubectl("wait", "--for=condition=Ready", "node/agent", "--timeout=180s")
+	t := &bench{B: b, Cluster: a, watcher: watch(b, c.Client()), sample: sample}
+	empty, _, rss := t.rest()
+	gone := t.idlers(false)
+	full, _, memory := t.rest()
+	t.sample[agentCPU] = full - empty
+	t.sample[agentMemory] = (memory - rss) / idlePods
+	gone()
+	a.Signal("KILL")
+	c.Signal("KILL")
+}
+
+// idlers makes pods that do nothing; what it returns ends them.
+func (t *bench) idlers(probed bool) func() {
+	var probe *corev1.Probe
+	if probed {
+		probe = healthz(10)
+	}
+	var pods []*corev1.Pod
+	for i := range idlePods {
+		pods = append(pods, pod(fmt.Sprintf("idle-%t-%d", probed, i), probe))
+	}
+	t.await(idlePods, t.create(pods...), ready)
+	return func() {
 		t.await(idlePods, func() error {
 			for _, p := range pods {
 				if err := t.delete(p.Name)(); err != nil {
@@ -60,8 +92,6 @@ func idle(b *testing.B) figure.Sample {
 			return nil
 		}, gone)
 	}
-	c.Signal("KILL") // it must not run beside the next one
-	return t.sample
 }
 
 // rest waits until the burst is over and then looks for a while: per cent of a

@@ -55,7 +55,10 @@ func BenchmarkPods(b *testing.B) {
 func BenchmarkIdle(b *testing.B) {
 	var series figure.Series
 	for range *rounds {
-		series = append(series, idle(b))
+		sample := figure.Sample{}
+		idle(b, sample)
+		idleAgent(b, sample)
+		series = append(series, sample)
 	}
 	report(b, series)
 }
@@ -104,5 +107,7 @@ var rows = []figure.Row{
 	{Name: idleCPU(true), Unit: "% core", Less: true},
 	{Name: idleRuntime, Unit: "% core", Less: true},
 	{Name: idleMemory, Unit: "MB", Less: true},
+	{Name: agentCPU, Unit: "% core", Less: true},
+	{Name: agentMemory, Unit: "MB", Less: true},
 	{Name: idleShims, Unit: "MB", Less: true},
 }

@@ -21,9 +21,15 @@ const (
 	answerWithin  = time.Minute
 )
 
-// question matches commands that only look. What they show (an event, a count in
-// a status) may come a moment after what the command before them waited for.
-var question = regexp.MustCompile(`^kubectl (get|describe|events|logs|top|rollout history) `)
+// looks matches commands that look.
+var looks = regexp.MustCompile(`^kubectl (get|describe|events|logs|top|rollout history) `)
+
+// question tells whether a command does nothing but look. What it shows (an event,
+// a count in a status) may come a moment after what the command before it waited
+// for, so it may be put again; a line that also changes something may not.
+func question(command string) bool {
+	return looks.MatchString(command) && strings.Count(command, "kubectl ") == 1 && !strings.Contains(command, " & ")
+}
 
 // Partner answers.
 type Partner struct {
@@ -51,7 +57,7 @@ func (c *Conversation) Hold(t *testing.T, with Partner) {
 			return strings.TrimRight(normal(hidden.Replace(out), c.rules), "\n")
 		}
 		got := answer()
-		for began := time.Now(); got != turn.answer && !with.Update && question.MatchString(turn.command) && time.Since(began) < answerWithin; {
+		for began := time.Now(); got != turn.answer && !with.Update && question(turn.command) && time.Since(began) < answerWithin; {
 			got = answer()
 		}
 		if got == turn.answer {

@@ -15,3 +15,20 @@ func TestNormal(t *testing.T) {
 		}
 	}
 }
+
+func TestQuestion(t *testing.T) {
+	for command, want := range map[string]bool{
+		"kubectl get po": true,
+		"kubectl describe po web-0 | sed 's/a/b/; s/c/d/'": true,
+		"kubectl delete po web-0":                          false,
+		"kubectl get po; kubectl delete po web-0":          false,
+		"kubectl get po -w >watch & sleep 1; kill $!":      false,
+		"kubectl get po -o yaml >a && kubectl apply -f a":  false,
+		"kubectl rollout history sts/web":                  true,
+		"kubectl rollout undo sts/web":                     false,
+	} {
+		if got := question(command); got != want {
+			t.Errorf("%q: %v, want %v", command, got, want)
+		}
+	}
+}
