@@ -119,6 +119,7 @@ spec: {securityContext: {sysctls: [{name: kernel.msgmax, value: "65536"}]}, cont
 		return fmt.Sprint(len(counts), " ", len(counts) > 0 && counts[0] != "1")
 	})
 	c.Kubectl("delete", "pods", "--all", "--timeout=150s")
+	groupsOfTheImage(t, c)
 }
 
 // A port of the node leads to the pod that asked for it: from the node, from
