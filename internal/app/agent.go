@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"net"
+	"net/http"
 	"sync"
 	"sync/atomic"
 
@@ -166,7 +167,8 @@ func (a *agent) runAgent(ctx context.Context, ready func()) error {
 			Meter: disk.NewMeter(clock.RealClock{}), Dir: a.dir, State: runtimeConfig(a.dir, a.bundle, a.facts).Tasks(),
 			Images: runtimeClient.Images, Volumes: volumes.Files,
 		},
-		Log: a.log.With("component", "node server"),
+		Metrics: http.HandlerFunc(a.networkMetrics),
+		Log:     a.log.With("component", "node server"),
 	})
 	return group.Run(ctx, ready,
 		group.Unit{Name: "volumes", Run: func(ctx context.Context, ready func()) error { ready(); return volumes.Run(ctx) }},

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"net/http"
 	"net/netip"
 	"os"
 	"slices"
@@ -72,6 +73,13 @@ func (a *agent) networkClear(ctx context.Context, sandbox string) error {
 		return network.Clear(ctx, sandbox)
 	}
 	return nil
+}
+
+// networkMetrics tells what the pods' network cost their starts.
+func (a *agent) networkMetrics(w http.ResponseWriter, r *http.Request) {
+	if network := a.network.Load(); network != nil {
+		network.Metrics(w, r)
+	}
 }
 
 // guard has pods wait for their network until what policies say of them is in force.

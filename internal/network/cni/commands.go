@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"strings"
+	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 
@@ -54,10 +55,12 @@ func (s *Server) add(ctx context.Context, req call.Request, ns *os.File) (json.R
 	}
 	wait, cancel := s.whileWanted(ctx, p)
 	defer cancel()
+	began := time.Now()
 	e, err := s.grants.wait(wait, p)
 	if err != nil {
 		return nil, &call.Error{Code: call.CodeTryAgain, Msg: err.Error()}
 	}
+	s.waits.since(began)
 	networks, err := attachment.Resolved(e.Annotations)
 	if err != nil {
 		return nil, fmt.Errorf("SpiderEndpoint %s: %w", p, err)

@@ -62,6 +62,7 @@ type Server struct {
 	watch   func(context.Context)
 	grants  *grants
 	wait    time.Duration
+	waits   *waits
 	records records
 	api     kubernetes.Interface
 
@@ -90,7 +91,7 @@ func newServer(config Config) *Server {
 		config.Log = slog.New(slog.DiscardHandler)
 	}
 	return &Server{
-		config: config, grants: newGrants(), wait: patience, records: recordsOf(config.Dir, config.Bundle), removing: map[string]chan struct{}{},
+		config: config, grants: newGrants(), wait: patience, waits: newWaits(), records: recordsOf(config.Dir, config.Bundle), removing: map[string]chan struct{}{},
 		detections: map[string]*detection{}, troubled: map[types.UID]metav1.Time{},
 	}
 }

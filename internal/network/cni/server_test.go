@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -74,6 +75,21 @@ func newDir(t *testing.T) datadir.Dir {
 	dir, err := datadir.New(path)
 	check(t, err)
 	return dir
+}
+
+// counted is how many starts the server's metrics know.
+func counted(t *testing.T, s *Server) string {
+	t.Helper()
+	w := httptest.NewRecorder()
+	r := httptest.NewRequest(http.MethodGet, "/metrics", http.NoBody)
+	r.Header.Set("Accept", "application/openmetrics-text") // another form than that of the page
+	s.Metrics(w, r)
+	if !strings.Contains(w.Body.String(), "\n"+WaitMetric+`_bucket{le="0.005"} `) {
+		t.Errorf("no bucket of 5 ms in\n%s", w.Body)
+	}
+	_, rest, _ := strings.Cut(w.Body.String(), "\n"+WaitMetric+"_count ")
+	n, _, _ := strings.Cut(rest, "\n")
+	return n
 }
 
 // exe runs the plugin as a runtime does.
@@ -194,6 +210,9 @@ func TestPodLife(t *testing.T) {
 	time.AfterFunc(100*time.Millisecond, func() { _ = s.grants.Update(endpoint("web-1", "u1", "10.42.0.3/16")) })
 	if _, failed := exe(t, dir, "ADD", "c1", b, args("web-1", "u1")); failed != nil {
 		t.Fatal(failed)
+	}
+	if got := counted(t, s); got != "2" {
+		t.Errorf("two starts had their addresses, %s counted", got)
 	}
 	serveHTTP(t, a, "web-0")
 	serveHTTP(t, b, "web-1")
