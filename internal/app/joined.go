@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -136,7 +137,7 @@ func (s *server) join(ctx context.Context, cfg AgentConfig, token join.Token, re
 	}
 	s.joined.servers = join.NewServers(given...)
 	s.joined.servers.Know(known.Servers)
-	ca, err := s.authority(ctx, cfg.Servers, token)
+	ca, err := s.authority(ctx, cfg.Servers, token, known)
 	if err != nil {
 		return err
 	}
@@ -206,10 +207,18 @@ func (s *server) remember(m memoryOf) error {
 	return datadir.WriteFile(memoryFile(s.dir), text)
 }
 
-// authority is the cluster's, checked against the token when it is first seen.
-func (s *server) authority(ctx context.Context, servers []string, token join.Token) ([]byte, error) {
+// authority is the cluster's, checked against the token when it is first seen. A
+// token that is given later is not needed any more, but must not be another
+// cluster's: whoever gave it wants to be there.
+func (s *server) authority(ctx context.Context, servers []string, token join.Token, known memoryOf) ([]byte, error) {
 	ca, err := os.ReadFile(s.caFile())
-	if !errors.Is(err, fs.ErrNotExist) {
+	switch foreign := err == nil && token.Secret != "" && !token.Names(ca); {
+	case errors.Is(err, fs.ErrNotExist):
+	case foreign && known.Node != "":
+		return nil, fmt.Errorf("--token: it is another cluster's: %s belongs to the cluster of the servers %s; choose another --data-dir, or take the node out there, run `berth down --data-dir %s` and delete that directory",
+			s.dir.Path(), strings.Join(known.Servers, ", "), s.dir.Path())
+	case foreign: // an attempt that came to nothing
+	default:
 		return ca, err
 	}
 	if token.Secret == "" {

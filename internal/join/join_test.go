@@ -76,6 +76,15 @@ func TestFetchAuthority(t *testing.T) {
 	if _, err := FetchAuthority(t.Context(), serve(t, other.APIServer), token); !errors.Is(err, ErrForeign) {
 		t.Errorf("another cluster: %v", err)
 	}
+	bundle := slices.Concat(other.CA.CertPEM, ours.CA.CertPEM)
+	for _, x := range []struct {
+		authority []byte
+		want      bool
+	}{{got, true}, {bundle, true}, {other.CA.CertPEM, false}, {nil, false}, {[]byte("rubbish"), false}} {
+		if names := token.Names(x.authority); names != x.want {
+			t.Errorf("that the token names %q is said to be %t", x.authority, names)
+		}
+	}
 	// Who only shows our authority, which everybody may have, has not proved anything.
 	pretender := other.APIServer
 	leaf, _ := pem.Decode(other.APIServer.CertPEM)

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
+	"encoding/pem"
 	"errors"
 	"regexp"
 	"strconv"
@@ -34,6 +35,16 @@ func NewToken(secret string, ca *x509.Certificate) Token {
 func Hash(ca *x509.Certificate) string {
 	sum := sha256.Sum256(ca.RawSubjectPublicKeyInfo)
 	return hex.EncodeToString(sum[:])
+}
+
+// Names reports whether the token is of the cluster with this authority, in PEM.
+func (t Token) Names(authority []byte) bool {
+	for block, rest := pem.Decode(authority); block != nil; block, rest = pem.Decode(rest) {
+		if ca, err := x509.ParseCertificate(block.Bytes); err == nil && Hash(ca) == t.Authority {
+			return true
+		}
+	}
+	return false
 }
 
 // String is the token as it is passed on.

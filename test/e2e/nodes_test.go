@@ -48,6 +48,7 @@ func TestSecondNode(t *testing.T) {
 	// Certificates of a minute and a half are renewed all the time.
 	c := cluster.On(t, one, cluster.Bin(t), "--cluster-signing-duration", "90s").Start()
 	c.Import(nginxImage(t))
+	agentsRefused(t, c, two)
 	a := c.Agent(t, two)
 	a.Launch()
 	began := time.Now()
@@ -101,6 +102,7 @@ func TestSecondNode(t *testing.T) {
 	// Killed, it comes back to the same containers.
 	before := c.Containers()
 	a.Kill()
+	foreignToken(t, c, two)
 	a.Launch()
 	c.Eventually(60*time.Second, there[0]+"\nhere is "+there[0]+"\n", reached)
 	c.Eventually(60*time.Second, "one=True two=True ", ready)

@@ -11,9 +11,14 @@ import (
 // kubeconfig: ask the server.
 func (c *Cluster) Agent(t testing.TB, h *host.Host, flags ...string) *Cluster {
 	t.Helper()
-	a := On(t, h, c.bin, append([]string{"--server", "https://" + c.Host.Addr + ":6443", "--token", c.Token()}, flags...)...)
-	a.role = "agent"
-	return a
+	return On(t, h, c.bin, append([]string{"--server", "https://" + c.Host.Addr + ":6443", "--token", c.Token()}, flags...)...).AsAgent()
+}
+
+// AsAgent makes c, which does not run yet, an agent that is told by its flags alone
+// where to join.
+func (c *Cluster) AsAgent() *Cluster {
+	c.role = "agent"
+	return c
 }
 
 // Token is what machines join with.
