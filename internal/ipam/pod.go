@@ -122,7 +122,7 @@ func (r *reconciler) wait(pod *corev1.Pod, key types.NamespacedName, why string)
 	}
 }
 
-// lost reports whether the endpoint of a granted pod was deleted by somebody.
+// lost reports whether the endpoint of a record was deleted by somebody.
 func (r *reconciler) lost(ctx context.Context, key types.NamespacedName) bool {
 	e := &spiderpoolv2beta1.SpiderEndpoint{}
 	if !r.own.Seen(ctx, key) || !apierrors.IsNotFound(r.env.Cache.Get(ctx, key, e)) {
@@ -174,7 +174,10 @@ func (r *reconciler) afterGone(ctx context.Context, key types.NamespacedName) (t
 	g := address.Gone{Record: rec, Ended: r.ended[key] == rec.UID, For: now.Sub(since)}
 	verdict, err := r.judge(ctx, r.env.Cache, g)
 	if err == nil && verdict.Why == address.Retained {
-		return verdict.Again, r.noteRetained(ctx, key, since)
+		if g.Waived = r.lost(ctx, key); !g.Waived {
+			return verdict.Again, r.noteRetained(ctx, key, since)
+		}
+		verdict, err = r.judge(ctx, r.env.Cache, g)
 	}
 	if err != nil || verdict.Keep {
 		return verdict.Again, err

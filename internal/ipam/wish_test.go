@@ -179,6 +179,35 @@ func TestRetainedOverScaleDownDeletionAndRestart(t *testing.T) {
 	}
 }
 
+// Whoever wants a retained address back deletes its record: the address is free at
+// once, and the pool, if it is being deleted, goes with it.
+func TestRetainedUntilItsRecordIsDeleted(t *testing.T) {
+	w := newWorld(t, "10.42.0.0/16")
+	w.add(pool("p", "10.6.0.0/16", "10.6.0.5"))
+	web := set("web", 1)
+	web.Annotations = map[string]string{address.RetentionAnnotation: "{whenDeleted: Retain}"}
+	w.add(web)
+	w.add(annotated(podOf(web, "web-0"), address.PoolAnnotation, `{"ipv4": ["p"]}`))
+	w.settle()
+	if w.ip("web-0") != "10.6.0.5/16" {
+		t.Fatal(w.ip("web-0"))
+	}
+	w.remove(web)
+	w.remove(podOf(nil, "web-0"))
+	w.settle()
+	w.add(annotated(podOf(nil, "next"), address.PoolAnnotation, `{"ipv4": ["p"]}`))
+	w.settle()
+	w.pass(time.Hour)
+	if w.ip("web-0") == "" || w.ip("next") != "" {
+		t.Fatal("not retained")
+	}
+	w.remove(w.endpoint("web-0"))
+	w.settle()
+	if w.ip("next") != "10.6.0.5/16" {
+		t.Error("the next pod still waits")
+	}
+}
+
 func TestRetentionThatChanges(t *testing.T) {
 	w := newWorld(t, "10.42.0.0/16")
 	web := set("web", 1)

@@ -145,6 +145,9 @@ func TestAfterGoneRetains(t *testing.T) {
 		{"deleted without a wish", Gone{Record: rec, Ended: true}, Verdict{false, 0, SetDeleted}},
 		{"for ever", Gone{Record: rec, Set: set(Retention{WhenScaled: true}), Ended: true, For: 1000 * time.Hour}, Verdict{true, 0, Retained}},
 		{"might run when the time is over", Gone{Record: Record{Set: rec.Set, Retention: Retention{WhenDeleted: true, For: time.Second}}, For: time.Second}, Verdict{true, Linger - time.Second, MightRun}},
+		{"its record was deleted", Gone{Record: kept, Set: set(keep), Ended: true, Waived: true}, Verdict{false, 0, ScaledDown}},
+		{"its record was deleted too early", Gone{Record: kept, Waived: true}, Verdict{true, Linger, MightRun}},
+		{"its record was deleted, but the pod comes back", Gone{Record: kept, Set: &SetState{UID: "u", Replicas: 3}, Waived: true}, Verdict{true, 0, OrdinalWanted}},
 		{"bare pod", Gone{Record: Record{Retention: keep}, Ended: true}, Verdict{false, 0, NotStateful}},
 	}
 	for _, tt := range tests {

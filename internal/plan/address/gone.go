@@ -27,6 +27,8 @@ type Gone struct {
 	Ended bool
 	// For is how long the pod has been known to be gone.
 	For time.Duration
+	// Waived: somebody has deleted the record to have the addresses back.
+	Waived bool
 }
 
 // Why is the reason of a decision, from a closed list.
@@ -72,7 +74,7 @@ func (g *Gone) retained(why Why) (keep bool, again time.Duration) {
 	if g.Set != nil && g.Set.UID == g.Record.Set.UID {
 		r = g.Set.Retention
 	}
-	if why == ScaledDown && !r.WhenScaled || why == SetDeleted && !r.WhenDeleted || why == NotStateful {
+	if g.Waived || why == ScaledDown && !r.WhenScaled || why == SetDeleted && !r.WhenDeleted || why == NotStateful {
 		return false, 0
 	}
 	if r.For == 0 {
