@@ -14,13 +14,13 @@ import (
 
 // checkStatefulSet checks a new set, and what its annotations ask Berth for.
 func checkStatefulSet(set *appsv1.StatefulSet) field.ErrorList {
-	return slices.Concat(validation.StatefulSet(set), optionErrors(set.Annotations, nil), recreateErrors(set, nil), templateErrors(set, nil))
+	return slices.Concat(validation.StatefulSet(set), optionErrors(set.Annotations, nil), recreateErrors(set, nil), templateErrors(set, nil), addressErrors(set, nil))
 }
 
 // checkStatefulSetUpdate leaves alone an annotation that nobody changes: it may
 // be older than its meaning.
 func checkStatefulSetUpdate(set, old *appsv1.StatefulSet) field.ErrorList {
-	return slices.Concat(validation.StatefulSetUpdate(set, old), optionErrors(set.Annotations, old.Annotations), recreateErrors(set, old), templateErrors(set, old), inPlaceErrors(set, old))
+	return slices.Concat(validation.StatefulSetUpdate(set, old), optionErrors(set.Annotations, old.Annotations), recreateErrors(set, old), templateErrors(set, old), addressErrors(set, old), inPlaceErrors(set, old))
 }
 
 // templateErrors refuses a template whose pods would be replaced for ever.

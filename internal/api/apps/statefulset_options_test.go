@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"berth.dev/berth/internal/api/defaults"
+	"berth.dev/berth/internal/plan/address"
 	"berth.dev/berth/internal/plan/statefulset/options"
 )
 
@@ -43,6 +44,16 @@ func TestOptionsAreChecked(t *testing.T) {
 		"recovery, both":   {annotate(options.Recovery, "Both"), `metadata.annotations[berth.dev/recovery]: Invalid value: "Both": must be "Parallel" or "Ordered"`},
 		"order":            {annotate(options.UpdateOrder, "role=replica,primary"), ""},
 		"order, sideways":  {annotate(options.UpdateOrder, "sideways"), `metadata.annotations[berth.dev/update-order]: Invalid value: "sideways": must be "descending", "ascending" or a pod label`},
+		"retention":        {annotate(address.RetentionAnnotation, "{whenScaled: Retain, whenDeleted: Retain, retainFor: 10m}"), ""},
+		"retained, how":    {annotate(address.RetentionAnnotation, "{whenScaled: Keep}"), `metadata.annotations[berth.dev/address-retention]: Invalid value: "{whenScaled: Keep}": whenScaled is "Keep", not Retain or Delete`},
+		"retained, when":   {annotate(address.RetentionAnnotation, "{whenScaled"), `metadata.annotations[berth.dev/address-retention]: Invalid value: "{whenScaled": `},
+		"retained so long": {annotate(address.RetentionAnnotation, "{retainFor: 10 minutes}"), `: retainFor "10 minutes" is not a time above 0, such as 10m`},
+		"addresses":        {annotate(address.AddressesAnnotation, "web-0=10.6.168.101,web-1=10.6.168.105"), ""},
+		"addresses, none":  {annotate(address.AddressesAnnotation, " "), `metadata.annotations[berth.dev/addresses]: Invalid value: " ": it names no address`},
+		"one twice":        {annotate(address.AddressesAnnotation, "web-0=10.6.0.1,web-1=10.6.0.1"), `: 10.6.0.1 is given to web-0 and to web-1`},
+		"in the template": {func(set *appsv1.StatefulSet) {
+			set.Spec.Template.Annotations = map[string]string{address.AddressesAnnotation: "web-0:10.6.0.1"}
+		}, `spec.template.metadata.annotations[berth.dev/addresses]: Invalid value: "web-0:10.6.0.1": "web-0:10.6.0.1" is not an address or a range of addresses`},
 		"replace them all": {func(set *appsv1.StatefulSet) { set.Spec.Template.Labels[options.ReplaceLabel] = "true" }, `spec.template.metadata.labels[berth.dev/replace]: Invalid value: "true": is a label for a single pod`},
 	} {
 		set, old := goodSet(c.edit), goodSet(nil)

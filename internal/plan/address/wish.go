@@ -323,7 +323,7 @@ func ParseRetention(text string) (Retention, error) {
 	}
 	if said.RetainFor != "" {
 		if r.For, err = time.ParseDuration(said.RetainFor); err != nil || r.For <= 0 {
-			return Retention{}, wrong(RetentionAnnotation, fmt.Errorf("retainFor %q is not a time above 0, as 10m", said.RetainFor))
+			return Retention{}, wrong(RetentionAnnotation, fmt.Errorf("retainFor %q is not a time above 0, such as 10m", said.RetainFor))
 		}
 	}
 	return r, nil
