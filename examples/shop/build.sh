@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Builds the image of the shop, without a registry or a container engine:
-#   build.sh [OUTPUT.tar]
+#   build.sh [FOLDER]
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-out=$(realpath -m "${1:-$here/../../bin/images/shop.tar}")
+out=$(realpath -m "${1:-$here/../../bin/images}")/shop.tar
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkdir -p "$(dirname "$out")"

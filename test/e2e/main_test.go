@@ -37,7 +37,7 @@ func nginxImage(t testing.TB) string {
 	if _, err := os.Stat(out); err == nil {
 		return out
 	}
-	build := exec.CommandContext(t.Context(), filepath.Join(repo(t), "examples/nginx/build.sh"), out)
+	build := exec.CommandContext(t.Context(), filepath.Join(repo(t), "examples/nginx/build.sh"), filepath.Dir(out))
 	if text, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build the nginx image: %v\n%s", err, text)
 	}

@@ -164,7 +164,7 @@ func reported(t *testing.T, c *cluster.Cluster, orders int) {
 func shopImage(t testing.TB) string {
 	t.Helper()
 	out := filepath.Join(cluster.Bin(t), "images", "shop.tar")
-	build := exec.CommandContext(t.Context(), filepath.Join(repo(t), "examples/shop/build.sh"), out)
+	build := exec.CommandContext(t.Context(), filepath.Join(repo(t), "examples/shop/build.sh"), filepath.Dir(out))
 	build.Env = append(os.Environ(), "GOFLAGS=-buildvcs=false")
 	if text, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build the shop's image: %v\n%s", err, text)
