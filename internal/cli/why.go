@@ -17,8 +17,9 @@ import (
 func newWhy(s streams) *cobra.Command {
 	var c connection
 	var namespace, output string
+	var files []string
 	cmd := &cobra.Command{
-		Use:   "why KIND/NAME",
+		Use:   "why (KIND/NAME | -f FILE)",
 		Short: "Say what an object waits for, since when, and the next command",
 		Long: `Say what an object waits for: since when, whether that will ever pass by itself,
 and which command is next. It only reads.
@@ -27,12 +28,22 @@ Kinds: statefulset (sts), pod, persistentvolumeclaim (pvc), service (svc),
 deployment (deploy), replicaset (rs), daemonset (ds), job, cronjob (cj),
 horizontalpodautoscaler (hpa), poddisruptionbudget (pdb).
 
+With -f the lines of a file are named that are to be changed: those that the API
+server refuses (it is asked, nothing is written), and those that keep what was
+made of the file from going on.
+
 The exit code is 0 when nothing is stuck (what passes by itself counts as that),
 1 when something is, 2 when the question could not be answered.`,
-		Example: "  berth why sts/web\n  berth why pod/web-1 -n shop\n  berth why pvc/www-web-1 -o json",
+		Example: "  berth why sts/web\n  berth why pod/web-1 -n shop\n  berth why pvc/www-web-1 -o json\n  berth why -f web.yaml",
 		RunE: answer(s, func(cmd *cobra.Command, args []string) (int, error) {
 			if output != "" && output != "json" {
 				return 0, fmt.Errorf("--output %q: only json is known", output)
+			}
+			if len(files) > 0 {
+				if len(args) > 0 {
+					return 0, errors.New("give either an object or -f FILE")
+				}
+				return c.whyFiles(cmd.Context(), s, files, namespace, output)
 			}
 			kind, name, err := object(args)
 			if err != nil {
@@ -54,6 +65,7 @@ The exit code is 0 when nothing is stuck (what passes by itself counts as that),
 		}),
 	}
 	c.bind(cmd)
+	cmd.Flags().StringSliceVarP(&files, "filename", "f", nil, "file, folder, or - for the standard input")
 	cmd.Flags().StringVarP(&namespace, "namespace", "n", "", "namespace (default: the kubeconfig's)")
 	cmd.Flags().StringVarP(&output, "output", "o", "", "json for machines")
 	cmd.SetFlagErrorFunc(badFlag(s))

@@ -22,7 +22,7 @@ const (
 )
 
 // looks matches commands that look.
-var looks = regexp.MustCompile(`^kubectl (get|describe|events|logs|top|rollout history) `)
+var looks = regexp.MustCompile(`^(kubectl (get|describe|events|logs|top|rollout history)|berth why) `)
 
 // question tells whether a command does nothing but look. What it shows (an event,
 // a count in a status) may come a moment after what the command before it waited

@@ -28,6 +28,12 @@ func tutorials(t *testing.T, c *cluster.Cluster) {
 	talk(t, c, "testdata/tutorial-statefulset.txtar")
 }
 
+// Mistakes of manifests that users find and write: what is answered, and the line
+// to change.
+func mistakes(t *testing.T, c *cluster.Cluster) {
+	talk(t, c, "testdata/mistakes.txtar")
+}
+
 // mirror serves public images by these names from a registry of the test's own:
 // all are the nginx example's.
 func mirror(t *testing.T, c *cluster.Cluster, names ...string) {

@@ -31,6 +31,7 @@ func TestOneCluster(t *testing.T) {
 	// A node of one story must not be emptied by another: only names of their own.
 	for name, story := range map[string]func(*testing.T, *cluster.Cluster){
 		"bad-input":    badInput,
+		"mistakes":     mistakes,
 		"images":       imagesNotThere,
 		"registry":     pullFromRegistry,
 		"pulls":        pulls,

@@ -31,10 +31,19 @@ type Answer struct {
 	Since *time.Time `json:"since,omitempty"`
 	// Passes says whether it will pass by itself.
 	Passes Passes `json:"passesByItself"`
+	// Change is the field that is wrong, or that would make it right.
+	Change *Change `json:"change,omitempty"`
 	// Next is the next command.
 	Next string `json:"next,omitempty"`
 	// Follows: it only follows from the other answers.
 	Follows bool `json:"follows,omitempty"`
+}
+
+// Change is a field of an object. An element of a list is named by its name, as
+// in spec.template.spec.containers[nginx].image.
+type Change struct {
+	Object string `json:"object"`
+	Field  string `json:"field"`
 }
 
 // Passes says whether waiting helps.

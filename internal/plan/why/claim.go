@@ -76,12 +76,14 @@ func (f *Facts) namedVolume(c *corev1.PersistentVolumeClaim, a Answer) []Answer 
 		return nil
 	}
 	pv, ok := named(f.Volumes, c.Spec.VolumeName)
+	a.Change = f.inClaim(c, "spec.volumeName")
 	switch {
 	case !ok && f.Volumes != nil:
 		a.Reason, a.Sentence = ClaimNoVolumeFits, fmt.Sprintf("claim %s asks for volume %s, which does not exist", c.Name, c.Spec.VolumeName)
 	case ok && misfit(c, pv) != "":
 		a.Reason, a.Sentence = ClaimNoVolumeFits, fmt.Sprintf("claim %s asks for volume %s, which does not fit: %s", c.Name, pv.Name, misfit(c, pv))
 	default:
+		a.Change = nil
 		a.Reason, a.Passes, a.Sentence = ClaimProvisioning, Yes, fmt.Sprintf("claim %s is being bound to volume %s", c.Name, c.Spec.VolumeName)
 	}
 	return []Answer{a}
@@ -94,6 +96,7 @@ func (f *Facts) unbound(c *corev1.PersistentVolumeClaim, a Answer) Answer {
 	switch {
 	case name == "" && c.Spec.StorageClassName == nil && plan.DefaultClass(f.Classes) == nil:
 		a.Reason, a.Sentence = ClaimNoClass, fmt.Sprintf("claim %s names no StorageClass and none is the default", c.Name)
+		a.Change = f.inClaim(c, "spec.storageClassName")
 		class := "CLASS"
 		if len(f.Classes) > 0 {
 			class = f.Classes[0].Name
@@ -102,12 +105,14 @@ func (f *Facts) unbound(c *corev1.PersistentVolumeClaim, a Answer) Answer {
 		a.Details = f.misfits(c)
 	case name != "" && !known:
 		a.Reason, a.Sentence = ClaimClassMissing, fmt.Sprintf("claim %s asks for StorageClass %s, which does not exist", c.Name, name)
+		a.Change = f.inClaim(c, "spec.storageClassName")
 		a.Next = f.global("get storageclass")
 		a.Details = f.misfits(c)
 	case delayed && c.Annotations[volume.AnnSelectedNode] == "" && class.Provisioner != volume.NotSupportedProvisioner:
 		return f.awaitConsumer(c, a)
 	case name == "" || class.Provisioner == volume.NotSupportedProvisioner:
 		a.Reason, a.Sentence = ClaimNoVolumeFits, fmt.Sprintf("claim %s finds no PersistentVolume that fits, and StorageClass %q makes none", c.Name, name)
+		a.Change = f.inClaim(c, "spec.resources.requests.storage")
 		a.Details = f.misfits(c)
 		a.Next = f.global("create -f VOLUME.yaml") + fmt.Sprintf("   # of class %q, at least %s", name, asked(c))
 	default:

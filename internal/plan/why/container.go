@@ -82,6 +82,7 @@ func (f *Facts) waiting(pod *corev1.Pod, spec *corev1.Container, st *corev1.Cont
 	case reason == "InvalidImageName":
 		a.Reason = InvalidImageName
 		a.Sentence = fmt.Sprintf("container %s of pod %s cannot start: %q is no valid image name", spec.Name, pod.Name, spec.Image)
+		a.Change = f.inContainer(pod, spec.Name, "image")
 		a.Next = f.fixImage(pod, spec.Name)
 	case imageTrouble(reason):
 		if secret := f.missingPullSecret(pod); secret != "" {
@@ -92,6 +93,7 @@ func (f *Facts) waiting(pod *corev1.Pod, spec *corev1.Container, st *corev1.Cont
 		}
 		a.Reason = ImageNotThere
 		a.Sentence = fmt.Sprintf("container %s of pod %s cannot start: image %s is not there%s", spec.Name, pod.Name, spec.Image, because(reason, message))
+		a.Change = f.inContainer(pod, spec.Name, "image")
 		a.Next = f.fixImage(pod, spec.Name)
 	case reason == "CreateContainerConfigError":
 		a.Reason = ConfigMissing
@@ -103,6 +105,7 @@ func (f *Facts) waiting(pod *corev1.Pod, spec *corev1.Container, st *corev1.Cont
 	case reason == "RunContainerError" || reason == "PostStartHookError" || strings.HasPrefix(reason, "CreateContainer"):
 		a.Reason = ContainerNotCreated
 		a.Sentence = fmt.Sprintf("container %s of pod %s cannot start%s", spec.Name, pod.Name, because(reason, message))
+		a.Change = f.inContainer(pod, spec.Name, "command")
 		a.Next = f.fixTemplate(pod)
 	case reason == "CrashLoopBackOff":
 		if ended := st.LastTerminationState.Terminated; ended != nil {
@@ -154,6 +157,7 @@ func (f *Facts) crashed(pod *corev1.Pod, st *corev1.ContainerStatus, ended *core
 		limit, raised := memoryLimit(pod, st.Name)
 		a.Sentence = fmt.Sprintf("container %s of pod %s was killed for want of memory (OOMKilled, exit code %d, %s); its limit is %s",
 			st.Name, pod.Name, ended.ExitCode, times(st.RestartCount), limit)
+		a.Change = f.inContainer(pod, st.Name, "resources.limits.memory")
 		a.Next = f.fixResources(pod, st.Name, "limits", "memory", raised)
 		return a
 	}
@@ -165,6 +169,7 @@ func (f *Facts) crashed(pod *corev1.Pod, st *corev1.ContainerStatus, ended *core
 			a.Reason, a.Passes, a.Since = kind.reason, Unknown, at(first(e))
 			a.Sentence = fmt.Sprintf("container %s of pod %s is restarted by its %s probe (%s): %s",
 				st.Name, pod.Name, strings.ToLower(kind.word), times(st.RestartCount), brief(e.Message))
+			a.Change = f.inContainer(pod, st.Name, strings.ToLower(kind.word)+"Probe")
 			return a
 		}
 	}
@@ -239,6 +244,7 @@ func (f *Facts) running(pod *corev1.Pod, spec *corev1.Container, st *corev1.Cont
 	if e := f.unhealthy(pod, st.Name, "Liveness"); e != nil && st.RestartCount > 0 && f.Now.Sub(last(e)) < staleAfter {
 		a.Reason, a.Since = LivenessProbeFails, at(first(e))
 		a.Sentence = fmt.Sprintf("container %s of pod %s is restarted by its liveness probe (%s): %s", st.Name, pod.Name, times(st.RestartCount), brief(e.Message))
+		a.Change = f.inContainer(pod, st.Name, "livenessProbe")
 		a.Next = f.command("logs %s -c %s --previous", pod.Name, st.Name)
 		return a, true
 	}
@@ -254,6 +260,7 @@ func (f *Facts) running(pod *corev1.Pod, spec *corev1.Container, st *corev1.Cont
 		if e := f.unhealthy(pod, st.Name, "Startup"); e != nil && !last(e).Before(started) {
 			a.Reason, a.Since = StartupProbeFails, at(started)
 			a.Sentence = fmt.Sprintf("container %s of pod %s has not passed its startup probe (%s): %s", st.Name, pod.Name, times(st.RestartCount), brief(e.Message))
+			a.Change = f.inContainer(pod, st.Name, "startupProbe")
 			return a, true
 		}
 		return f.comingUp(pod, "container "+st.Name+" has not passed its startup probe yet"), true
@@ -264,11 +271,13 @@ func (f *Facts) running(pod *corev1.Pod, spec *corev1.Container, st *corev1.Cont
 	if e := f.unhealthy(pod, st.Name, "Readiness"); e != nil && !last(e).Before(started) {
 		a.Reason = ReadinessProbeFails
 		a.Sentence = fmt.Sprintf("container %s of pod %s runs, but its readiness probe fails: %s", st.Name, pod.Name, brief(e.Message))
+		a.Change = f.inContainer(pod, st.Name, "readinessProbe")
 		return a, true
 	}
 	if !started.IsZero() && f.Now.Sub(started) > staleAfter {
 		a.Reason = ReadinessProbeFails
 		a.Sentence = fmt.Sprintf("container %s of pod %s runs, but has not passed its readiness probe", st.Name, pod.Name)
+		a.Change = f.inContainer(pod, st.Name, "readinessProbe")
 		return a, true
 	}
 	return f.comingUp(pod, "container "+st.Name+" has not passed its readiness probe yet"), true

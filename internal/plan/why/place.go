@@ -168,6 +168,9 @@ func (f *Facts) refused(pod *corev1.Pod, state schedule.State, decision schedule
 	switch a.Reason {
 	case NoRoom:
 		a.Sentence += ": they lack room"
+		if len(pod.Spec.Containers) == 1 {
+			a.Change = f.inContainer(pod, pod.Spec.Containers[0].Name, "resources.requests")
+		}
 		a.Next = f.askLess(pod, state)
 	case NodesTainted:
 		a.Passes = No
@@ -176,6 +179,10 @@ func (f *Facts) refused(pod *corev1.Pod, state schedule.State, decision schedule
 	case NoNodeMatches:
 		a.Passes = No
 		a.Sentence += ": none has the labels that it asks for"
+		a.Change = f.inPod(pod, "affinity")
+		if len(pod.Spec.NodeSelector) > 0 {
+			a.Change = f.inPod(pod, "nodeSelector")
+		}
 		a.Next = f.label(pod, state.Nodes)
 	case VolumeElsewhere:
 		a.Sentence += ": its volume is elsewhere"

@@ -24,6 +24,7 @@ func (f *Facts) governing(s *setFacts) []Answer {
 	if !ok {
 		return []Answer{{
 			Reason: ServiceMissing, Object: "service/" + name, Passes: No, Since: at(s.set.CreationTimestamp.Time),
+			Change:   &Change{s.object(), "spec.serviceName"},
 			Sentence: fmt.Sprintf("Service %s, which StatefulSet %s names, does not exist: its pods have no DNS names", name, s.set.Name),
 			Next:     f.command("create service clusterip %s --clusterip=None", name) + "   # then give it the selector " + pairs(s.set.Spec.Template.Labels),
 		}}
@@ -33,6 +34,7 @@ func (f *Facts) governing(s *setFacts) []Answer {
 	}
 	return []Answer{{
 		Reason: ServiceSelectsNone, Object: "service/" + name, Passes: No, Since: at(svc.CreationTimestamp.Time),
+		Change:   &Change{"service/" + name, "spec.selector"},
 		Sentence: fmt.Sprintf("Service %s selects %s, and the pods of StatefulSet %s have %s: they have no DNS names", name, pairs(svc.Spec.Selector), s.set.Name, pairs(s.set.Spec.Template.Labels)),
 		Next:     f.command("set selector service %s %s", name, pairs(s.set.Spec.Template.Labels)),
 	}}
@@ -55,6 +57,7 @@ func (f *Facts) service(svc *corev1.Service) ([]Answer, string) {
 	if len(selected) == 0 {
 		return []Answer{{
 			Reason: ServiceSelectsNone, Object: "service/" + svc.Name, Passes: No, Since: at(svc.CreationTimestamp.Time),
+			Change:   &Change{"service/" + svc.Name, "spec.selector"},
 			Sentence: fmt.Sprintf("Service %s selects %s, and no pod in namespace %s has that", svc.Name, pairs(svc.Spec.Selector), f.Name),
 			Next:     f.command("get pods --show-labels"),
 		}}, "it selects no pod"

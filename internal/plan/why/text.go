@@ -30,6 +30,9 @@ func (r Report) Text(now time.Time) string {
 			fmt.Fprintf(&b, "  since      %s ago (%s)\n", duration.HumanDuration(now.Sub(*a.Since)), a.Since.Format(time.RFC3339))
 		}
 		fmt.Fprintf(&b, "  by itself  %s\n", r.hope(a))
+		if a.Change != nil {
+			fmt.Fprintf(&b, "  to change  %s of %s\n", a.Change.Field, a.Change.Object)
+		}
 		if a.Next != "" {
 			fmt.Fprintf(&b, "  next       %s\n", a.Next)
 		}
