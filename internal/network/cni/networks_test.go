@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -250,6 +251,70 @@ func TestSecondInterface(t *testing.T) {
 	}
 	if _, failed := exe(t, dir, "GC", "", "", ""); failed != nil || notes(t, s) != 0 {
 		t.Error(failed, notes(t, s))
+	}
+	eventually(t, s)
+}
+
+// Who asks from behind a gateway is answered by the interface that he asked, though
+// no route leads him there but the default one, by the node; the node itself reaches
+// the pod by its wire, though the address lies in the master's network. Nothing of
+// that needs a routing table of the node, or a destination to be named.
+func TestAnswersLeaveByTheInterfaceThatWasAsked(t *testing.T) {
+	s, dir, _, other := lan(t)
+	pod := space(t)
+	near := network(t, "eth0", "0a:58:0a:06:a8:67", macvlan)
+	_ = s.grants.Add(inLAN(t, "one", "u", onLAN("eth0", "10.6.168.103/16"), near))
+	if _, failed := exe(t, dir, "ADD", "one", pod, args("one", "u")); failed != nil {
+		t.Fatal(failed)
+	}
+	serveHTTP(t, pod, "one")
+	if got := via(t, "10.6.168.103"); got == "lan0" || got == "" {
+		t.Errorf("the node reaches the pod by %q", got)
+	}
+	if got := ask(t, "10.6.168.103"); got != "one" {
+		t.Errorf("from its node the pod is %q", got)
+	}
+	if _, failed := exe(t, dir, "DEL", "one", pod, args("one", "u")); failed != nil {
+		t.Error(failed)
+	}
+	for _, tune := range []bool{true, false} {
+		pod := space(t)
+		id := fmt.Sprint("two-", tune)
+		second := network(t, "net1", "", macvlan)
+		second.Join.Tables = tune
+		ips := onLAN("net1", "10.6.168.103/16")
+		ips[0].Routes = []spiderpoolv2beta1.Route{{Dst: "10.8.0.0/24", Gw: "10.6.0.3"}}
+		_ = s.grants.Add(inLAN(t, "two", id, ips, second))
+		if _, failed := exe(t, dir, "ADD", id, pod, args("two", id)); failed != nil {
+			t.Fatal(failed)
+		}
+		serveHTTP(t, pod, "two")
+		within(t, pod, func() {
+			for _, from := range []net.IP{nil, net.ParseIP("10.6.168.103")} { // its own route, whoever began
+				way, err := netlink.RouteGetWithOptions(net.ParseIP("10.8.0.1"), &netlink.RouteGetOptions{SrcAddr: from})
+				check(t, err)
+				if got := way[0].Gw.String(); got != "10.6.0.3" {
+					t.Errorf("tunePodRoutes %t: from %s the pool's route is by %s", tune, from, got)
+				}
+			}
+			if got := via(t, "10.9.0.1"); got != "eth0" {
+				t.Errorf("what the pod begins itself leaves by %s", got)
+			}
+			// With the address of the interface, as answers are sent.
+			from, err := netlink.RouteGetWithOptions(net.ParseIP("10.9.0.1"), &netlink.RouteGetOptions{SrcAddr: net.ParseIP("10.6.168.103")})
+			check(t, err)
+			l, err := netlink.LinkByIndex(from[0].LinkIndex)
+			check(t, err)
+			if got := l.Attrs().Name; got != map[bool]string{true: "net1", false: "eth0"}[tune] {
+				t.Errorf("tunePodRoutes %t: answers leave by %s", tune, got)
+			}
+		})
+		if tune {
+			within(t, other, func() { client(t, "10.9.0.1", "10.6.168.103", "two") })
+		}
+		if _, failed := exe(t, dir, "DEL", id, pod, args("two", id)); failed != nil {
+			t.Error(failed)
+		}
 	}
 	eventually(t, s)
 }

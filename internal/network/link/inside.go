@@ -87,6 +87,7 @@ func (in *Inside) one(pod *netlink.Handle, i int) error {
 		}
 	}
 	index, table := l.Attrs().Index, firstTable+i
+	tables := []int{unix.RT_TABLE_MAIN} // where the interface's routes belong
 	for _, p := range nic.Prefixes {
 		a := p.Addr()
 		gw := GatewayOf(a, nic)
@@ -111,14 +112,17 @@ func (in *Inside) one(pod *netlink.Handle, i int) error {
 		if err := answers(pod, index, table, p, gw, nic.Wire); err != nil {
 			return err
 		}
+		tables = []int{unix.RT_TABLE_MAIN, table}
 	}
 	for _, hop := range nic.Routes {
 		if nic.Wire {
 			continue // all goes to the node
 		}
-		r := &netlink.Route{LinkIndex: index, Dst: ipNet(hop.To), Gw: hop.By.AsSlice(), Family: familyOf(hop.By)}
-		if err := pod.RouteReplace(r); err != nil {
-			return fmt.Errorf("route to %s by %s: %w", hop.To, hop.By, err)
+		for _, in := range tables {
+			r := &netlink.Route{LinkIndex: index, Dst: ipNet(hop.To), Gw: hop.By.AsSlice(), Table: in, Family: familyOf(hop.By)}
+			if err := pod.RouteReplace(r); err != nil {
+				return fmt.Errorf("route to %s by %s in table %d: %w", hop.To, hop.By, in, err)
+			}
 		}
 	}
 	return nil
