@@ -66,7 +66,7 @@ func TestOtherSettings(t *testing.T) {
 https-port: 7443
 agent-port: 20250
 cluster-cidr: [10.90.0.0/16]
-service-cidr: 10.91.0.0/16
+service-cidr: 10.96.0.0/12
 datastore-endpoint: [http://127.0.0.1:2379]
 tls-san: [berth.example.com]
 max-pods: 7
@@ -87,11 +87,11 @@ max-pods: 7
 	}
 	same(t, "nodes", get(other, "nodes", ".items[*].metadata.name")+" "+get(plain, "nodes", ".items[*].metadata.name"), "other plain")
 	matches(t, "pod address", get(other, "pod/web-0", ".status.podIP"), `10\.90\.\d+\.\d+`)
-	same(t, "kubernetes service", get(other, "svc/kubernetes", ".spec.clusterIP")+" "+get(other, "endpointslices/kubernetes", ".ports[0].port"), "10.91.0.1 7443")
+	same(t, "kubernetes service", get(other, "svc/kubernetes", ".spec.clusterIP")+" "+get(other, "endpointslices/kubernetes", ".ports[0].port"), "10.96.0.1 7443")
 	same(t, "pods that fit", get(other, "nodes", ".items[0].status.capacity.pods"), "7")
 	says(t, "kubeconfig", other.Kubectl("config", "view"), "https://127.0.0.1:7443")
 	same(t, "by DNS", other.Kubectl("exec", "me", "--", "curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "http://web-1.web.default.svc.kube.local:8080/"), "200")
-	says(t, "resolv.conf", other.Kubectl("exec", "me", "--", "cat", "/etc/resolv.conf"), "search default.svc.kube.local svc.kube.local kube.local", "nameserver 10.91.0.10")
+	says(t, "resolv.conf", other.Kubectl("exec", "me", "--", "cat", "/etc/resolv.conf"), "search default.svc.kube.local svc.kube.local kube.local", "nameserver 10.96.0.10")
 	says(t, "API from a pod", other.Kubectl("exec", "me", "--", "sh", "-c", "curl -s --cacert /var/run/secrets/kubernetes.io/serviceaccount/ca.crt https://kubernetes.default.svc.kube.local/version"), `"major": "1"`)
 	same(t, "a name of its own", other.Run("curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "--cacert", filepath.Join(other.Data, "pki", "ca.crt"), "--resolve", "berth.example.com:7443:127.0.0.1", "https://berth.example.com:7443/version").Out, "200")
 	if _, err := os.Stat(filepath.Join(other.Data, "etcd")); err == nil {
