@@ -45,6 +45,7 @@ func TestWhy(t *testing.T) {
 	for _, a := range c.waysOfSets() {
 		a.check(t, c)
 	}
+	t.Run("files", c.whyFiles)
 	t.Run("questions without an answer", c.badQuestions)
 	t.Run("forbidden", c.forbidden)
 }
@@ -359,6 +360,8 @@ func (c *cluster) badQuestions(t *testing.T) {
 		{[]string{"why", "node/n1"}, `berth: "node" cannot be asked about; known are cronjob, daemonset, deployment`},
 		{[]string{"why"}, "berth: name one object, such as sts/web\n"},
 		{[]string{"why", "sts/web", "-o", "yaml"}, `berth: --output "yaml": only json is known`},
+		{[]string{"why", "sts/web", "-f", "web.yaml"}, "berth: give either an object or -f FILE\n"},
+		{[]string{"why", "-f", "/nowhere.yaml"}, "berth: "},
 		{[]string{"why", "sts/web", "--nonsense"}, "berth: unknown flag: --nonsense\n"},
 	} {
 		if code, out, errOut := c.run(q.args...); code != 2 || !strings.HasPrefix(errOut, q.want) || out != "" {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -45,7 +46,7 @@ func (c *connection) whyFiles(ctx context.Context, s streams, names []string, na
 	q.findings = append(q.findings, manifest.Twice(documents, q.t.namespace)...)
 	var accepted []*manifest.Document
 	for _, d := range documents {
-		refused, err := q.refused(d)
+		refused, err := q.refused(d, documents)
 		if err != nil {
 			return 0, err
 		}
@@ -101,11 +102,18 @@ func readText(in io.Reader, file string) ([]byte, error) {
 }
 
 // refused asks the API server whether it takes an object: as a new one, or else
-// as a change of the one that is there.
-func (q *questioned) refused(d *manifest.Document) ([]manifest.Finding, error) {
+// as a change of the one that is there. What needs a kind or a namespace that the
+// files bring along cannot be asked before that is there.
+func (q *questioned) refused(d *manifest.Document, all []*manifest.Document) ([]manifest.Finding, error) {
 	obj := d.Object.DeepCopy()
 	to, err := q.t.resource(obj)
 	if meta.IsNoMatchError(err) {
+		if brought(all, "CustomResourceDefinition", func(o *unstructured.Unstructured) bool {
+			kind, _, _ := unstructured.NestedString(o.Object, "spec", "names", "kind")
+			return kind == obj.GetKind()
+		}) {
+			return nil, nil
+		}
 		return []manifest.Finding{d.At("kind", err.Error())}, nil
 	}
 	if err != nil {
@@ -135,6 +143,8 @@ func (q *questioned) refused(d *manifest.Document) ([]manifest.Finding, error) {
 	switch {
 	case err == nil:
 		return nil, nil
+	case apierrors.IsNotFound(err) && brought(all, "Namespace", func(o *unstructured.Unstructured) bool { return o.GetName() == obj.GetNamespace() }):
+		return nil, nil
 	case !errors.As(err, &status) || status.Status().Code >= 500 || status.Status().Code == 401:
 		return nil, fmt.Errorf("%s: %w", d.Name(), err)
 	}
@@ -143,6 +153,11 @@ func (q *questioned) refused(d *manifest.Document) ([]manifest.Finding, error) {
 		sample = known
 	}
 	return d.Refused(status.Status(), sample), nil
+}
+
+// brought tells whether the files have such an object.
+func brought(all []*manifest.Document, kind string, is func(*unstructured.Unstructured) bool) bool {
+	return slices.ContainsFunc(all, func(d *manifest.Document) bool { return d.Object.GetKind() == kind && is(d.Object) })
 }
 
 // waits says what keeps an object of a file from going on, or would.
