@@ -112,7 +112,7 @@ func orderOfContainers(t *testing.T, c *cluster.Cluster) {
 		container("main", stays("main"), hook)+
 		container("second", stays("second"), "")) +
 		pod("job", "Never", "  initContainers:\n"+container("side", stays("side"), always)+"  containers:\n"+container("main", "sleep 0.5; echo main done >>/book/log", "")) +
-		pod("broken", "Never", "  initContainers:\n"+container("bad", "exit 9", "")+"  containers:\n"+container("main", stays("main"), "")))
+		pod("broken", "Never", "  initContainers:\n"+container("bad", "echo no disk; exit 9", "")+"  containers:\n"+container("main", stays("main"), "")))
 	read := func(pod string) string {
 		text, _ := os.ReadFile(book + "/" + pod + "/log")
 		return string(text)
@@ -124,6 +124,7 @@ func orderOfContainers(t *testing.T, c *cluster.Cluster) {
 	c.Eventually(60*time.Second, "side begins\nmain done\nside ends\n", func() string { return read("job") })
 	same(t, "conditions of a completed pod", conditions(c, "job"), "PodReadyToStartContainers=False Initialized=True/PodCompleted Ready=False/PodCompleted ContainersReady=False/PodCompleted PodScheduled=True")
 	c.Kubectl("wait", "--for=jsonpath={.status.phase}=Failed", "pod/broken", "--timeout=150s")
+	same(t, "log of an init container", c.Ask("logs", "broken", "bad"), "no disk")
 	matches(t, "row of a pod whose init container failed", c.Ask("get", "pod", "broken", "--no-headers"), `broken +0/1 +Init:Error +0 +.*`)
 
 	// A sidecar that ends is run again; nobody else notices.
