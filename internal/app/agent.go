@@ -53,6 +53,7 @@ type agent struct {
 	// ---
 	client       kubernetes.Interface // with the node's identity
 	registration *register.Registration
+	told         atomic.Pointer[register.Registration] // the same, for who starts before it
 	nodeEvent    func(kind, reason, message string)
 	evicting     planevict.Config
 	reserved     int64                 // memory that pods may not have

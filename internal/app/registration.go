@@ -52,6 +52,7 @@ func (a *agent) runRegistration(ctx context.Context, ready func()) error {
 		Pressure: a.pressure, Ready: a.ready, Runtime: a.runtimeAbout, Images: a.images, Event: event, Log: a.log,
 		Renewals: a.renewal, Conditions: a.fenceCondition,
 	})
+	a.told.Store(a.registration)
 	if a.joined != nil {
 		a.joined.node.Store(a.registration)
 	}

@@ -14,6 +14,7 @@ import (
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/record"
 
 	"berth.dev/berth/internal/api"
@@ -165,6 +166,9 @@ func (a *agent) runServices(ctx context.Context, ready func()) error {
 		text.StartWithContext(ctx)
 		defer text.Shutdown()
 	}
+	if err := a.seen(own.Core().V1().Nodes().Informer()); err != nil {
+		return err
+	}
 	own.StartWithContext(ctx)
 	defer own.Shutdown()
 	watches.StartWithContext(ctx)
@@ -179,6 +183,18 @@ func (a *agent) ownNode() (informers.SharedInformerFactory, error) {
 		return nil, err
 	}
 	return only(client, metav1.NamespaceAll, a.nodeName), nil
+}
+
+// seen lets the registration know what others make of this node.
+func (a *agent) seen(nodes cache.SharedIndexInformer) error {
+	tell := func(obj any) {
+		// Before there is a registration there is nothing to put right: it reads first.
+		if r, node := a.told.Load(), obj.(*corev1.Node); r != nil {
+			r.Seen(node)
+		}
+	}
+	_, err := nodes.AddEventHandler(cache.ResourceEventHandlerFuncs{AddFunc: tell, UpdateFunc: func(_, obj any) { tell(obj) }})
+	return err
 }
 
 // only watches objects of one name.

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -165,6 +166,26 @@ func (r *Registration) Node() *corev1.Node {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.node
+}
+
+// Seen is told what the API server has of this node. When nothing was heard of a
+// node for a while, its conditions are set to Unknown by who watches over nodes: that
+// is put right as soon as the node hears of it, not by the next heartbeat.
+func (r *Registration) Seen(node *corev1.Node) {
+	if !slices.ContainsFunc(node.Status.Conditions, func(c corev1.NodeCondition) bool {
+		return c.Status == corev1.ConditionUnknown && c.Reason == "NodeStatusUnknown"
+	}) {
+		return
+	}
+	r.mu.Lock()
+	ours := r.node != nil && r.node.UID == node.UID
+	if ours {
+		r.node = node
+	}
+	r.mu.Unlock()
+	if ours {
+		r.Trigger()
+	}
 }
 
 // Registered is closed once the node is in the API.

@@ -234,6 +234,35 @@ func TestQuietWhenNothingChanges(t *testing.T) {
 	}
 }
 
+// A node that was given up, as one does whose network was cut, says at once that it
+// is there when it sees that.
+func TestGivenUpAndBack(t *testing.T) {
+	w := start(t, nil)
+	w.run(t)
+	soon(t, "registered", func() bool { n := w.Node(); return n != nil && n.Labels[controlPlaneLabel] != "" })
+	soon(t, "its loop waits", w.clock.HasWaiters)
+	before := w.writes()
+	w.Seen(w.Node())
+	node := w.Node().DeepCopy()
+	for i := range node.Status.Conditions {
+		node.Status.Conditions[i].Status, node.Status.Conditions[i].Reason = corev1.ConditionUnknown, "NodeStatusUnknown"
+	}
+	other := node.DeepCopy()
+	other.UID = "another"
+	w.Seen(other)
+	if got := w.writes(); got != before {
+		t.Errorf("%d writes though nobody gave it up", got-before)
+	}
+	if _, err := w.client.CoreV1().Nodes().UpdateStatus(t.Context(), node, metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	w.Seen(node)
+	soon(t, "all conditions are told", func() bool {
+		n, err := w.client.CoreV1().Nodes().Get(t.Context(), "n1", metav1.GetOptions{})
+		return err == nil && !slices.ContainsFunc(n.Status.Conditions, func(c corev1.NodeCondition) bool { return c.Status == corev1.ConditionUnknown })
+	})
+}
+
 // The node shows what it is told that it is under, and until then what it showed
 // before, so that a restart is no news.
 func TestPressure(t *testing.T) {
