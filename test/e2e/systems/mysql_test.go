@@ -1,19 +1,16 @@
 package systems
 
 import (
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
-	"berth.dev/berth/test/e2e/cluster"
 	"berth.dev/berth/test/e2e/load"
 )
 
 // A primary and its replicas on five volumes that lie on a file server: what is
 // written to the primary is read from all, whoever of them is lost.
 func TestMySQL(t *testing.T) {
-	r := begin(t, MySQL, func(c *cluster.Cluster) { fileServer(t, c, MySQL) })
+	r := begin(t, MySQL)
 	sql := load.MySQL{Dial: r.dial}
 	ask := func(server, statement string) string {
 		rows, err := sql.Query(t.Context(), server+":3306", statement)
@@ -69,22 +66,3 @@ func TestMySQL(t *testing.T) {
 }
 
 const checksum = "SELECT CONCAT(COUNT(*), ' ', SHA2(GROUP_CONCAT(n ORDER BY n), 256)) FROM berth.records"
-
-// fileServer lets the machine mount what the example's volumes say: its mount.nfs
-// shows folders of the test's own.
-func fileServer(t *testing.T, c *cluster.Cluster, s System) {
-	t.Helper()
-	helpers := filepath.Join(c.Host.Dir, "helpers")
-	if err := os.MkdirAll(helpers, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	helper, err := os.ReadFile(filepath.Join(s.Folder(), "mount.nfs"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(helpers, "mount.nfs"), helper, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv("PATH", helpers+":"+os.Getenv("PATH"))
-	t.Setenv("NFS_ROOT", filepath.Join(c.Host.Dir, "served"))
-}

@@ -7,6 +7,7 @@ var PostgreSQL = System{
 	Name:      "postgresql",
 	Manifests: []string{"postgresql.yaml"},
 	Set:       "pg",
+	Primary:   true,
 	Store: func(dial load.Dial) load.Store {
 		return load.Postgres{Dial: dial, To: "pg-0.pg:5432", From: "pg-0.pg:5432"}
 	},

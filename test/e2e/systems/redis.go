@@ -8,6 +8,7 @@ var Redis = System{
 	Namespace: "public-service",
 	Manifests: []string{"redis.yaml"},
 	Set:       "redis-sentinel-master-ss",
+	Primary:   true,
 	Store: func(dial load.Dial) load.Store {
 		const primary = "redis-sentinel-master-ss-0.redis-sentinel-master-ss:6379"
 		return load.Redis{Dial: dial, To: primary, From: primary}

@@ -34,11 +34,10 @@ type run struct {
 	load  *load.Load
 }
 
-// begin starts a cluster with a system on it, and a client that writes. The
-// machine may be prepared before.
-func begin(t *testing.T, s System, before ...func(*cluster.Cluster)) *run {
+// begin starts a cluster with a system on it, and a client that writes.
+func begin(t *testing.T, s System) *run {
 	t.Helper()
-	r := up(t, s, before...)
+	r := up(t, s)
 	r.write()
 	return r
 }
@@ -53,14 +52,14 @@ func (r *run) write() {
 }
 
 // up starts a cluster with a system on it.
-func up(t *testing.T, s System, before ...func(*cluster.Cluster)) *run {
+func up(t *testing.T, s System) *run {
 	t.Helper()
 	if !*all && s.Name != smoke {
 		t.Skip("make examples runs it")
 	}
 	c := cluster.New(t, s.Name)
-	for _, prepare := range before {
-		prepare(c)
+	if s.Prepare != nil {
+		s.Prepare(t, c)
 	}
 	c.Start()
 	if s.Namespace != "" {
@@ -73,6 +72,9 @@ func up(t *testing.T, s System, before ...func(*cluster.Cluster)) *run {
 	})
 	began := time.Now()
 	s.Up(t, c)
+	if s.Formed != nil {
+		s.Formed(c)
+	}
 	t.Logf("%s is up after %s", s.Name, time.Since(began).Round(time.Millisecond))
 	return &run{System: s, t: t, c: c, dial: Dial(c)}
 }

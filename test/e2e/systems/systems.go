@@ -30,8 +30,14 @@ type System struct {
 	Manifests []string
 	// Set is its StatefulSet.
 	Set string
+	// Primary tells that only its first pod takes writes.
+	Primary bool
 	// Store is a client of the system.
 	Store func(load.Dial) load.Store
+	// Prepare readies the machine before the cluster starts, if that takes something.
+	Prepare func(testing.TB, *cluster.Cluster)
+	// Formed waits until the pods, which are Ready, are one system, if that takes longer.
+	Formed func(*cluster.Cluster)
 }
 
 // Folder is where the example lies.
@@ -73,16 +79,17 @@ func (s System) Apply(c *cluster.Cluster, manifests ...string) {
 	}
 }
 
-// Complete waits until the set has all its pods, Ready and at its template.
+// Complete waits until the set has all its pods, Ready and at its template. That is
+// asked again and again: a busy machine may take many minutes for a system.
 func (s System) Complete(c *cluster.Cluster) {
-	c.Kubectl("rollout", "status", "statefulset/"+s.Set, "--timeout=300s")
-	c.Eventually(300*time.Second, "complete", func() string {
-		counts := strings.Fields(c.Kubectl("get", "statefulset", s.Set, "-o",
-			"jsonpath={.spec.replicas} {.status.replicas} {.status.readyReplicas} {.status.updatedReplicas}"))
-		if slices.Equal(slices.Compact(slices.Clone(counts)), counts[:1]) && len(counts) == 4 {
+	c.Eventually(10*time.Minute, "complete", func() string {
+		said, err := c.Try("get", "statefulset", s.Set, "-o", "jsonpath={.metadata.generation} {.status.observedGeneration} "+
+			"{.status.currentRevision} {.status.updateRevision} {.spec.replicas} {.status.replicas} {.status.readyReplicas} {.status.updatedReplicas}")
+		f := strings.Fields(said)
+		if err == nil && len(f) == 8 && f[0] == f[1] && f[2] == f[3] && len(slices.Compact(f[4:])) == 1 {
 			return "complete"
 		}
-		return strings.Join(counts, " ")
+		return said
 	})
 }
 
