@@ -112,12 +112,8 @@ func (w *waiting) add(ip, name string) {
 // ask asks for all pods of the Service until every one was found, also by its
 // own name.
 func (w *waiting) ask(ctx context.Context, server string) error {
-	client := mdns.Client{Timeout: time.Minute, Net: "tcp"}
-	conn, err := client.DialContext(ctx, server)
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
+	l := &line{server: server, client: mdns.Client{Timeout: time.Minute, Net: "tcp"}}
+	defer l.hangUp()
 	again := time.NewTicker(4 * time.Millisecond)
 	defer again.Stop()
 	for len(w.took) < *pods {
@@ -132,12 +128,12 @@ func (w *waiting) ask(ctx context.Context, server string) error {
 		if idle {
 			continue
 		}
-		reply, _, err := client.ExchangeWithConnContext(ctx, new(mdns.Msg).SetQuestion(service, mdns.TypeA), conn)
+		reply, err := l.ask(ctx, service)
 		if err != nil {
 			return err
 		}
 		for _, p := range w.known(reply.Answer) {
-			reply, _, err := client.ExchangeWithConnContext(ctx, new(mdns.Msg).SetQuestion(p.name+"."+service, mdns.TypeA), conn)
+			reply, err := l.ask(ctx, p.name+"."+service)
 			if err != nil {
 				return err
 			}
@@ -148,6 +144,39 @@ func (w *waiting) ask(ctx context.Context, server string) error {
 		}
 	}
 	return nil
+}
+
+// line is a connection to the DNS, which hangs up when nobody has asked for some
+// seconds: on a busy machine that long passes between two pods.
+type line struct {
+	server string
+	client mdns.Client
+	conn   *mdns.Conn
+}
+
+func (l *line) ask(ctx context.Context, name string) (*mdns.Msg, error) {
+	for {
+		fresh := l.conn == nil
+		if fresh {
+			conn, err := l.client.DialContext(ctx, l.server)
+			if err != nil {
+				return nil, err
+			}
+			l.conn = conn
+		}
+		reply, _, err := l.client.ExchangeWithConnContext(ctx, new(mdns.Msg).SetQuestion(name, mdns.TypeA), l.conn)
+		if err == nil || fresh {
+			return reply, err
+		}
+		l.hangUp()
+	}
+}
+
+func (l *line) hangUp() {
+	if l.conn != nil {
+		l.conn.Close()
+		l.conn = nil
+	}
 }
 
 // known are the pods that are in the answer; they are waited for no more.

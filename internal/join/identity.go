@@ -14,6 +14,7 @@ import (
 
 	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/util/certificate"
@@ -121,7 +122,13 @@ func servingRequest(subject pkix.Name, name string, node *corev1.Node) *x509.Cer
 
 // Config is a client with the node's identity; use it once Has is closed.
 func (i *Identity) Config() *rest.Config {
-	return &rest.Config{Host: i.config.Host, QPS: -1, Transport: late{i}}
+	return &rest.Config{
+		Host: i.config.Host, QPS: -1, Transport: late{i},
+		// As between the parts of a server: protobuf where a kind has it.
+		ContentConfig: rest.ContentConfig{
+			AcceptContentTypes: runtime.ContentTypeProtobuf + "," + runtime.ContentTypeJSON, ContentType: runtime.ContentTypeProtobuf,
+		},
+	}
 }
 
 // late is a transport that is made when it is first used. It turns away from a
