@@ -162,8 +162,11 @@ func TestRead(t *testing.T) {
 		"no apiVersion":      {"\n\napiVerision: v1\nkind: Service\n", []int{3}, `"apiVerision" is probably meant to be "apiVersion"`},
 		"neither":            {"metadata: {}\n", []int{1, 1}, "kind not set"},
 		"a list of nothing":  {"- 1\n", []int{1}, "fields are expected"},
-		"an item": {"apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: Pod\n  metadata: {name: a}\n- apiVersion: v1\n",
-			[]int{7}, "kind not set"},
+		"an item": {
+			"apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: Pod\n  metadata: {name: a}\n- apiVersion: v1\n",
+			[]int{7},
+			"kind not set",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, findings := Read("f", []byte(c.text))
