@@ -29,6 +29,7 @@ import (
 	"berth.dev/berth/internal/api/spiderpool"
 	"berth.dev/berth/internal/api/storage"
 	"berth.dev/berth/internal/api/storagemigration"
+	"berth.dev/berth/internal/api/volumesnapshot"
 )
 
 // Kind is one served kind.
@@ -60,6 +61,7 @@ var groups = []kind.Group{
 	storagemigration.Group(),
 	spiderpool.Group(),
 	cni.Group(),
+	volumesnapshot.Group(),
 	{Versions: []kind.Version{{GroupVersion: metricsv1beta1.SchemeGroupVersion, Add: metricsv1beta1.AddToScheme}}},
 }
 

@@ -17,7 +17,7 @@ k8s.io/metrics/pkg/apis/metrics/v1beta1
 $machinery/api/resource $machinery/apis/meta/v1 $machinery/runtime
 $machinery/util/intstr $machinery/version
 "
-ours="berth.dev/berth/spiderpool/v2beta1 berth.dev/berth/spiderpool/cni/v1"
+ours="berth.dev/berth/spiderpool/v2beta1 berth.dev/berth/spiderpool/cni/v1 berth.dev/berth/internal/plan/volumesnapshot/v1"
 readonly=""
 for package in $theirs; do readonly="$readonly --readonly-pkg $package"; done
 notes=$(mktemp)

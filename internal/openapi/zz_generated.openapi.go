@@ -6,7 +6,8 @@
 package openapi
 
 import (
-	v1 "berth.dev/berth/spiderpool/cni/v1"
+	v1 "berth.dev/berth/internal/plan/volumesnapshot/v1"
+	cniv1 "berth.dev/berth/spiderpool/cni/v1"
 	v2beta1 "berth.dev/berth/spiderpool/v2beta1"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	v1alpha1 "k8s.io/api/apiserverinternal/v1alpha1"
@@ -45,9 +46,22 @@ import (
 
 func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenAPIDefinition {
 	return map[string]common.OpenAPIDefinition{
-		v1.NetworkAttachmentDefinition{}.OpenAPIModelName():                               schema_berth_spiderpool_cni_v1_NetworkAttachmentDefinition(ref),
-		v1.NetworkAttachmentDefinitionList{}.OpenAPIModelName():                           schema_berth_spiderpool_cni_v1_NetworkAttachmentDefinitionList(ref),
-		v1.NetworkAttachmentDefinitionSpec{}.OpenAPIModelName():                           schema_berth_spiderpool_cni_v1_NetworkAttachmentDefinitionSpec(ref),
+		v1.VolumeSnapshot{}.OpenAPIModelName():                                            schema_internal_plan_volumesnapshot_v1_VolumeSnapshot(ref),
+		v1.VolumeSnapshotClass{}.OpenAPIModelName():                                       schema_internal_plan_volumesnapshot_v1_VolumeSnapshotClass(ref),
+		v1.VolumeSnapshotClassList{}.OpenAPIModelName():                                   schema_internal_plan_volumesnapshot_v1_VolumeSnapshotClassList(ref),
+		v1.VolumeSnapshotContent{}.OpenAPIModelName():                                     schema_internal_plan_volumesnapshot_v1_VolumeSnapshotContent(ref),
+		v1.VolumeSnapshotContentList{}.OpenAPIModelName():                                 schema_internal_plan_volumesnapshot_v1_VolumeSnapshotContentList(ref),
+		v1.VolumeSnapshotContentSource{}.OpenAPIModelName():                               schema_internal_plan_volumesnapshot_v1_VolumeSnapshotContentSource(ref),
+		v1.VolumeSnapshotContentSpec{}.OpenAPIModelName():                                 schema_internal_plan_volumesnapshot_v1_VolumeSnapshotContentSpec(ref),
+		v1.VolumeSnapshotContentStatus{}.OpenAPIModelName():                               schema_internal_plan_volumesnapshot_v1_VolumeSnapshotContentStatus(ref),
+		v1.VolumeSnapshotError{}.OpenAPIModelName():                                       schema_internal_plan_volumesnapshot_v1_VolumeSnapshotError(ref),
+		v1.VolumeSnapshotList{}.OpenAPIModelName():                                        schema_internal_plan_volumesnapshot_v1_VolumeSnapshotList(ref),
+		v1.VolumeSnapshotSource{}.OpenAPIModelName():                                      schema_internal_plan_volumesnapshot_v1_VolumeSnapshotSource(ref),
+		v1.VolumeSnapshotSpec{}.OpenAPIModelName():                                        schema_internal_plan_volumesnapshot_v1_VolumeSnapshotSpec(ref),
+		v1.VolumeSnapshotStatus{}.OpenAPIModelName():                                      schema_internal_plan_volumesnapshot_v1_VolumeSnapshotStatus(ref),
+		cniv1.NetworkAttachmentDefinition{}.OpenAPIModelName():                            schema_berth_spiderpool_cni_v1_NetworkAttachmentDefinition(ref),
+		cniv1.NetworkAttachmentDefinitionList{}.OpenAPIModelName():                        schema_berth_spiderpool_cni_v1_NetworkAttachmentDefinitionList(ref),
+		cniv1.NetworkAttachmentDefinitionSpec{}.OpenAPIModelName():                        schema_berth_spiderpool_cni_v1_NetworkAttachmentDefinitionSpec(ref),
 		v2beta1.AllocatedIP{}.OpenAPIModelName():                                          schema_berthdev_berth_spiderpool_v2beta1_AllocatedIP(ref),
 		v2beta1.BondConfig{}.OpenAPIModelName():                                           schema_berthdev_berth_spiderpool_v2beta1_BondConfig(ref),
 		v2beta1.CoordinatorSpec{}.OpenAPIModelName():                                      schema_berthdev_berth_spiderpool_v2beta1_CoordinatorSpec(ref),
@@ -821,6 +835,601 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 	}
 }
 
+func schema_internal_plan_volumesnapshot_v1_VolumeSnapshot(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "VolumeSnapshot is a user's request for a snapshot of a volume, or for one that is there already.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Default: map[string]interface{}{},
+							Ref:     ref(metav1.ObjectMeta{}.OpenAPIModelName()),
+						},
+					},
+					"spec": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Spec is what the user asks for.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1.VolumeSnapshotSpec{}.OpenAPIModelName()),
+						},
+					},
+					"status": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Status is what became of it. Use it only when the VolumeSnapshot and its VolumeSnapshotContent name each other.",
+							Ref:         ref(v1.VolumeSnapshotStatus{}.OpenAPIModelName()),
+						},
+					},
+				},
+				Required: []string{"spec"},
+			},
+		},
+		Dependencies: []string{
+			v1.VolumeSnapshotSpec{}.OpenAPIModelName(), v1.VolumeSnapshotStatus{}.OpenAPIModelName(), metav1.ObjectMeta{}.OpenAPIModelName()},
+	}
+}
+
+func schema_internal_plan_volumesnapshot_v1_VolumeSnapshotClass(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "VolumeSnapshotClass says how snapshots are taken.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Default: map[string]interface{}{},
+							Ref:     ref(metav1.ObjectMeta{}.OpenAPIModelName()),
+						},
+					},
+					"driver": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Driver is who takes the snapshots.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"parameters": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Parameters are the driver's.",
+							Type:        []string{"object"},
+							AdditionalProperties: &spec.SchemaOrBool{
+								Allows: true,
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Type:   []string{"string"},
+										Format: "",
+									},
+								},
+							},
+						},
+					},
+					"deletionPolicy": {
+						SchemaProps: spec.SchemaProps{
+							Description: "DeletionPolicy is that of the contents made by this class: Delete or Retain.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"driver", "deletionPolicy"},
+			},
+		},
+		Dependencies: []string{
+			metav1.ObjectMeta{}.OpenAPIModelName()},
+	}
+}
+
+func schema_internal_plan_volumesnapshot_v1_VolumeSnapshotClassList(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "VolumeSnapshotClassList is a list of classes.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Default: map[string]interface{}{},
+							Ref:     ref(metav1.ListMeta{}.OpenAPIModelName()),
+						},
+					},
+					"items": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Items are the classes.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1.VolumeSnapshotClass{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"items"},
+			},
+		},
+		Dependencies: []string{
+			v1.VolumeSnapshotClass{}.OpenAPIModelName(), metav1.ListMeta{}.OpenAPIModelName()},
+	}
+}
+
+func schema_internal_plan_volumesnapshot_v1_VolumeSnapshotContent(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "VolumeSnapshotContent is a snapshot as the storage knows it.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Default: map[string]interface{}{},
+							Ref:     ref(metav1.ObjectMeta{}.OpenAPIModelName()),
+						},
+					},
+					"spec": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Spec is what is asked of the storage.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1.VolumeSnapshotContentSpec{}.OpenAPIModelName()),
+						},
+					},
+					"status": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Status is what the storage answered.",
+							Ref:         ref(v1.VolumeSnapshotContentStatus{}.OpenAPIModelName()),
+						},
+					},
+				},
+				Required: []string{"spec"},
+			},
+		},
+		Dependencies: []string{
+			v1.VolumeSnapshotContentSpec{}.OpenAPIModelName(), v1.VolumeSnapshotContentStatus{}.OpenAPIModelName(), metav1.ObjectMeta{}.OpenAPIModelName()},
+	}
+}
+
+func schema_internal_plan_volumesnapshot_v1_VolumeSnapshotContentList(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "VolumeSnapshotContentList is a list of contents.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Default: map[string]interface{}{},
+							Ref:     ref(metav1.ListMeta{}.OpenAPIModelName()),
+						},
+					},
+					"items": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Items are the contents.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1.VolumeSnapshotContent{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"items"},
+			},
+		},
+		Dependencies: []string{
+			v1.VolumeSnapshotContent{}.OpenAPIModelName(), metav1.ListMeta{}.OpenAPIModelName()},
+	}
+}
+
+func schema_internal_plan_volumesnapshot_v1_VolumeSnapshotContentSource(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "VolumeSnapshotContentSource is a volume or a snapshot, as the driver names them. Exactly one is set.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"volumeHandle": {
+						SchemaProps: spec.SchemaProps{
+							Description: "VolumeHandle is the volume that a snapshot is taken of.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"snapshotHandle": {
+						SchemaProps: spec.SchemaProps{
+							Description: "SnapshotHandle is a snapshot that exists.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+			},
+		},
+	}
+}
+
+func schema_internal_plan_volumesnapshot_v1_VolumeSnapshotContentSpec(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "VolumeSnapshotContentSpec is what is asked of the storage.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"volumeSnapshotRef": {
+						SchemaProps: spec.SchemaProps{
+							Description: "VolumeSnapshotRef is the snapshot that this content is bound to, or kept for when it has no UID. Name and namespace must be set.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(corev1.ObjectReference{}.OpenAPIModelName()),
+						},
+					},
+					"deletionPolicy": {
+						SchemaProps: spec.SchemaProps{
+							Description: "DeletionPolicy says whether the snapshot goes from the storage when its VolumeSnapshot is deleted: Delete or Retain.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"driver": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Driver is who keeps the snapshot, as in the class.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"volumeSnapshotClassName": {
+						SchemaProps: spec.SchemaProps{
+							Description: "VolumeSnapshotClassName is the class that it was taken by.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"source": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Source is what the snapshot is taken of, or which it is. It cannot change.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1.VolumeSnapshotContentSource{}.OpenAPIModelName()),
+						},
+					},
+					"sourceVolumeMode": {
+						SchemaProps: spec.SchemaProps{
+							Description: "SourceVolumeMode is the mode of the volume that it was taken of.\n\nPossible enum values:\n - `\"Block\"` means the volume will not be formatted with a filesystem and will remain a raw block device.\n - `\"Filesystem\"` means the volume will be or is formatted with a filesystem.",
+							Type:        []string{"string"},
+							Format:      "",
+							Enum:        []interface{}{"Block", "Filesystem"},
+						},
+					},
+				},
+				Required: []string{"volumeSnapshotRef", "deletionPolicy", "driver", "source"},
+			},
+		},
+		Dependencies: []string{
+			v1.VolumeSnapshotContentSource{}.OpenAPIModelName(), corev1.ObjectReference{}.OpenAPIModelName()},
+	}
+}
+
+func schema_internal_plan_volumesnapshot_v1_VolumeSnapshotContentStatus(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "VolumeSnapshotContentStatus is what the storage answered.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"snapshotHandle": {
+						SchemaProps: spec.SchemaProps{
+							Description: "SnapshotHandle is the snapshot as the driver names it.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"creationTime": {
+						SchemaProps: spec.SchemaProps{
+							Description: "CreationTime is when it was taken, in nanoseconds since 1970.",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"restoreSize": {
+						SchemaProps: spec.SchemaProps{
+							Description: "RestoreSize is the smallest size in bytes of a volume made from it.",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"readyToUse": {
+						SchemaProps: spec.SchemaProps{
+							Description: "ReadyToUse says that a volume can be made from it.",
+							Type:        []string{"boolean"},
+							Format:      "",
+						},
+					},
+					"error": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Error is what went wrong last.",
+							Ref:         ref(v1.VolumeSnapshotError{}.OpenAPIModelName()),
+						},
+					},
+					"volumeGroupSnapshotHandle": {
+						SchemaProps: spec.SchemaProps{
+							Description: "VolumeGroupSnapshotHandle is the group snapshot that this one is part of.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			v1.VolumeSnapshotError{}.OpenAPIModelName()},
+	}
+}
+
+func schema_internal_plan_volumesnapshot_v1_VolumeSnapshotError(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "VolumeSnapshotError is what went wrong, and when.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"time": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Time is when it went wrong.",
+							Ref:         ref(metav1.Time{}.OpenAPIModelName()),
+						},
+					},
+					"message": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Message says what.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			metav1.Time{}.OpenAPIModelName()},
+	}
+}
+
+func schema_internal_plan_volumesnapshot_v1_VolumeSnapshotList(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "VolumeSnapshotList is a list of snapshots.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Default: map[string]interface{}{},
+							Ref:     ref(metav1.ListMeta{}.OpenAPIModelName()),
+						},
+					},
+					"items": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Items are the snapshots.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1.VolumeSnapshot{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"items"},
+			},
+		},
+		Dependencies: []string{
+			v1.VolumeSnapshot{}.OpenAPIModelName(), metav1.ListMeta{}.OpenAPIModelName()},
+	}
+}
+
+func schema_internal_plan_volumesnapshot_v1_VolumeSnapshotSource(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "VolumeSnapshotSource is a claim, or a content that exists. Exactly one is set.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"persistentVolumeClaimName": {
+						SchemaProps: spec.SchemaProps{
+							Description: "PersistentVolumeClaimName is the claim, in the same namespace, whose volume a snapshot is taken of.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"volumeSnapshotContentName": {
+						SchemaProps: spec.SchemaProps{
+							Description: "VolumeSnapshotContentName is the content of a snapshot that exists.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+			},
+		},
+	}
+}
+
+func schema_internal_plan_volumesnapshot_v1_VolumeSnapshotSpec(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "VolumeSnapshotSpec is what the user asks for.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"source": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Source is where the snapshot comes from. It cannot change.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1.VolumeSnapshotSource{}.OpenAPIModelName()),
+						},
+					},
+					"volumeSnapshotClassName": {
+						SchemaProps: spec.SchemaProps{
+							Description: "VolumeSnapshotClassName is the class; unset, the default class of the driver of the claim's volume.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"source"},
+			},
+		},
+		Dependencies: []string{
+			v1.VolumeSnapshotSource{}.OpenAPIModelName()},
+	}
+}
+
+func schema_internal_plan_volumesnapshot_v1_VolumeSnapshotStatus(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "VolumeSnapshotStatus is what became of a snapshot.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"boundVolumeSnapshotContentName": {
+						SchemaProps: spec.SchemaProps{
+							Description: "BoundVolumeSnapshotContentName is the content that this snapshot is bound to.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"creationTime": {
+						SchemaProps: spec.SchemaProps{
+							Description: "CreationTime is when the snapshot was taken.",
+							Ref:         ref(metav1.Time{}.OpenAPIModelName()),
+						},
+					},
+					"readyToUse": {
+						SchemaProps: spec.SchemaProps{
+							Description: "ReadyToUse says that a volume can be made from it.",
+							Type:        []string{"boolean"},
+							Format:      "",
+						},
+					},
+					"restoreSize": {
+						SchemaProps: spec.SchemaProps{
+							Description: "RestoreSize is the smallest size that such a volume may have.",
+							Ref:         ref(resource.Quantity{}.OpenAPIModelName()),
+						},
+					},
+					"error": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Error is what went wrong last.",
+							Ref:         ref(v1.VolumeSnapshotError{}.OpenAPIModelName()),
+						},
+					},
+					"volumeGroupSnapshotName": {
+						SchemaProps: spec.SchemaProps{
+							Description: "VolumeGroupSnapshotName is the group snapshot that this one is part of.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			v1.VolumeSnapshotError{}.OpenAPIModelName(), resource.Quantity{}.OpenAPIModelName(), metav1.Time{}.OpenAPIModelName()},
+	}
+}
+
 func schema_berth_spiderpool_cni_v1_NetworkAttachmentDefinition(ref common.ReferenceCallback) common.OpenAPIDefinition {
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
@@ -852,14 +1461,14 @@ func schema_berth_spiderpool_cni_v1_NetworkAttachmentDefinition(ref common.Refer
 						SchemaProps: spec.SchemaProps{
 							Description: "Spec describes the network.",
 							Default:     map[string]interface{}{},
-							Ref:         ref(v1.NetworkAttachmentDefinitionSpec{}.OpenAPIModelName()),
+							Ref:         ref(cniv1.NetworkAttachmentDefinitionSpec{}.OpenAPIModelName()),
 						},
 					},
 				},
 			},
 		},
 		Dependencies: []string{
-			v1.NetworkAttachmentDefinitionSpec{}.OpenAPIModelName(), metav1.ObjectMeta{}.OpenAPIModelName()},
+			cniv1.NetworkAttachmentDefinitionSpec{}.OpenAPIModelName(), metav1.ObjectMeta{}.OpenAPIModelName()},
 	}
 }
 
@@ -896,7 +1505,7 @@ func schema_berth_spiderpool_cni_v1_NetworkAttachmentDefinitionList(ref common.R
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
 									SchemaProps: spec.SchemaProps{
-										Ref: ref(v1.NetworkAttachmentDefinition{}.OpenAPIModelName()),
+										Ref: ref(cniv1.NetworkAttachmentDefinition{}.OpenAPIModelName()),
 									},
 								},
 							},
@@ -907,7 +1516,7 @@ func schema_berth_spiderpool_cni_v1_NetworkAttachmentDefinitionList(ref common.R
 			},
 		},
 		Dependencies: []string{
-			v1.NetworkAttachmentDefinition{}.OpenAPIModelName(), metav1.ListMeta{}.OpenAPIModelName()},
+			cniv1.NetworkAttachmentDefinition{}.OpenAPIModelName(), metav1.ListMeta{}.OpenAPIModelName()},
 	}
 }
 

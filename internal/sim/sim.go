@@ -24,6 +24,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"berth.dev/berth/internal/controller/loop"
+	snapshotv1 "berth.dev/berth/internal/plan/volumesnapshot/v1"
 	cniv1 "berth.dev/berth/spiderpool/cni/v1"
 	spiderpoolv2beta1 "berth.dev/berth/spiderpool/v2beta1"
 )
@@ -81,6 +82,7 @@ func New(config Config) *Sim {
 		utilruntime.Must(apiregistrationv1.AddToScheme(config.Scheme))
 		utilruntime.Must(spiderpoolv2beta1.AddToScheme(config.Scheme))
 		utilruntime.Must(cniv1.AddToScheme(config.Scheme))
+		utilruntime.Must(snapshotv1.AddToScheme(config.Scheme))
 	}
 	if config.Nodes == 0 {
 		config.Nodes = 2

@@ -40,7 +40,7 @@ func (c *client) formats(s *server) {
 	if !found || metadata.Kind != "PartialObjectMetadataList" {
 		c.t.Errorf("%s is not in the list of metadata (%s, %d items)", c.name, metadata.Kind, len(metadata.Items))
 	}
-	if json := strings.Contains(c.r.Group, ".example.com") || strings.HasPrefix(c.r.Group, "spiderpool.") || strings.HasPrefix(c.r.Group, "k8s.cni."); json {
+	if json := strings.Contains(c.r.Group, ".example.com") || strings.HasPrefix(c.r.Group, "spiderpool.") || strings.HasPrefix(c.r.Group, "k8s.cni.") || c.r.Group == snapshots; json {
 		return // their types have no protobuf
 	}
 	kind := ""
@@ -82,7 +82,10 @@ func (s *server) post(t *testing.T, r resource) {
 }
 
 // metrics is a group whose objects are made of what node agents say.
-const metrics = "metrics.k8s.io"
+const (
+	metrics   = "metrics.k8s.io"
+	snapshots = "snapshot.storage.k8s.io"
+)
 
 // read is for what can only be looked at.
 func (s *server) read(t *testing.T, r resource) {

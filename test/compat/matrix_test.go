@@ -132,7 +132,7 @@ func (c *client) patch() {
 		types.StrategicMergePatchType: `{"metadata":{"annotations":{"strategic":"yes"}}}`,
 		types.JSONPatchType:           `[{"op":"add","path":"/metadata/labels/json","value":"yes"}]`,
 	}
-	if c.r.Group == "compat.example.com" || strings.HasPrefix(c.r.Group, "spiderpool.") || strings.HasPrefix(c.r.Group, "k8s.cni.") {
+	if c.r.Group == "compat.example.com" || strings.HasPrefix(c.r.Group, "spiderpool.") || strings.HasPrefix(c.r.Group, "k8s.cni.") || c.r.Group == snapshots {
 		delete(patches, types.StrategicMergePatchType) // upstream: custom kinds have no strategic merge
 	}
 	for kind, body := range patches {

@@ -88,7 +88,7 @@ func compare(t *testing.T, served []resource, upstream []known) {
 // ours are Berth's own kinds, the one of this test, and what another server
 // (metrics-server) serves in a cluster of upstream's.
 func ours(r resource) bool {
-	return r.Group == "spiderpool.spidernet.io" || r.Group == "k8s.cni.cncf.io" || r.Group == "compat.example.com" || r.Group == metrics
+	return r.Group == "spiderpool.spidernet.io" || r.Group == "k8s.cni.cncf.io" || r.Group == "compat.example.com" || r.Group == snapshots || r.Group == metrics
 }
 
 // readReasons reads why something is not served: "RESOURCE[/SUB] GROUP/VERSION reason".

@@ -21,6 +21,7 @@ func TestBuiltInKinds(t *testing.T) {
 	for _, x := range []struct{ group, plural, kind, says string }{
 		{"spiderpool.spidernet.io", "spiderippools", "SpiderIPPool", "the kinds of spiderpool.spidernet.io are built into Berth: "},
 		{"k8s.cni.cncf.io", "network-attachment-definitions", "NetworkAttachmentDefinition", "the kinds of k8s.cni.cncf.io are built into Berth: "},
+		{"snapshot.storage.k8s.io", "volumesnapshots", "VolumeSnapshot", "the kinds of snapshot.storage.k8s.io are built into Berth: "},
 		{"spidernet.io", "boats", "Boat", ""},
 	} {
 		name := x.plural + "." + x.group

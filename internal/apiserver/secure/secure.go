@@ -25,6 +25,7 @@ import (
 	"berth.dev/berth/internal/apiserver/bootstrap"
 	"berth.dev/berth/internal/apiserver/bootstrap/policy"
 	"berth.dev/berth/internal/pki"
+	snapshotv1 "berth.dev/berth/internal/plan/volumesnapshot/v1"
 )
 
 // Options are what the configuration does not know yet.
@@ -111,7 +112,7 @@ type parts struct {
 func builtIn(kinds []api.Kind) []string {
 	var all []string
 	for _, k := range kinds {
-		if g := k.GVK.Group; strings.Contains(g, ".") && !strings.HasSuffix(g, ".k8s.io") && !slices.Contains(all, g) {
+		if g := k.GVK.Group; strings.Contains(g, ".") && (!strings.HasSuffix(g, ".k8s.io") || g == snapshotv1.GroupName) && !slices.Contains(all, g) {
 			all = append(all, g)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	apiregistrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
 
 	"berth.dev/berth/internal/api"
+	snapshotv1 "berth.dev/berth/internal/plan/volumesnapshot/v1"
 	cniv1 "berth.dev/berth/spiderpool/cni/v1"
 	spiderpoolv2beta1 "berth.dev/berth/spiderpool/v2beta1"
 )
@@ -23,6 +24,7 @@ func clientScheme() *runtime.Scheme {
 	utilruntime.Must(apiregistrationv1.AddToScheme(s))
 	utilruntime.Must(spiderpoolv2beta1.AddToScheme(s))
 	utilruntime.Must(cniv1.AddToScheme(s))
+	utilruntime.Must(snapshotv1.AddToScheme(s))
 	return s
 }
 
@@ -39,6 +41,7 @@ var clusterScoped = sets.New(
 	"TokenReview", "SubjectAccessReview", "SelfSubjectAccessReview", "SelfSubjectRulesReview", "SelfSubjectReview",
 	"DeviceClass", "ResourceSlice", "IPAddress", "ServiceCIDR", "StorageVersion", "StorageVersionMigration",
 	"SpiderIPPool", "SpiderSubnet", "SpiderReservedIP", "SpiderCoordinator",
+	"VolumeSnapshotClass", "VolumeSnapshotContent",
 )
 
 // staticMapper answers from the scheme and the declared kinds alone, so that a
