@@ -13,6 +13,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/utils/clock"
 
@@ -115,6 +116,10 @@ func (a *agent) runAgent(ctx context.Context, ready func()) error {
 	if err != nil {
 		return err
 	}
+	snapshots, err := dynamic.NewForConfig(a.server.as("system:serviceaccount:kube-system:local-volumes", "system:serviceaccounts", "system:serviceaccounts:kube-system"))
+	if err != nil {
+		return fmt.Errorf("client for snapshots of volumes: %w", err)
+	}
 	volumes := volume.New(volume.Config{
 		Root: a.dir.Kubelet(), VolumesDir: a.dir.Volumes(), NodeName: a.nodeName, Client: a.client, Node: a.registration.Node, Begun: localvolume.Begun(janitor),
 		Changed: func(uid types.UID) { pods.VolumesChanged(uid) }, Log: a.log.With("component", "volumes"),
@@ -197,7 +202,7 @@ func (a *agent) runAgent(ctx context.Context, ready func()) error {
 			events, stop := a.recorder(ctx)
 			defer stop()
 			return localvolume.Run(ctx, localvolume.Config{
-				Client: janitor, NodeName: a.nodeName, Dir: a.dir.Volumes(), Share: volumes.Share, Event: events.Event, Log: a.log,
+				Client: janitor, NodeName: a.nodeName, Dir: a.dir.Volumes(), Snapshots: snapshots, Share: volumes.Share, Event: events.Event, Log: a.log,
 			})
 		}},
 	)

@@ -65,6 +65,7 @@ func TestOneCluster(t *testing.T) {
 		"volumes":      volumesOfPods,
 		"storage":      storageOfPods,
 		"claims":       claimsLive,
+		"snapshots":    volumeSnapshots,
 		"pod-names":    namesAndNamespacesOfPods,
 		"pod-order":    orderOfContainers,
 		"pod-ends":     restartsAndEnds,

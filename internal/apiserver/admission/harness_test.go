@@ -67,7 +67,7 @@ func (r request) attributes() admission.Attributes {
 	namespace := "ns"
 	kind := schema.GroupVersionKind{Group: gvr.Group, Version: "v1"}
 	switch gvr.Resource {
-	case "nodes", "persistentvolumes", "clusterroles", "clusterrolebindings", "csinodes":
+	case "nodes", "persistentvolumes", "clusterroles", "clusterrolebindings", "csinodes", "volumesnapshotcontents":
 		namespace = ""
 	case "leases":
 		namespace = "kube-node-lease"

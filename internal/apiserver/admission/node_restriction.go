@@ -12,6 +12,7 @@ import (
 	corelisters "k8s.io/client-go/listers/core/v1"
 
 	"berth.dev/berth/internal/apiserver/authz/node"
+	snapshotv1 "berth.dev/berth/internal/plan/volumesnapshot/v1"
 )
 
 // nodeRestriction holds a node to writing about itself and its own pods.
@@ -78,6 +79,8 @@ func (p *nodeRestriction) Admit(ctx context.Context, a admission.Attributes, _ a
 		return claimStatus(r)
 	case corev1.Resource("persistentvolumes"):
 		return p.localVolume(r)
+	case snapshotv1.Contents.GroupResource():
+		return p.localSnapshot(r)
 	case corev1.Resource("serviceaccounts"):
 		return p.token(r)
 	case schema.GroupResource{Group: "coordination.k8s.io", Resource: "leases"}:

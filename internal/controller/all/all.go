@@ -47,6 +47,7 @@ import (
 	"berth.dev/berth/internal/controller/statefulset"
 	"berth.dev/berth/internal/controller/trustbundle"
 	"berth.dev/berth/internal/controller/volumebinder"
+	"berth.dev/berth/internal/controller/volumesnapshot"
 	"berth.dev/berth/internal/ipam"
 	planbalancer "berth.dev/berth/internal/plan/balancer"
 	"berth.dev/berth/internal/scheduler"
@@ -143,7 +144,7 @@ func Loops(config Config) ([]loop.Loop, error) {
 		loops = append(loops, autoscale.Loop(autoscaled, autoscaled))
 	}
 	if !config.NoLocalStorage {
-		loops = append(loops, provisioner.Loop(), expander.Loop(), nfsprovisioner.Loop())
+		loops = append(loops, provisioner.Loop(), expander.Loop(), nfsprovisioner.Loop(), volumesnapshot.Loop())
 	}
 	whole := typed(loops)
 	whole[loop.KeyOf(&corev1.ResourceQuota{})] = true

@@ -19,6 +19,7 @@ import (
 
 	"berth.dev/berth/internal/controller/loop"
 	"berth.dev/berth/internal/plan/volume"
+	snapshotv1 "berth.dev/berth/internal/plan/volumesnapshot/v1"
 )
 
 const unprovisioned = "provisioner.unprovisioned"
@@ -35,6 +36,8 @@ func Loop() loop.Loop {
 			{Kind: &corev1.PersistentVolume{}, Map: onVolume},
 			{Kind: &storagev1.StorageClass{}, Map: onOther},
 			{Kind: &corev1.Node{}, Map: onNode},
+			{Kind: &snapshotv1.VolumeSnapshot{}, Map: onSnapshot},
+			{Kind: &snapshotv1.VolumeSnapshotContent{}},
 		},
 		Indexes: []loop.Index{{Kind: &corev1.PersistentVolumeClaim{}, Field: unprovisioned, Keys: func(o client.Object) []string {
 			if o.(*corev1.PersistentVolumeClaim).Spec.VolumeName == "" {
@@ -113,6 +116,13 @@ func (p *provisioner) observe(ctx context.Context, claim *corev1.PersistentVolum
 	state.Exists = err == nil
 	if source, ok := volume.SourceClaim(claim); ok {
 		if state.Source, err = p.source(ctx, types.NamespacedName{Namespace: claim.Namespace, Name: source}); err != nil {
+			return state, err
+		}
+		state.Nodes, err = loop.List[*corev1.Node](ctx, p.env.Cache, &corev1.NodeList{})
+		return state, err
+	}
+	if name, ok := volume.SourceSnapshot(claim); ok {
+		if state.Taken, err = p.taken(ctx, types.NamespacedName{Namespace: claim.Namespace, Name: name}); err != nil {
 			return state, err
 		}
 		state.Nodes, err = loop.List[*corev1.Node](ctx, p.env.Cache, &corev1.NodeList{})

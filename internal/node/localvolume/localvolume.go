@@ -1,6 +1,6 @@
 // Package localvolume does on the node what the control plane asks for local
-// volumes: it fills those that are copies, makes grown ones larger and removes
-// the directories of deleted ones. The control plane only writes the PersistentVolume; an annotation, or a
+// volumes: it fills those that are copies, makes grown ones larger, takes
+// snapshots and removes the directories of deleted ones. The control plane only writes the PersistentVolume; an annotation, or a
 // finalizer, stays until the node has done its part.
 //
 // It removes nothing that the local provisioner did not make: only a real
@@ -17,18 +17,23 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/dynamic/dynamicinformer"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/util/workqueue"
 
 	"berth.dev/berth/internal/plan/volume"
+	"berth.dev/berth/internal/plan/volumesnapshot"
+	snapshotv1 "berth.dev/berth/internal/plan/volumesnapshot/v1"
 )
 
 // Config is what the volumes of one node need.
@@ -38,6 +43,9 @@ type Config struct {
 	NodeName string
 	// Dir is the directory that the node's annotation names.
 	Dir string
+	// Snapshots may read VolumeSnapshotContents and write what became of this
+	// node's; nil where there are none.
+	Snapshots dynamic.Interface
 	// Share mounts the directory of a server that an NFS volume lies in, for as
 	// long as a function works in it.
 	Share func(ctx context.Context, pv *corev1.PersistentVolume, do func(root, name string) error) error
@@ -76,9 +84,25 @@ func Run(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return fmt.Errorf("watch persistent volumes: %w", err)
 	}
+	synced := []cache.InformerSynced{informer.HasSynced}
+	snapshots := cache.SharedIndexInformer(nil)
+	r := &janitor{Config: cfg, store: informer.GetStore()}
+	if cfg.Snapshots != nil {
+		snapshots = dynamicinformer.NewFilteredDynamicInformer(cfg.Snapshots, snapshotv1.Contents, "", 0, cache.Indexers{}, nil).Informer()
+		r.contents = snapshots.GetStore()
+		wake := func(o any) {
+			if named, ok := o.(metav1.Object); ok {
+				queue.Add(contentKey + named.GetName())
+			}
+		}
+		handler, err := snapshots.AddEventHandler(cache.ResourceEventHandlerFuncs{AddFunc: wake, UpdateFunc: func(_, o any) { wake(o) }})
+		if err != nil {
+			return fmt.Errorf("watch the contents of snapshots: %w", err)
+		}
+		synced = append(synced, handler.HasSynced)
+	}
 	var running sync.WaitGroup
 	defer running.Wait()
-	r := &janitor{Config: cfg, store: informer.GetStore()}
 	r.copies = copies{
 		running: map[string]*copying{}, start: running.Go,
 		again: func(name string, failed bool) {
@@ -90,12 +114,15 @@ func Run(ctx context.Context, cfg Config) error {
 		},
 	}
 	running.Go(func() { informer.RunWithContext(ctx) })
+	if snapshots != nil {
+		running.Go(func() { snapshots.RunWithContext(ctx) })
+	}
 	running.Go(func() {
 		<-ctx.Done()
 		queue.ShutDown()
 	})
 	// Whether a deleted volume has copies is known when all volumes are.
-	if !cache.WaitForCacheSync(ctx.Done(), informer.HasSynced) {
+	if !cache.WaitForCacheSync(ctx.Done(), synced...) {
 		return nil
 	}
 	for {
@@ -128,10 +155,17 @@ type janitor struct {
 	store    cache.Store
 	hostname string
 	copies   copies
+	contents cache.Store
 }
 
 // look does what one volume asks for, if it is this node's.
 func (r *janitor) look(ctx context.Context, name string) error {
+	if content, ok := strings.CutPrefix(name, contentKey); ok {
+		return r.snapshot(ctx, content)
+	}
+	if strings.HasPrefix(name, volumesnapshot.FolderPrefix) && r.contents != nil {
+		return r.snapshotsIn(ctx, name)
+	}
 	o, found, err := r.store.GetByKey(name)
 	if err != nil || !found {
 		return err

@@ -35,7 +35,7 @@ func newClaim(s ClaimState) ClaimPlan {
 		return bind(s.Claim, pv)
 	}
 	plan := pending(s.Claim)
-	if _, ok := SourceClaim(s.Claim); ok && s.Class != nil && s.Class.Provisioner == LocalProvisioner {
+	if BeginsAsCopy(s.Claim) && s.Class != nil && s.Class.Provisioner == LocalProvisioner {
 		return plan // a copy waits for no pod; its provisioner tells how it goes
 	}
 	selected := metav1.HasAnnotation(s.Claim.ObjectMeta, volume.AnnSelectedNode)

@@ -2,6 +2,7 @@ package volume
 
 import (
 	"fmt"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/component-helpers/storage/volume"
@@ -30,19 +31,27 @@ func clone(s ProvisionState, name string) ProvisionPlan {
 	if why := uncloneable(s, name); why != "" {
 		return s.failed(fmt.Sprintf("error getting handle for DataSource Type PersistentVolumeClaim by Name %s: %s", name, why))
 	}
-	var node *corev1.Node
-	for _, host := range LocalHosts(s.Source.Volume) {
-		for _, n := range s.Nodes {
-			if n.Labels[corev1.LabelHostname] == host {
-				node = n
-			}
-		}
-	}
-	if node == nil || node.Annotations[VolumesDirAnnotation] == "" {
+	node := s.onHost(LocalHosts(s.Source.Volume))
+	if node == nil {
 		return ProvisionPlan{Hold: fmt.Sprintf("waiting for the node of volume %s, whose copy it is to be", s.Source.Volume.Name)}
 	}
+	return s.copied(node, s.Source.Volume.Name)
+}
+
+// onHost is the node with one of the host names, if it has room for volumes.
+func (s ProvisionState) onHost(hosts []string) *corev1.Node {
+	for _, n := range s.Nodes {
+		if slices.Contains(hosts, n.Labels[corev1.LabelHostname]) && n.Annotations[VolumesDirAnnotation] != "" {
+			return n
+		}
+	}
+	return nil
+}
+
+// copied is a volume that begins as a copy of a folder beside its own.
+func (s ProvisionState) copied(node *corev1.Node, folder string) ProvisionPlan {
 	pv := localVolume(s, node)
-	pv.Annotations[LocalBegin] = localBeginCopy + s.Source.Volume.Name
+	pv.Annotations[LocalBegin] = localBeginCopy + folder
 	return ProvisionPlan{Volume: pv, Events: []Event{{
 		corev1.EventTypeNormal, "Provisioning", fmt.Sprintf("External provisioner is provisioning volume for claim %q", s.Claim.Namespace+"/"+s.Claim.Name),
 	}}}

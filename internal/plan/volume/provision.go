@@ -20,6 +20,8 @@ type ProvisionState struct {
 	Exists bool
 	// Source is what the claim begins with, if it names a claim.
 	Source Source
+	// Taken is what the claim begins with, if it names a snapshot.
+	Taken Taken
 }
 
 // ProvisionPlan is what the provisioner does next; all nil means rest.
@@ -46,6 +48,9 @@ func Provision(s ProvisionState) ProvisionPlan {
 	}
 	if name, ok := SourceClaim(s.Claim); ok && s.Claim.Spec.Selector == nil {
 		return clone(s, name)
+	}
+	if name, ok := SourceSnapshot(s.Claim); ok && s.Claim.Spec.Selector == nil {
+		return restore(s, name)
 	}
 	delayed := s.Class.VolumeBindingMode != nil && *s.Class.VolumeBindingMode == storagev1.VolumeBindingWaitForFirstConsumer
 	selected := s.Claim.Annotations[volume.AnnSelectedNode]

@@ -1,0 +1,117 @@
+package volumesnapshot
+
+import (
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/component-helpers/storage/volume"
+	"k8s.io/utils/ptr"
+
+	planvolume "berth.dev/berth/internal/plan/volume"
+	v1 "berth.dev/berth/internal/plan/volumesnapshot/v1"
+)
+
+// begin makes the content that asks for a snapshot of a claim's volume.
+func begin(s State) Plan {
+	if s.Snapshot.Spec.VolumeSnapshotClassName == nil {
+		return chooseClass(s)
+	}
+	class := s.class(*s.Snapshot.Spec.VolumeSnapshotClassName)
+	if class == nil {
+		return failed(s, "GetSnapshotClassFailed", fmt.Sprintf(
+			"Failed to get snapshot class with error volumesnapshotclass.snapshot.storage.k8s.io %q not found", *s.Snapshot.Spec.VolumeSnapshotClassName))
+	}
+	if why := untakeable(s, class); why != "" {
+		return failed(s, "SnapshotContentCreationFailed", "Failed to create snapshot content with error "+why)
+	}
+	if with := add(s.Claim.Finalizers, ClaimFinalizer); with != nil {
+		claim := s.Claim.DeepCopy()
+		claim.Finalizers = with
+		return Plan{Claim: claim}
+	}
+	plan := Plan{Create: &v1.VolumeSnapshotContent{
+		ObjectMeta: metav1.ObjectMeta{Name: ContentName(s.Snapshot), Finalizers: []string{ContentFinalizer}},
+		Spec: v1.VolumeSnapshotContentSpec{
+			VolumeSnapshotRef: corev1.ObjectReference{
+				APIVersion: v1.SchemeGroupVersion.String(), Kind: "VolumeSnapshot",
+				Namespace: s.Snapshot.Namespace, Name: s.Snapshot.Name, UID: s.Snapshot.UID, ResourceVersion: s.Snapshot.ResourceVersion,
+			},
+			Source:                  v1.VolumeSnapshotContentSource{VolumeHandle: ptr.To(handle(planvolume.LocalHosts(s.Volume)[0], s.Volume.Name))},
+			VolumeSnapshotClassName: &class.Name,
+			DeletionPolicy:          class.DeletionPolicy,
+			Driver:                  class.Driver,
+			SourceVolumeMode:        s.Volume.Spec.VolumeMode,
+		},
+	}}
+	plan.say(corev1.EventTypeNormal, "CreatingSnapshot", "Waiting for a snapshot "+key(s.Snapshot)+" to be created by the CSI driver.")
+	return plan
+}
+
+func (s State) class(name string) *v1.VolumeSnapshotClass {
+	for _, c := range s.Classes {
+		if c.Name == name {
+			return c
+		}
+	}
+	return nil
+}
+
+// chooseClass gives the default class of the volume's driver to a snapshot that
+// left its class open.
+func chooseClass(s State) Plan {
+	const doing = "Failed to set default snapshot class with error "
+	reason := "SetDefaultSnapshotClassFailed"
+	if why := unbound(s); why != "" {
+		return failed(s, reason, doing+why)
+	}
+	var found []*v1.VolumeSnapshotClass
+	for _, c := range s.Classes {
+		if c.Annotations[DefaultClass] == "true" && c.Driver == s.Volume.Annotations[volume.AnnDynamicallyProvisioned] {
+			found = append(found, c)
+		}
+	}
+	switch len(found) {
+	case 0:
+		return failed(s, reason, doing+"cannot find default snapshot class")
+	case 1:
+		snapshot := s.Snapshot.DeepCopy()
+		snapshot.Spec.VolumeSnapshotClassName = &found[0].Name
+		return Plan{Snapshot: snapshot}
+	}
+	return failed(s, reason, fmt.Sprintf("%s%d default snapshot classes were found", doing, len(found)))
+}
+
+// untakeable is why no snapshot can be taken of the claim's volume.
+func untakeable(s State, class *v1.VolumeSnapshotClass) string {
+	if why := unbound(s); why != "" {
+		return fmt.Sprintf("failed to get input parameters to create snapshot %s: %q", s.Snapshot.Name, why)
+	}
+	if s.Claim.DeletionTimestamp != nil {
+		return "snapshot controller failed to update " + s.Claim.Name + " on API server: cannot add finalizer on claim because it is being deleted"
+	}
+	pv := s.Volume
+	if pv.Annotations[volume.AnnDynamicallyProvisioned] != planvolume.LocalProvisioner || pv.Spec.Local == nil || len(planvolume.LocalHosts(pv)) == 0 {
+		return "cannot find CSI PersistentVolumeSource for volume " + pv.Name
+	}
+	if class.Driver != planvolume.LocalProvisioner {
+		return fmt.Sprintf("VolumeSnapshotClass %s is of driver %s, volume %s of %s", class.Name, class.Driver, pv.Name, planvolume.LocalProvisioner)
+	}
+	return ""
+}
+
+// unbound is why the claim has no volume that a snapshot could be taken of.
+func unbound(s State) string {
+	name := SourceClaim(s.Snapshot)
+	switch c, pv := s.Claim, s.Volume; {
+	case c == nil:
+		return fmt.Sprintf("failed to retrieve PVC %s from the lister: %q", name, fmt.Sprintf("persistentvolumeclaim %q not found", name))
+	case c.Status.Phase != corev1.ClaimBound:
+		return fmt.Sprintf("the PVC %s is not yet bound to a PV, will not attempt to take a snapshot", name)
+	case pv == nil:
+		return fmt.Sprintf("failed to retrieve PV %s from the API server: %q", c.Spec.VolumeName, fmt.Sprintf("persistentvolumes %q not found", c.Spec.VolumeName))
+	case pv.Spec.ClaimRef == nil || pv.Spec.ClaimRef.UID != c.UID:
+		return "claim in dataSource not bound or invalid"
+	}
+	return ""
+}
