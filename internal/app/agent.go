@@ -25,6 +25,7 @@ import (
 	"berth.dev/berth/internal/network/policy"
 	"berth.dev/berth/internal/node"
 	"berth.dev/berth/internal/node/cri"
+	"berth.dev/berth/internal/node/csi"
 	"berth.dev/berth/internal/node/disk"
 	"berth.dev/berth/internal/node/evict"
 	"berth.dev/berth/internal/node/hostpaths"
@@ -120,11 +121,21 @@ func (a *agent) runAgent(ctx context.Context, ready func()) error {
 	if err != nil {
 		return fmt.Errorf("client for snapshots of volumes: %w", err)
 	}
-	volumes := volume.New(volume.Config{
+	if err := volume.ShareMounts(a.dir.Kubelet()); err != nil {
+		a.log.Warn("what storage drivers mount will not be seen", "error", err)
+	}
+	links, shown := a.provideHostPaths()
+	var volumes *volume.Volumes
+	drivers := csi.New(csi.Config{
+		Root: a.dir.Kubelet(), Shown: shown, NodeName: a.nodeName, Client: a.client, Registered: a.registration.Registered(),
+		Changed: func(driver string) { volumes.DriverCame(driver) }, Log: a.log.With("component", "csi"),
+	})
+	volumes = volume.New(volume.Config{
 		Root: a.dir.Kubelet(), VolumesDir: a.dir.Volumes(), NodeName: a.nodeName, Client: a.client, Node: a.registration.Node, Begun: localvolume.Begun(janitor),
+		Drivers: drivers, InUseChanged: a.registration.Trigger,
+		Event:   func(pod *corev1.Pod, kind, reason, message string) { pods.VolumeEvent(pod, kind, reason, message) },
 		Changed: func(uid types.UID) { pods.VolumesChanged(uid) }, Log: a.log.With("component", "volumes"),
 	})
-	links := a.provideHostPaths()
 	pods, err = node.New(node.Config{
 		NodeName: a.nodeName, Client: a.client, Runtime: runtimeClient, Dir: a.dir,
 		ClusterDNS: a.dns, ClusterDomain: a.cfg.ClusterDomain, NodeIPs: a.nodeIPs, MaxPods: a.cfg.MaxPods, Node: a.registration.Node,
@@ -178,6 +189,7 @@ func (a *agent) runAgent(ctx context.Context, ready func()) error {
 	})
 	return group.Run(ctx, ready,
 		group.Unit{Name: "volumes", Run: func(ctx context.Context, ready func()) error { ready(); return volumes.Run(ctx) }},
+		group.Unit{Name: "storage drivers", After: []string{"pods"}, Run: func(ctx context.Context, ready func()) error { ready(); return drivers.Run(ctx) }},
 		group.Unit{Name: "pods", After: []string{"volumes"}, Run: func(ctx context.Context, ready func()) error {
 			return pods.Run(ctx, func() {
 				a.up(&a.agentUp)
@@ -215,15 +227,15 @@ func (a *agent) badManifest(file string, err error) {
 
 // provideHostPaths shows the folders where charts look for a kubelet's. Pods
 // run without that too.
-func (a *agent) provideHostPaths() node.LogLinks {
+func (a *agent) provideHostPaths() (links node.LogLinks, kubelet string) {
 	if a.cfg.KubeletPaths == "off" || a.cfg.KubeletPaths == "auto" && a.dir.Path() != datadir.Default {
-		return node.LogLinks{}
+		return node.LogLinks{}, ""
 	}
 	paths := hostpaths.Of(a.dir)
 	if err := paths.Provide(); err != nil {
 		a.log.Warn("the node's folders are not all where charts look for them", "error", err)
 	}
-	return node.LogLinks{Dir: paths.Containers(), Pods: paths.Pods()}
+	return node.LogLinks{Dir: paths.Containers(), Pods: paths.Pods()}, paths.Kubelet()
 }
 
 // serving is what the node's server shows, and whom it believes.

@@ -14,6 +14,7 @@ import (
 
 	"berth.dev/berth/internal/api"
 	"berth.dev/berth/internal/node/register"
+	"berth.dev/berth/internal/node/volume"
 	planshutdown "berth.dev/berth/internal/plan/shutdown"
 )
 
@@ -50,7 +51,7 @@ func (a *agent) runRegistration(ctx context.Context, ready func()) error {
 		Addresses: addresses, Port: int32(a.cfg.AgentPort), VolumesDir: a.dir.Volumes(), DataDir: a.dir.Path(),
 		Version: Version(), MaxPods: int64(a.cfg.MaxPods), Reserved: reserved, Eviction: eviction,
 		Pressure: a.pressure, Ready: a.ready, Runtime: a.runtimeAbout, Images: a.images, Event: event, Log: a.log,
-		Renewals: a.renewal, Conditions: a.fenceCondition,
+		VolumesInUse: a.volumesInUse, Renewals: a.renewal, Conditions: a.fenceCondition,
 	})
 	a.told.Store(a.registration)
 	if a.joined != nil {
@@ -67,6 +68,10 @@ func (a *agent) pressure() (under []corev1.NodeConditionType, known bool) {
 	}
 	return nil, false
 }
+
+// volumesInUse are the attached volumes that may be in use here; the disk tells,
+// also before the agent runs.
+func (a *agent) volumesInUse() []corev1.UniqueVolumeName { return volume.InUse(a.dir.Kubelet()) }
 
 // closing is true while the machine goes down.
 func (a *agent) closing() bool {

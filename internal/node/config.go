@@ -168,7 +168,7 @@ func onlyRead(pod *corev1.Pod, volume string) bool {
 		if v := &pod.Spec.Volumes[i]; v.Name == volume {
 			claim := v.PersistentVolumeClaim
 			return v.ConfigMap != nil || v.Secret != nil || v.DownwardAPI != nil || v.Projected != nil || claim != nil && claim.ReadOnly ||
-				v.NFS != nil && v.NFS.ReadOnly
+				v.NFS != nil && v.NFS.ReadOnly || v.CSI != nil && v.CSI.ReadOnly != nil && *v.CSI.ReadOnly
 		}
 	}
 	return false

@@ -302,6 +302,11 @@ func (a *Agent) VolumesChanged(uid types.UID) {
 	}
 }
 
+// VolumeEvent records what became of a volume of a pod that runs.
+func (a *Agent) VolumeEvent(pod *corev1.Pod, kind, reason, message string) {
+	a.event(pod, "", kind, reason, message)
+}
+
 func (a *Agent) hostIPs() []string {
 	var out []string
 	for _, ip := range a.cfg.NodeIPs {

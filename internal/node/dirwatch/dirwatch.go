@@ -30,6 +30,11 @@ func Dir(dir string) (*Watch, error) {
 	return watch(dir, "", unix.IN_CLOSE_WRITE|unix.IN_DELETE|unix.IN_MOVE|unix.IN_DELETE_SELF|unix.IN_MOVE_SELF)
 }
 
+// Entries watches for what comes and goes in dir, sockets and folders too.
+func Entries(dir string) (*Watch, error) {
+	return watch(dir, "", unix.IN_CREATE|unix.IN_DELETE|unix.IN_MOVE|unix.IN_DELETE_SELF|unix.IN_MOVE_SELF)
+}
+
 func watch(dir, name string, mask uint32) (*Watch, error) {
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
 	if err != nil {

@@ -31,6 +31,15 @@ func Of(dir datadir.Dir) Paths { return Paths{Dir: dir, Root: "/"} }
 
 func (p Paths) kubelet() string { return filepath.Join(p.Root, "var/lib/kubelet") }
 
+// Kubelet is how others know the node agent's directory: a kubelet's, or what it
+// is when another kubelet has that.
+func (p Paths) Kubelet() string {
+	if to, err := os.Readlink(p.kubelet()); err == nil && to == p.Dir.Kubelet() {
+		return p.kubelet()
+	}
+	return p.Dir.Kubelet()
+}
+
 // Pods is where pods' logs appear.
 func (p Paths) Pods() string { return filepath.Join(p.Root, "var/log/pods") }
 

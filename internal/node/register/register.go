@@ -28,6 +28,10 @@ import (
 // VolumesDirAnnotation tells the local provisioner where this node keeps volumes.
 const VolumesDirAnnotation = "berth.dev/volumes-dir"
 
+// managedAttach says that the control plane attaches volumes to the node, and not
+// the node itself.
+const managedAttach = "volumes.kubernetes.io/controller-managed-attach-detach"
+
 const (
 	// controlPlaneLabel has the value that k3s gives it; upstream's tools look
 	// only for the key.
@@ -82,6 +86,8 @@ type Config struct {
 	Renewals Renewals
 	// Conditions, when set, are more conditions of the node.
 	Conditions func() []corev1.NodeCondition
+	// VolumesInUse, when set, are the attached volumes that the node may have in use.
+	VolumesInUse func() []corev1.UniqueVolumeName
 	// Images, when set, lists the images on the node.
 	Images func() []corev1.ContainerImage
 	// Runtime tells about the container runtime, once it is known.
@@ -356,7 +362,7 @@ func (r *Registration) identify(node *corev1.Node) {
 		node.Labels = map[string]string{}
 	}
 	maps.Copy(node.Labels, labels)
-	annotations := map[string]string{}
+	annotations := map[string]string{managedAttach: "true"}
 	if r.cfg.VolumesDir != "" {
 		annotations[VolumesDirAnnotation] = r.cfg.VolumesDir
 	}

@@ -53,6 +53,9 @@ func (r *Registration) describe(node *corev1.Node) {
 	status.DaemonEndpoints.KubeletEndpoint.Port = r.cfg.Port
 	status.NodeInfo = r.cfg.probe.host()
 	status.NodeInfo.KubeletVersion = r.cfg.Version
+	if r.cfg.VolumesInUse != nil {
+		status.VolumesInUse = r.cfg.VolumesInUse()
+	}
 	runtime := r.cfg.Runtime()
 	status.NodeInfo.ContainerRuntimeVersion = runtime.Version
 	if runtime.Handlers != nil {

@@ -32,6 +32,17 @@ func (a access) list(ctx context.Context) (found *object, version string, err er
 		return a.listBundles(ctx)
 	case certificate:
 		return a.listRequests(ctx)
+	case claimKind:
+		list, err := a.client.CoreV1().PersistentVolumeClaims(a.namespace).List(ctx, a.options())
+		if err != nil {
+			return nil, "", err
+		}
+		for i := range list.Items {
+			if list.Items[i].Name == a.name {
+				found = &object{version: list.Items[i].ResourceVersion}
+			}
+		}
+		return found, list.ResourceVersion, nil
 	}
 	if a.kind == "secret" {
 		list, err := a.client.CoreV1().Secrets(a.namespace).List(ctx, a.options())
@@ -65,6 +76,8 @@ func (a access) watch(ctx context.Context, version string, seconds int64) (watch
 	switch a.kind {
 	case trustBundle, trustBundles, certificate:
 		return a.watchCertificates(ctx, options)
+	case claimKind:
+		return a.client.CoreV1().PersistentVolumeClaims(a.namespace).Watch(ctx, options)
 	case "secret":
 		return a.client.CoreV1().Secrets(a.namespace).Watch(ctx, options)
 	}
@@ -85,6 +98,8 @@ func (a access) read(event watch.Event) (found *object, ours bool, err error) {
 		name, found = o.Name, fromSecret(o)
 	case *corev1.ConfigMap:
 		name, found = o.Name, fromConfigMap(o)
+	case *corev1.PersistentVolumeClaim:
+		name, found = o.Name, &object{version: o.ResourceVersion}
 	case *certificatesv1.PodCertificateRequest:
 		name, found = o.Name, &object{version: o.ResourceVersion, request: &o.Status}
 	case *certificatesv1.ClusterTrustBundle:

@@ -68,17 +68,18 @@ func (v *Volumes) claim(ctx context.Context, pod *corev1.Pod, vol corev1.Volume)
 		if err = v.beginNFS(ctx, pv); err == nil {
 			path, err = v.nfs(ctx, pod, pv.Name, pv.Spec.NFS, pv.Spec.MountOptions)
 		}
+	case pv.Spec.CSI != nil:
+		path, err = v.persistent(ctx, pod, vol, pv, name)
 	default:
 		err = errNoPlugin
 	}
-	var said *Error
-	switch {
-	case err == nil && pv.Spec.HostPath == nil && !isBlock(pv):
-		v.note(pod.UID, vol.Name, Files{Path: path, Whole: true, Claim: name})
-	case err != nil && !errors.As(err, &said):
-		err = &Error{Volume: pv.Name, Err: err}
+	if err != nil {
+		return "", worded(pv.Name, err)
 	}
-	return path, err
+	if pv.Spec.HostPath == nil && !isBlock(pv) {
+		v.note(pod.UID, vol.Name, Files{Path: path, Whole: true, Claim: name})
+	}
+	return path, nil
 }
 
 // boundVolume waits until the claim is bound and returns its volume.

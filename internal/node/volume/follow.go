@@ -300,7 +300,7 @@ func (f *follows) set(one *follow, found *object) {
 		one.moved = make(chan struct{})
 	}
 	one.mu.Unlock()
-	if same || first && one.kind != certificate { // which nobody may be waiting for
+	if same || first && one.kind != certificate && one.kind != claimKind { // which nobody may be waiting for
 		return
 	}
 	f.mu.Lock()

@@ -50,6 +50,8 @@ func (v *Volumes) setupOne(ctx context.Context, pod *corev1.Pod, vol corev1.Volu
 		path, err = v.claim(ctx, pod, vol)
 	case vol.NFS != nil:
 		path, err = v.nfs(ctx, pod, vol.Name, vol.NFS, nil)
+	case vol.CSI != nil:
+		path, err = v.inline(ctx, pod, vol)
 	case vol.Image != nil:
 	default:
 		err = errNoPlugin
@@ -58,12 +60,57 @@ func (v *Volumes) setupOne(ctx context.Context, pod *corev1.Pod, vol corev1.Volu
 		v.noteOwn(pod.UID, vol, path)
 		return path, nil
 	}
+	return "", worded(vol.Name, err)
+}
+
+// worded puts an error into upstream's words, unless it is.
+func worded(volume string, err error) error {
 	var said *Error
 	var waiting *claimError
-	if errors.As(err, &said) || errors.As(err, &waiting) {
-		return "", err
+	var attaching *notAttachedError
+	if errors.As(err, &said) || errors.As(err, &waiting) || errors.As(err, &attaching) {
+		return err
 	}
-	return "", &Error{Volume: vol.Name, Err: err}
+	return &Error{Volume: volume, Err: err}
+}
+
+// noteDriven remembers a volume of a storage driver, which may have work with it
+// also while the pod runs.
+func (v *Volumes) noteDriven(uid types.UID, name string, claim ref) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if st := v.pods[uid]; st != nil {
+		if st.driven == nil {
+			st.driven = map[string]ref{}
+		}
+		st.driven[name] = claim
+	}
+}
+
+func (v *Volumes) isDriven(uid types.UID, name string) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	st := v.pods[uid]
+	if st == nil {
+		return false
+	}
+	_, is := st.driven[name]
+	return is
+}
+
+// drivenClaims are the claims whose growth a pod's volumes follow.
+func (v *Volumes) drivenClaims(uid types.UID) []ref {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	var claims []ref
+	if st := v.pods[uid]; st != nil {
+		for _, claim := range st.driven {
+			if claim.name != "" {
+				claims = append(claims, claim)
+			}
+		}
+	}
+	return claims
 }
 
 // isContent tells whether the volume's files are written by us.

@@ -37,7 +37,7 @@ func (v *Volumes) TearDown(ctx context.Context, uid types.UID) error {
 	st.gone = true
 	v.certificates.forget(uid)
 	had := v.hasAlone(uid)
-	err := v.releaseBlocks(uid) // before the notes of them go
+	err := errors.Join(v.releaseBlocks(uid), v.releaseDriven(ctx, uid)) // before the notes of them go
 	if err == nil {
 		err = removeTree(ctx, v.PodDir(uid))
 	}

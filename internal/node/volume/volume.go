@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -19,6 +20,8 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/clock"
+
+	"berth.dev/berth/internal/node/csi"
 )
 
 // Config is what the volumes of one node need.
@@ -38,6 +41,12 @@ type Config struct {
 	// whether a volume may be used here, its allocatable resources stand in
 	// for limits that a container does not set.
 	Node func() *corev1.Node
+	// Drivers are the storage drivers that are registered here; nil has none.
+	Drivers *csi.Registry
+	// InUseChanged, when set, is told that InUse has another answer.
+	InUseChanged func()
+	// Event, when set, records an event about a pod that runs.
+	Event func(pod *corev1.Pod, kind, reason, message string)
 	// Changed, when set, is told that something a pod's volumes need has
 	// changed, so that a Setup that failed can be tried again at once.
 	Changed func(types.UID)
@@ -62,6 +71,8 @@ type Volumes struct {
 
 	blocks sync.Mutex // the devices of provisioned volumes
 	alone  alone
+	drives drives
+	left   chan struct{} // holds one when volumes may be staged for nobody
 
 	mu   sync.Mutex
 	pods map[types.UID]*podState
@@ -72,6 +83,7 @@ type Volumes struct {
 type podState struct {
 	cancel context.CancelFunc // of the Setup under way, guarded by Volumes.mu
 	files  map[string]Files   // by the volume's name, guarded by Volumes.mu
+	driven map[string]ref     // volumes of storage drivers, with their claims, guarded by Volumes.mu
 
 	mu    sync.Mutex
 	pod   *corev1.Pod // as last given to Setup
@@ -97,6 +109,7 @@ func New(cfg Config) *Volumes {
 		cfg:     cfg,
 		started: make(chan struct{}),
 		pods:    map[types.UID]*podState{},
+		left:    make(chan struct{}, 1),
 		queue: workqueue.NewTypedRateLimitingQueueWithConfig(
 			workqueue.NewTypedItemExponentialFailureRateLimiter[types.UID](time.Second, time.Minute),
 			workqueue.TypedRateLimitingQueueConfig[types.UID]{Clock: cfg.Clock},
@@ -126,6 +139,7 @@ func (v *Volumes) Run(ctx context.Context) error {
 			}
 		})
 	}
+	workers.Go(func() { v.followLeft(ctx) })
 	workers.Wait()
 	v.follows.wait()
 	return nil
@@ -171,7 +185,7 @@ func (v *Volumes) refresh(ctx context.Context, uid types.UID) error {
 	}
 	var errs []error
 	for _, vol := range mounted(st.pod) {
-		if isContent(vol) {
+		if isContent(vol) || v.isDriven(uid, vol.Name) {
 			if _, err := v.setupOne(ctx, st.pod, vol); err != nil {
 				errs = append(errs, err)
 			}
@@ -213,7 +227,7 @@ func (v *Volumes) Setup(ctx context.Context, pod *corev1.Pod) (map[string]string
 	}
 	st.pod = pod
 	volumes := mounted(pod)
-	v.follows.use(v.life, pod.UID, append(references(pod.Namespace, volumes), v.certificates.asked(pod.UID)...))
+	v.follows.use(v.life, pod.UID, slices.Concat(references(pod.Namespace, volumes), v.certificates.asked(pod.UID), v.drivenClaims(pod.UID)))
 	paths, err := v.setupAll(ctx, pod, volumes)
 	if err != nil {
 		return nil, err

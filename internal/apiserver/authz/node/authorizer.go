@@ -98,7 +98,7 @@ func (a *Authorizer) decide(r request) verdict {
 		case schema.GroupResource{Group: "storage.k8s.io", Resource: "csinodes"}:
 			return csiNodes(r)
 		case schema.GroupResource{Group: "storage.k8s.io", Resource: "volumeattachments"}:
-			return a.getOne(r, func(*Graph) bool { return false })
+			return a.getOne(r, func(g *Graph) bool { return g.attached[r.GetName()] == r.node })
 		case schema.GroupResource{Group: spiderpoolGroup, Resource: "spiderendpoints"}:
 			return a.addresses(r)
 		}

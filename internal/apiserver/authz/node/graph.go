@@ -4,11 +4,12 @@ import (
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/types"
 )
 
 // Graph knows which node each pod is on and what the pod refers to, and which
-// claim each volume serves.
+// claim each volume serves, and on which node each volume is attached.
 type Graph struct {
 	mu   sync.RWMutex
 	pods map[types.NamespacedName]placed
@@ -18,6 +19,8 @@ type Graph struct {
 	claims        map[string]reference
 	volumeSecrets map[string][]reference
 	secretVolumes map[reference]map[string]bool
+	// attached is the node of each VolumeAttachment.
+	attached map[string]string
 	// moved is closed and replaced at each change.
 	moved chan struct{}
 }
@@ -36,6 +39,7 @@ func NewGraph() *Graph {
 		claims:        map[string]reference{},
 		volumeSecrets: map[string][]reference{},
 		secretVolumes: map[reference]map[string]bool{},
+		attached:      map[string]string{},
 		moved:         make(chan struct{}),
 	}
 }
@@ -120,6 +124,16 @@ func (g *Graph) dropVolume(name string) {
 		}
 	}
 	delete(g.volumeSecrets, name)
+}
+
+// SetAttachment takes in a VolumeAttachment; its node never changes.
+func (g *Graph) SetAttachment(a *storagev1.VolumeAttachment) {
+	g.change(func() { g.attached[a.Name] = a.Spec.NodeName })
+}
+
+// DeleteAttachment forgets a VolumeAttachment.
+func (g *Graph) DeleteAttachment(name string) {
+	g.change(func() { delete(g.attached, name) })
 }
 
 func (g *Graph) change(f func()) {

@@ -9,6 +9,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	storagev1 "k8s.io/api/storage/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apiserver/pkg/authentication/user"
@@ -129,6 +130,10 @@ func TestMatrix(t *testing.T) {
 	g.SetVolume(volume("pv", "claim", "s-mount"))
 	g.SetVolume(volume("pv2", "claim2", "s-mount2"))
 	g.SetVolume(&corev1.PersistentVolume{ObjectMeta: metav1.ObjectMeta{Name: "free"}})
+	for name, node := range map[string]string{"here": "n1", "elsewhere": "n2", "gone": "n1"} {
+		g.SetAttachment(&storagev1.VolumeAttachment{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: storagev1.VolumeAttachmentSpec{NodeName: node}})
+	}
+	g.DeleteAttachment("gone")
 	a := decided(g)
 
 	const none = "no relationship found between node 'n1' and this object"
@@ -209,6 +214,10 @@ func TestMatrix(t *testing.T) {
 		{"get storage.k8s.io/csinodes - n2", "can only access CSINode with the same name as the requesting node"},
 		{"list storage.k8s.io/csinodes - -", "can only get, create, update, patch, or delete a CSINode"},
 		{"get storage.k8s.io/volumeattachments - x", none},
+		{"get storage.k8s.io/volumeattachments - here", ""},
+		{"get storage.k8s.io/volumeattachments - elsewhere", none},
+		{"get storage.k8s.io/volumeattachments - gone", none},
+		{"list storage.k8s.io/volumeattachments - -", "can only get individual resources of this type"},
 		{"get spiderpool.spidernet.io/spiderendpoints ns web-0", ""},
 		{"get spiderpool.spidernet.io/spiderendpoints ns web-1", none},
 		{"watch spiderpool.spidernet.io/spiderendpoints - - status.current.node=n1", ""},

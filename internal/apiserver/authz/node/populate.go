@@ -2,11 +2,12 @@ package node
 
 import (
 	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/tools/cache"
 )
 
-// Populate keeps g up to date from the pods and volumes of f, which the caller
+// Populate keeps g up to date from the pods, volumes and attachments of f, which the caller
 // starts. The returned function says whether all that was stored is known.
 func (g *Graph) Populate(f informers.SharedInformerFactory) (cache.InformerSynced, error) {
 	pods, err := f.Core().V1().Pods().Informer().AddEventHandler(cache.ResourceEventHandlerFuncs{
@@ -40,7 +41,23 @@ func (g *Graph) Populate(f informers.SharedInformerFactory) (cache.InformerSynce
 	if err != nil {
 		return nil, err
 	}
-	return func() bool { return pods.HasSynced() && volumes.HasSynced() }, nil
+	attachments, err := f.Storage().V1().VolumeAttachments().Informer().AddEventHandler(cache.ResourceEventHandlerFuncs{
+		AddFunc: func(obj any) { g.SetAttachment(obj.(*storagev1.VolumeAttachment)) },
+		UpdateFunc: func(old, obj any) {
+			if was, is := old.(*storagev1.VolumeAttachment), obj.(*storagev1.VolumeAttachment); was.UID != is.UID {
+				g.SetAttachment(is)
+			}
+		},
+		DeleteFunc: func(obj any) {
+			if a, ok := last(obj).(*storagev1.VolumeAttachment); ok {
+				g.DeleteAttachment(a.Name)
+			}
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return func() bool { return pods.HasSynced() && volumes.HasSynced() && attachments.HasSynced() }, nil
 }
 
 // last is the object of a delete event, also when the event itself was missed.

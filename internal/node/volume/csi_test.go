@@ -1,0 +1,300 @@
+package volume
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	spec "github.com/container-storage-interface/spec/lib/go/csi"
+	"golang.org/x/sys/unix"
+	"google.golang.org/grpc"
+	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	registerapi "k8s.io/kubelet/pkg/apis/pluginregistration/v1"
+
+	"berth.dev/berth/internal/node/csi"
+	planvolume "berth.dev/berth/internal/plan/volume"
+)
+
+// fakeDriver is a driver in the test's process, on real sockets.
+type fakeDriver struct {
+	spec.UnimplementedNodeServer
+	registerapi.UnimplementedRegistrationServer
+	endpoint string
+	told     chan *registerapi.RegistrationStatus
+
+	mu    sync.Mutex
+	calls []string
+	hangs string // the call that does not answer
+}
+
+func (d *fakeDriver) GetInfo(context.Context, *registerapi.InfoRequest) (*registerapi.PluginInfo, error) {
+	return &registerapi.PluginInfo{Type: registerapi.CSIPlugin, Name: "d", Endpoint: d.endpoint, SupportedVersions: []string{"0.3.0", "1.0.0"}}, nil
+}
+
+func (d *fakeDriver) NotifyRegistrationStatus(_ context.Context, s *registerapi.RegistrationStatus) (*registerapi.RegistrationStatusResponse, error) {
+	d.told <- s
+	return &registerapi.RegistrationStatusResponse{}, nil
+}
+
+func (d *fakeDriver) note(ctx context.Context, request any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
+	method := filepath.Base(info.FullMethod)
+	d.mu.Lock()
+	d.calls = append(d.calls, method)
+	hangs := d.hangs == method
+	d.mu.Unlock()
+	if hangs {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	return handle(ctx, request)
+}
+
+// since are the calls since it was last asked, without questions about the driver.
+func (d *fakeDriver) since() string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	calls := slices.DeleteFunc(d.calls, func(c string) bool { return strings.HasPrefix(c, "NodeGet") })
+	d.calls = nil
+	return strings.Join(calls, " ")
+}
+
+func (d *fakeDriver) hang(method string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.hangs = method
+}
+
+func (d *fakeDriver) NodeGetInfo(context.Context, *spec.NodeGetInfoRequest) (*spec.NodeGetInfoResponse, error) {
+	return &spec.NodeGetInfoResponse{NodeId: "me"}, nil
+}
+
+func (d *fakeDriver) NodeGetCapabilities(context.Context, *spec.NodeGetCapabilitiesRequest) (*spec.NodeGetCapabilitiesResponse, error) {
+	return &spec.NodeGetCapabilitiesResponse{Capabilities: []*spec.NodeServiceCapability{{Type: &spec.NodeServiceCapability_Rpc{
+		Rpc: &spec.NodeServiceCapability_RPC{Type: spec.NodeServiceCapability_RPC_STAGE_UNSTAGE_VOLUME},
+	}}}}, nil
+}
+
+func (d *fakeDriver) NodeStageVolume(_ context.Context, r *spec.NodeStageVolumeRequest) (*spec.NodeStageVolumeResponse, error) {
+	return &spec.NodeStageVolumeResponse{}, unix.Mount("tmpfs", r.StagingTargetPath, "tmpfs", 0, "")
+}
+
+func (d *fakeDriver) NodeUnstageVolume(_ context.Context, r *spec.NodeUnstageVolumeRequest) (*spec.NodeUnstageVolumeResponse, error) {
+	return &spec.NodeUnstageVolumeResponse{}, unmount(r.StagingTargetPath)
+}
+
+func (d *fakeDriver) NodePublishVolume(_ context.Context, r *spec.NodePublishVolumeRequest) (*spec.NodePublishVolumeResponse, error) {
+	err := os.MkdirAll(r.TargetPath, 0o755)
+	if err == nil && !isMountPoint(r.TargetPath) {
+		err = unix.Mount(r.StagingTargetPath, r.TargetPath, "", unix.MS_BIND, "")
+	}
+	return &spec.NodePublishVolumeResponse{}, err
+}
+
+func (d *fakeDriver) NodeUnpublishVolume(_ context.Context, r *spec.NodeUnpublishVolumeRequest) (*spec.NodeUnpublishVolumeResponse, error) {
+	return &spec.NodeUnpublishVolumeResponse{}, errors.Join(unmount(r.TargetPath), os.RemoveAll(r.TargetPath))
+}
+
+// serve serves the driver until the test ends or stop is called.
+func (d *fakeDriver) serve(t *testing.T, root string) (stop func()) {
+	t.Helper()
+	dir := filepath.Join(root, "plugins", "d")
+	if err := errors.Join(os.MkdirAll(dir, 0o750), os.MkdirAll(filepath.Join(root, "plugins_registry"), 0o750)); err != nil {
+		t.Fatal(err)
+	}
+	d.endpoint = filepath.Join(dir, "s")
+	node, registration := grpc.NewServer(grpc.UnaryInterceptor(d.note)), grpc.NewServer()
+	spec.RegisterNodeServer(node, d)
+	registerapi.RegisterRegistrationServer(registration, d)
+	listen := func(server *grpc.Server, path string) {
+		listener, err := net.Listen("unix", path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		go func() { _ = server.Serve(listener) }() // Stop ends it
+	}
+	listen(node, d.endpoint)
+	listen(registration, filepath.Join(root, "plugins_registry", "d"))
+	stop = func() { registration.Stop(); node.Stop() }
+	t.Cleanup(stop)
+	return stop
+}
+
+func drivenVolume(attach bool) (*storagev1.CSIDriver, *corev1.PersistentVolume, *corev1.PersistentVolumeClaim) {
+	object := &storagev1.CSIDriver{ObjectMeta: metav1.ObjectMeta{Name: "d"}, Spec: storagev1.CSIDriverSpec{AttachRequired: &attach}}
+	pv := localPV("pv", "", "n1")
+	pv.Spec.Local, pv.Spec.NodeAffinity = nil, nil
+	pv.Spec.CSI = &corev1.CSIPersistentVolumeSource{Driver: "d", VolumeHandle: "h"}
+	return object, pv, bound("f", "pv")
+}
+
+// drivenNode is a node whose drivers register in a folder with a short name.
+func drivenNode(t *testing.T, attach bool) (*node, string) {
+	t.Helper()
+	needsMounts(t)
+	root, err := os.MkdirTemp("", "csi")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = errors.Join(unmountUnder(root), os.RemoveAll(root)) })
+	n := start(t, func(cfg *Config) { cfg.Root, cfg.NodeName = root, "n1" })
+	object, pv, claim := drivenVolume(attach)
+	registry := csi.New(csi.Config{Root: root, NodeName: "n1", Client: n.client, Timeout: time.Second, Changed: n.DriverCame})
+	n.cfg.Drivers = registry
+	here := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n1", UID: "node-uid"}}
+	if err := errors.Join(n.client.Tracker().Add(object), n.client.Tracker().Add(pv), n.client.Tracker().Add(claim), n.client.Tracker().Add(here)); err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- registry.Run(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	return n, root
+}
+
+func (n *node) sets(t *testing.T, uid types.UID) error {
+	t.Helper()
+	_, err := n.Setup(t.Context(), pod(string(uid), claimVolume("f")))
+	return err
+}
+
+// A volume is staged once for all pods of the node and unstaged with the last;
+// what was done before a restart is not done again.
+func TestDriver(t *testing.T) {
+	n, root := drivenNode(t, false)
+	err := n.sets(t, "u1")
+	if err == nil || err.Error() != `MountVolume.MountDevice failed for volume "pv" : kubernetes.io/csi: attacher.MountDevice failed to create newCsiDriverClient: driver name d not found in the list of registered CSI drivers` {
+		t.Fatalf("without its driver: %v", err)
+	}
+	// A pod that never got its volume needs no driver to end.
+	if err := n.sets(t, "u0"); err == nil {
+		t.Fatal("set up without a driver")
+	}
+	if err := n.TearDown(t.Context(), "u0"); err != nil {
+		t.Fatal(err)
+	}
+	d := &fakeDriver{told: make(chan *registerapi.RegistrationStatus, 10)}
+	stop := d.serve(t, root)
+	if s := <-d.told; !s.PluginRegistered || s.Error != "" {
+		t.Fatal(s)
+	}
+	if uid := <-n.changes; uid != "u0" && uid != "u1" {
+		t.Errorf("woken: %s", uid)
+	}
+	object, err := n.client.StorageV1().CSINodes().Get(t.Context(), "n1", metav1.GetOptions{})
+	if err != nil || fmt.Sprint(object.Spec.Drivers) != fmt.Sprint([]storagev1.CSINodeDriver{{Name: "d", NodeID: "me"}}) || object.OwnerReferences[0].UID != "node-uid" {
+		t.Errorf("CSINode: %v %v", object, err)
+	}
+	here, err := n.client.CoreV1().Nodes().Get(t.Context(), "n1", metav1.GetOptions{})
+	if err != nil || here.Annotations["csi.volume.kubernetes.io/nodeid"] != `{"d":"me"}` {
+		t.Errorf("node: %v %v", here.Annotations, err)
+	}
+	if err := n.sets(t, "u1"); err != nil || d.since() != "NodeStageVolume NodePublishVolume" {
+		t.Fatalf("the first pod: %v", err)
+	}
+	if err := n.sets(t, "u2"); err != nil || d.since() != "NodePublishVolume" {
+		t.Fatalf("the second pod: %v", err)
+	}
+	if err := n.sets(t, "u1"); err != nil || d.since() != "" {
+		t.Fatalf("once more: %v", err)
+	}
+	mount := filepath.Join(root, "pods/u1/volumes/kubernetes.io~csi/pv/mount")
+	note, err := os.ReadFile(filepath.Join(filepath.Dir(mount), "vol_data.json"))
+	if err != nil || !isMountPoint(mount) || !strings.Contains(string(note), `"volumeHandle":"h","driverName":"d"`) {
+		t.Errorf("on the disk: %s %v", note, err)
+	}
+	// A driver that hangs is an error that names it, after its time.
+	d.hang("NodeUnpublishVolume")
+	if err := n.TearDown(t.Context(), "u1"); err == nil || !strings.Contains(err.Error(), `UnmountVolume.TearDown failed for volume "pv" : rpc error: code = DeadlineExceeded desc = context deadline exceeded (NodeUnpublishVolume of driver d)`) {
+		t.Errorf("a driver that hangs: %v", err)
+	}
+	d.hang("")
+	if !isMountPoint(mount) {
+		t.Error("it was unmounted behind the driver's back")
+	}
+	d.since()
+	if err := n.TearDown(t.Context(), "u1"); err != nil || d.since() != "NodeUnpublishVolume" {
+		t.Fatal(err)
+	}
+	if err := n.TearDown(t.Context(), "u2"); err != nil || d.since() != "NodeUnpublishVolume NodeUnstageVolume" {
+		t.Fatal(err)
+	}
+	if left, err := mountsUnder(root); err != nil || len(left) > 0 {
+		t.Errorf("left: %v %v", left, err)
+	}
+	stop()
+	soon(t, "the driver is gone from the API", func() bool {
+		object, err := n.client.StorageV1().CSINodes().Get(t.Context(), "n1", metav1.GetOptions{})
+		return err == nil && len(object.Spec.Drivers) == 0
+	})
+}
+
+// A volume is used when it is attached, the node has said that it uses it, and
+// nobody has begun to take it away.
+func TestDriverAttached(t *testing.T) {
+	n, root := drivenNode(t, true)
+	d := &fakeDriver{told: make(chan *registerapi.RegistrationStatus, 10)}
+	d.serve(t, root)
+	<-d.told
+	attempt := func(uid types.UID, attached, deleting, inUse, listed bool) error {
+		here, err := n.client.CoreV1().Nodes().Get(t.Context(), "n1", metav1.GetOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		here.Status = corev1.NodeStatus{}
+		name := planvolume.CSIName("d", "h")
+		if inUse {
+			here.Status.VolumesInUse = []corev1.UniqueVolumeName{name}
+		}
+		if listed {
+			here.Status.VolumesAttached = []corev1.AttachedVolume{{Name: name}}
+		}
+		a := &storagev1.VolumeAttachment{
+			ObjectMeta: metav1.ObjectMeta{Name: planvolume.AttachmentName("d", "h", "n1")},
+			Spec:       storagev1.VolumeAttachmentSpec{Attacher: "d", NodeName: "n1", Source: storagev1.VolumeAttachmentSource{PersistentVolumeName: new("pv")}},
+			Status:     storagev1.VolumeAttachmentStatus{Attached: attached},
+		}
+		if deleting {
+			a.DeletionTimestamp = &metav1.Time{Time: time.Now()}
+		}
+		_ = n.client.StorageV1().VolumeAttachments().Delete(t.Context(), a.Name, metav1.DeleteOptions{}) // of the last case
+		_, err = n.client.CoreV1().Nodes().UpdateStatus(t.Context(), here, metav1.UpdateOptions{})
+		if err := errors.Join(err, n.client.Tracker().Add(a)); err != nil {
+			t.Fatal(err)
+		}
+		return n.sets(t, uid)
+	}
+	for i, c := range [][4]bool{{false, false, true, true}, {true, true, true, true}, {true, false, false, true}, {true, false, true, false}} {
+		err := attempt("u1", c[0], c[1], c[2], c[3])
+		if err == nil || err.Error() != "Unable to attach or mount volumes: unmounted volumes=[www], unattached volumes=[www], failed to process volumes=[]: timed out waiting for the condition" {
+			t.Errorf("case %d: %v", i, err)
+		}
+	}
+	if got := InUse(root); len(got) != 1 || got[0] != "kubernetes.io/csi/d^h" {
+		t.Errorf("in use while it is waited for: %v", got)
+	}
+	if err := attempt("u1", true, false, true, true); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.TearDown(t.Context(), "u1"); err != nil {
+		t.Fatal(err)
+	}
+	if got := InUse(root); len(got) > 0 {
+		t.Errorf("in use by nobody: %v", got)
+	}
+}
