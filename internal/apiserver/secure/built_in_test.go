@@ -26,7 +26,7 @@ func TestBuiltInKinds(t *testing.T) {
 	} {
 		name := x.plural + "." + x.group
 		_, err := client.ApiextensionsV1().CustomResourceDefinitions().Create(t.Context(), &apiextensionsv1.CustomResourceDefinition{
-			ObjectMeta: metav1.ObjectMeta{Name: name},
+			ObjectMeta: metav1.ObjectMeta{Name: name, Annotations: map[string]string{apiextensionsv1.KubeAPIApprovedAnnotation: "https://example.com/1"}},
 			Spec: apiextensionsv1.CustomResourceDefinitionSpec{
 				Group: x.group, Scope: apiextensionsv1.ClusterScoped, Names: apiextensionsv1.CustomResourceDefinitionNames{Plural: x.plural, Kind: x.kind},
 				Versions: []apiextensionsv1.CustomResourceDefinitionVersion{{

@@ -130,13 +130,17 @@ func TestSnapshot(t *testing.T) {
 	}{
 		"first the finalizer": {[]func(*State){func(s *State) { s.Snapshot.Finalizers = nil }}, "snapshot k volumesnapshot-as-source-protection"},
 		"the default class":   {[]func(*State){func(s *State) { s.Snapshot.Spec.VolumeSnapshotClassName = nil }}, "snapshot k volumesnapshot-as-source-protection"},
-		"no default class": {[]func(*State){func(s *State) { s.Snapshot.Spec.VolumeSnapshotClassName, s.Classes[0].Annotations = nil, nil }},
-			fails("SetDefaultSnapshotClassFailed", "Failed to set default snapshot class with error cannot find default snapshot class")},
+		"no default class": {
+			[]func(*State){func(s *State) { s.Snapshot.Spec.VolumeSnapshotClassName, s.Classes[0].Annotations = nil, nil }},
+			fails("SetDefaultSnapshotClassFailed", "Failed to set default snapshot class with error cannot find default snapshot class"),
+		},
 		"two default classes": {[]func(*State){func(s *State) {
 			s.Snapshot.Spec.VolumeSnapshotClassName, s.Classes = nil, append(s.Classes, s.Classes[0])
 		}}, fails("SetDefaultSnapshotClassFailed", "Failed to set default snapshot class with error 2 default snapshot classes were found")},
-		"no such class": {[]func(*State){func(s *State) { s.Snapshot.Spec.VolumeSnapshotClassName = ptr.To("x") }},
-			fails("GetSnapshotClassFailed", `Failed to get snapshot class with error volumesnapshotclass.snapshot.storage.k8s.io "x" not found`)},
+		"no such class": {
+			[]func(*State){func(s *State) { s.Snapshot.Spec.VolumeSnapshotClassName = ptr.To("x") }},
+			fails("GetSnapshotClassFailed", `Failed to get snapshot class with error volumesnapshotclass.snapshot.storage.k8s.io "x" not found`),
+		},
 		"no claim": {[]func(*State){func(s *State) { s.Claim, s.Volume = nil, nil }}, fails("SnapshotContentCreationFailed",
 			`Failed to create snapshot content with error failed to get input parameters to create snapshot s: "failed to retrieve PVC c from the lister: \"persistentvolumeclaim \\\"c\\\" not found\""`)},
 		"an unbound claim": {[]func(*State){func(s *State) { s.Claim.Status.Phase, s.Volume = corev1.ClaimPending, nil }}, fails("SnapshotContentCreationFailed",
@@ -151,21 +155,27 @@ func TestSnapshot(t *testing.T) {
 		"then the content":     {[]func(*State){held}, "create snapcontent-u h/pvc-cu Delete u\nNormal CreatingSnapshot Waiting for a snapshot ns/s to be created by the CSI driver."},
 		"bound to its content": {[]func(*State){held, with(content(false))}, "snapshot k volumesnapshot-as-source-protection,volumesnapshot-bound-protection"},
 		"what is being taken":  {[]func(*State){held, with(content(false)), func(s *State) { s.Snapshot.Finalizers = append(s.Snapshot.Finalizers, BoundFinalizer) }}, "status snapcontent-u unready"},
-		"what is taken": {[]func(*State){held, with(content(true)), func(s *State) { s.Snapshot.Finalizers = append(s.Snapshot.Finalizers, BoundFinalizer) }},
-			"status snapcontent-u ready 00:00:05 1Gi\nNormal SnapshotCreated Snapshot ns/s was successfully created by the CSI driver.\nNormal SnapshotReady Snapshot ns/s is ready to use."},
+		"what is taken": {
+			[]func(*State){held, with(content(true)), func(s *State) { s.Snapshot.Finalizers = append(s.Snapshot.Finalizers, BoundFinalizer) }},
+			"status snapcontent-u ready 00:00:05 1Gi\nNormal SnapshotCreated Snapshot ns/s was successfully created by the CSI driver.\nNormal SnapshotReady Snapshot ns/s is ready to use.",
+		},
 		"the claim is let go":        {[]func(*State){held, ready}, "claim "},
 		"not while others are taken": {[]func(*State){held, ready, func(s *State) { s.ClaimBusy = true }}, ""},
 		"at rest":                    {[]func(*State){ready}, ""},
 		"its content is gone":        {[]func(*State){ready, with(nil)}, "status snapcontent-u unready 00:00:05 1Gi error: VolumeSnapshotContent is missing\nWarning SnapshotContentMissing VolumeSnapshotContent is missing"},
-		"its content is another's": {[]func(*State){ready, func(s *State) { s.Content.Spec.VolumeSnapshotRef.UID = "x" }},
-			"status snapcontent-u unready 00:00:05 1Gi error: VolumeSnapshotContent is not bound to the VolumeSnapshot correctly\nWarning SnapshotMisbound VolumeSnapshotContent is not bound to the VolumeSnapshot correctly"},
+		"its content is another's": {
+			[]func(*State){ready, func(s *State) { s.Content.Spec.VolumeSnapshotRef.UID = "x" }},
+			"status snapcontent-u unready 00:00:05 1Gi error: VolumeSnapshotContent is not bound to the VolumeSnapshot correctly\nWarning SnapshotMisbound VolumeSnapshotContent is not bound to the VolumeSnapshot correctly",
+		},
 		"imported":                {[]func(*State){imported("", "h/snapshot-old")}, "content u - "},
 		"imported, nothing there": {[]func(*State){imported("", "h/snapshot-old"), with(nil)}, fails("SnapshotContentMissing", "VolumeSnapshotContent is missing")},
 		"imported, another's":     {[]func(*State){imported("x", "h/snapshot-old")}, fails("SnapshotContentMisbound", "VolumeSnapshotContent [snapcontent-u] is bound to a different snapshot")},
 		"imported, of a volume":   {[]func(*State){imported("", "")}, fails("SnapshotContentMismatch", "VolumeSnapshotContent is dynamically provisioned while expecting a pre-provisioned one")},
 		"deleted":                 {[]func(*State){ready, func(s *State) { s.Snapshot.DeletionTimestamp = now }}, "content u - yes"},
-		"deleted, being restored": {[]func(*State){ready, func(s *State) { s.Snapshot.DeletionTimestamp, s.Restoring = now, true }},
-			"Warning SnapshotDeletePending Snapshot is being used to restore a PVC"},
+		"deleted, being restored": {
+			[]func(*State){ready, func(s *State) { s.Snapshot.DeletionTimestamp, s.Restoring = now, true }},
+			"Warning SnapshotDeletePending Snapshot is being used to restore a PVC",
+		},
 		"deleted, then the content": {[]func(*State){ready, func(s *State) {
 			s.Snapshot.DeletionTimestamp, s.Content.Annotations = now, map[string]string{BeingDeleted: "yes"}
 		}}, "delete snapcontent-u"},
