@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"berth.dev/berth/internal/api"
+	"berth.dev/berth/internal/controller/attachdetach"
 	"berth.dev/berth/internal/controller/attributesclass"
 	"berth.dev/berth/internal/controller/autoscale"
 	"berth.dev/berth/internal/controller/balancer"
@@ -104,6 +105,7 @@ func Loops(config Config) ([]loop.Loop, error) {
 		scheduler.Loop(config.Schedulers),
 		addresses,
 		volumebinder.Loop(),
+		attachdetach.Loop(),
 		endpointslice.Loop(),
 		endpointslice.EndpointsLoop(),
 		endpointslice.MirrorLoop(),
