@@ -24,9 +24,7 @@ func TestStorageDriver(t *testing.T) {
 	plain := &driven{t: t, c: c, name: "csi.test"}
 	plain.install("attachRequired: false, podInfoOnMount: true, fsGroupPolicy: File, volumeLifecycleModes: [Persistent, Ephemeral]")
 	plain.byHand()
-	t.Logf("by hand done %s", time.Now().Format("04:05"))
 	plain.inline()
-	t.Logf("inline done %s", time.Now().Format("04:05"))
 	attaching := &driven{t: t, c: c, name: "attach.test"}
 	attaching.install("attachRequired: true, storageCapacity: true", "--control")
 	attaching.provisioned()
@@ -247,7 +245,6 @@ spec: {resources: {requests: {storage: 200Mi}}, accessModes: [ReadWriteOnce], st
 	says(s.t, "a claim that there is no room for", c.Ask("describe", "pod", "huge"), "node(s) did not have enough free storage")
 	c.Kubectl("delete", "pod", "huge", "--now")
 
-	s.t.Logf("attached %s", time.Now().Format("04:05"))
 	s.kill()
 	c.Signal("KILL")
 	c.Start()
@@ -257,7 +254,6 @@ spec: {resources: {requests: {storage: 200Mi}}, accessModes: [ReadWriteOnce], st
 	c.Kubectl("wait", "--for=condition=Ready", "pod/user", "--timeout=150s")
 	same(s.t, "data", c.Kubectl("exec", "user", "--", "sh", "-c", read), "kept\nwritten")
 
-	s.t.Logf("again %s", time.Now().Format("04:05"))
 	for _, claim := range []string{"files", "blocks"} {
 		c.Kubectl("patch", "pvc", claim, "-p", `{"spec":{"resources":{"requests":{"storage":"3Mi"}}}}`)
 	}
