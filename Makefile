@@ -66,6 +66,11 @@ examples: build ## run every system of examples/ through its end-to-end test
 	go test -count=1 -timeout 60m -v ./test/e2e/systems -examples
 	go test -count=1 -timeout 20m -v ./test/e2e -run '^(TestNginxKeepsItsBerth|TestShop)$$'
 
+.PHONY: drills
+drills: build ## break every system of examples/ on purpose, under load, and print the figures
+	@command -v mkfs.ext4 >/dev/null || { echo "drills fill a file system of their own: install e2fsprogs" >&2; exit 1; }
+	go test -count=1 -timeout 90m -v ./test/e2e/drills -drills
+
 # SOAK is how long `make soak` runs.
 SOAK ?= 10m
 

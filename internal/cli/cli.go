@@ -66,7 +66,7 @@ its berth, its name, its address and its disk.
 	root.SetOut(s.out)
 	root.SetErr(s.err)
 	root.AddCommand(
-		newServer(s), newAgent(s), newToken(s), newStatus(s), newWhy(s), newPlan(s), kubectl.New(), newImage(s), newSnapshot(s),
+		newServer(s), newAgent(s), newToken(s), newStatus(s), newWhy(s), newPlan(s), kubectl.New(), newImage(s), newSnapshot(s), newDrill(s),
 		newDown(s), newInstall(s), newUninstall(s), newVersion(s),
 	)
 	return root

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"berth.dev/berth/internal/base/datadir"
 	"berth.dev/berth/internal/node/runtime"
 )
 
@@ -33,7 +34,7 @@ func (i Instance) stopRuntime(ctx context.Context) error {
 		if err := runtime.Stop(i.Runtime); err != nil {
 			return err
 		}
-		left, err := outlive(i.shims())
+		left, err := outlive(Shims(i.Dir))
 		if err != nil || len(left) == 0 {
 			return err
 		}
@@ -44,7 +45,7 @@ func (i Instance) stopRuntime(ctx context.Context) error {
 	if err := runtime.Stop(i.Runtime); err != nil {
 		return err
 	}
-	left := i.shims()
+	left := Shims(i.Dir)
 	for _, pid := range left {
 		i.Log("killing a shim of no pod (pid %d)", pid)
 		if err := unix.Kill(pid, unix.SIGKILL); err != nil && !errors.Is(err, unix.ESRCH) {
@@ -58,10 +59,10 @@ func (i Instance) stopRuntime(ctx context.Context) error {
 	return err
 }
 
-// shims are the PIDs of this instance's, by the runtime's socket that they name.
-func (i Instance) shims() []int {
+// Shims are the PIDs of an instance's, by the runtime's socket that they name.
+func Shims(dir datadir.Dir) []int {
 	found, _ := filepath.Glob("/proc/[0-9]*/cmdline") // the pattern is good
-	socket := []byte(i.Dir.RuntimeSocket())
+	socket := []byte(dir.RuntimeSocket())
 	var all []int
 	for _, name := range found {
 		text, err := os.ReadFile(name)

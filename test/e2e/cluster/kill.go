@@ -55,3 +55,6 @@ func (c *Cluster) Await() *Cluster {
 	}
 	return c
 }
+
+// Ended is told when the server ends, once: who takes it launches the next.
+func (c *Cluster) Ended() <-chan error { return c.done }

@@ -43,11 +43,14 @@ type Load struct {
 	mu        sync.Mutex
 	attempted int
 	acked     []int
+	failed    int
 	lastError error
+	// lapped is how many of acked the last lap ended with.
+	lapped int
 	// last is when a write was acknowledged, longest the time between two of them.
 	last    time.Time
 	longest time.Duration
-	// more is closed, and made anew, by each acknowledgement.
+	// more is closed, and made anew, by each answer.
 	more chan struct{}
 }
 
@@ -80,15 +83,16 @@ func (l *Load) run(ctx context.Context) {
 func (l *Load) note(n int, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	close(l.more)
+	l.more = make(chan struct{})
 	if err != nil {
 		l.lastError = err
+		l.failed++
 		return
 	}
 	now := time.Now()
 	l.longest, l.last = max(l.longest, now.Sub(l.last)), now
 	l.acked = append(l.acked, n)
-	close(l.more)
-	l.more = make(chan struct{})
 }
 
 // Await waits until count more records are acknowledged than now.
@@ -107,6 +111,44 @@ func (l *Load) Await(ctx context.Context, count int) error {
 		case <-more:
 		case <-ctx.Done():
 			return fmt.Errorf("%d records are acknowledged, not %d: %w; the last error: %w", have, want, ctx.Err(), err)
+		}
+	}
+}
+
+// Lap is what the client did since the last one; what it did before that is not in
+// it, but for the time since the last acknowledgement.
+func (l *Load) Lap() Report {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	r := Report{Attempted: l.attempted, Acknowledged: slices.Clone(l.acked[l.lapped:]), Longest: max(l.longest, time.Since(l.last))}
+	l.lapped, l.longest = len(l.acked), 0
+	return r
+}
+
+// Acknowledged are all records that the system has taken until now.
+func (l *Load) Acknowledged() []int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.acked)
+}
+
+// Refused waits until so many writes have failed, or enough more are acknowledged,
+// and tells how many have failed.
+func (l *Load) Refused(ctx context.Context, failures, enough int) (int, error) {
+	l.mu.Lock()
+	failed, acked := l.failed, len(l.acked)
+	l.mu.Unlock()
+	for {
+		l.mu.Lock()
+		refused, taken, more := l.failed-failed, len(l.acked)-acked, l.more
+		l.mu.Unlock()
+		if refused >= failures || taken >= enough {
+			return refused, nil
+		}
+		select {
+		case <-more:
+		case <-ctx.Done():
+			return refused, ctx.Err()
 		}
 	}
 }

@@ -87,3 +87,33 @@ func TestAwaitSaysWhy(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A lap has what came since the last; failures are told as they come.
+func TestLapAndRefused(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	store := &memory{do: func(n int) (bool, bool) { return true, n <= 5 || n > 8 }}
+	l := Start(ctx, store)
+	defer l.Stop()
+	if refused, err := l.Refused(ctx, 3, 1000); refused != 3 || err != nil {
+		t.Errorf("%d refused, %v", refused, err)
+	}
+	if lap := l.Lap(); !slices.Equal(lap.Acknowledged[:5], []int{1, 2, 3, 4, 5}) || lap.Longest <= 0 {
+		t.Errorf("%s", lap)
+	}
+	if refused, err := l.Refused(ctx, 1, 10); refused != 0 || err != nil {
+		t.Errorf("%d refused, %v", refused, err)
+	}
+	lap := l.Lap()
+	if len(lap.Acknowledged) == 0 || lap.Acknowledged[0] < 9 || lap.Longest <= 0 {
+		t.Errorf("%s", lap)
+	}
+	if all := l.Acknowledged(); len(all) < 15 || all[0] != 1 {
+		t.Errorf("%v", all)
+	}
+	never, stop := context.WithCancel(ctx)
+	stop()
+	if _, err := l.Refused(never, 1000, 1000000); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+}
