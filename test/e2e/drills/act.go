@@ -98,7 +98,7 @@ func (r *ring) everything() {
 }
 
 // upgrade rolls to the same image by another name, as a new one would be.
-func (r *ring) upgrade() drill.Report {
+func (r *ring) upgrade() {
 	r.t.Helper()
 	image := r.c.Kubectl("get", "statefulset", r.Set, "-o", "jsonpath={.spec.template.spec.containers[0].image}")
 	next := image + "-next"
@@ -111,7 +111,7 @@ func (r *ring) upgrade() drill.Report {
 			r.t.Fatal(err)
 		}
 	}
-	return r.berth(drill.Image, "--image", next)
+	r.berth(drill.Image, "--image", next)
 }
 
 // renamed copies an image archive and gives it another name; it says whether it

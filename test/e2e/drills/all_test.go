@@ -36,9 +36,9 @@ func TestDrills(t *testing.T) {
 			e.do(drill.Containerd)
 			e.do(drill.Machine)
 			e.drill("all restarted in random order", e.everything)
-			e.drill("image upgraded", func() { e.upgrade() })
+			e.drill("image upgraded", e.upgrade)
 			e.do(drill.BadImage)
-			e.drill("volume full", func() { e.full() })
+			e.drill("volume full", e.full)
 		})
 	}
 }

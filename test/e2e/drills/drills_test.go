@@ -64,21 +64,21 @@ func (e *exercise) drill(name string, do func()) {
 	health := time.Since(began)
 	e.written(20)
 	lap := e.load.Lap()
-	lost := e.lost(e.store)
+	lost := e.lost()
 	row := fmt.Sprintf("| %s | %s | %d | %d | %.1f s | %.1f s |", e.Name, name, len(lap.Acknowledged), lost, lap.Longest.Seconds(), health.Seconds())
 	e.t.Log(row)
 	e.rows = append(e.rows, row)
 }
 
 // lost is how many acknowledged records are not there: none, or the test has failed.
-func (e *exercise) lost(store load.Store) int {
+func (e *exercise) lost() int {
 	e.t.Helper()
 	var missing []int
 	e.c.Eventually(limit, "all", func() string {
 		acknowledged := e.load.Acknowledged()
 		ctx, cancel := context.WithTimeout(e.t.Context(), time.Minute)
 		defer cancel()
-		present, err := store.Read(ctx)
+		present, err := e.store.Read(ctx)
 		if err != nil {
 			return err.Error()
 		}
