@@ -103,7 +103,7 @@ func (r *janitor) take(ctx context.Context, c *snapshotv1.VolumeSnapshotContent,
 		return ctx.Err()
 	}
 	if err != nil {
-		err = fmt.Errorf("failed to take snapshot of the volume %s: %q", *c.Spec.Source.VolumeHandle, err)
+		err = fmt.Errorf("failed to take snapshot of the volume %s: %q", *c.Spec.Source.VolumeHandle, err.Error())
 		r.Log.Warn("snapshot not taken, trying again", "content", c.Name, "error", err)
 		return errors.Join(err, r.complain(ctx, c, "SnapshotCreationFailed", "Failed to create snapshot: "+err.Error()))
 	}
@@ -158,7 +158,7 @@ func (r *janitor) find(ctx context.Context, c *snapshotv1.VolumeSnapshotContent,
 		err = fmt.Errorf("%s is not a directory", path)
 	}
 	if err != nil {
-		err = fmt.Errorf("failed to list snapshot for content %s: %q", c.Name, err)
+		err = fmt.Errorf("failed to list snapshot for content %s: %q", c.Name, err.Error())
 		return errors.Join(err, r.complain(ctx, c, "SnapshotContentCheckandUpdateFailed", "Failed to check and update snapshot content: "+err.Error()))
 	}
 	var size *int64

@@ -142,7 +142,7 @@ func drivenVolume(attach bool) (*storagev1.CSIDriver, *corev1.PersistentVolume, 
 func drivenNode(t *testing.T, attach bool) (*node, string) {
 	t.Helper()
 	needsMounts(t)
-	root, err := os.MkdirTemp("", "csi")
+	root, err := os.MkdirTemp("", "csi") //nolint:usetesting // a socket below it has to have a short name
 	if err != nil {
 		t.Fatal(err)
 	}

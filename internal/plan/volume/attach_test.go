@@ -193,8 +193,11 @@ func TestAttached(t *testing.T) {
 		a           *storagev1.VolumeAttachment
 		want        int
 	}{
-		{true, false, attachedTo("a"), 1}, {false, true, attachedTo("a"), 1}, {false, false, attachedTo("a"), 0},
-		{true, true, going, 0}, {true, true, failed, 0},
+		{true, false, attachedTo("a"), 1},
+		{false, true, attachedTo("a"), 1},
+		{false, false, attachedTo("a"), 0},
+		{true, true, going, 0},
+		{true, true, failed, 0},
 	} {
 		got := Attached(attaching("a", true, c.use), []*storagev1.VolumeAttachment{c.a}, handle(c.wanted))
 		if len(got) != c.want || c.want == 1 && got[0].Name != inUse {
@@ -225,8 +228,12 @@ func TestNodeGivesGroup(t *testing.T) {
 		readOnly bool
 		want     bool
 	}{
-		{with(storagev1.NoneFSGroupPolicy), "ext4", once, false, false}, {with(storagev1.FileFSGroupPolicy), "", many, true, true},
-		{nil, "ext4", once, false, true}, {nil, "", once, false, false}, {nil, "ext4", many, false, false}, {nil, "ext4", once, true, false},
+		{with(storagev1.NoneFSGroupPolicy), "ext4", once, false, false},
+		{with(storagev1.FileFSGroupPolicy), "", many, true, true},
+		{nil, "ext4", once, false, true},
+		{nil, "", once, false, false},
+		{nil, "ext4", many, false, false},
+		{nil, "ext4", once, true, false},
 	} {
 		if got := NodeGivesGroup(c.d, c.fsType, c.modes, c.readOnly); got != c.want {
 			t.Errorf("case %d: %v", i, got)
