@@ -13,13 +13,18 @@ import (
 )
 
 var (
-	seed      = flag.Int64("seed", time.Now().UnixNano(), "what random runs start from")
+	// A change is tested against the same requests as the one before it; who looks
+	// for faults draws others, by hand.
+	seed      = flag.Int64("seed", 1, "what random runs start from; 0 draws one")
 	keepGoing = flag.Bool("keep-going", false, "do not stop at the first request that fails")
 	span      = flag.Duration("for", 4*time.Second, "how long each random run takes")
 )
 
 func TestMain(m *testing.M) {
 	flag.Parse()
+	if *seed == 0 {
+		*seed = time.Now().UnixNano()
+	}
 	klog.SetSlogLogger(slog.New(slog.DiscardHandler))
 	// A panic in the server becomes a failure of the test that caused it.
 	utilruntime.ReallyCrash = false

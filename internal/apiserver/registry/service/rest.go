@@ -4,6 +4,7 @@ import (
 	"context"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/validation/path"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apiserver/pkg/registry/generic"
@@ -18,7 +19,9 @@ func (a *Allocator) Tune(afterDelete func(namespace, name string)) func(*generic
 		s.BeginCreate = func(_ context.Context, obj runtime.Object, options *metav1.CreateOptions) (genericregistry.FinishFunc, error) {
 			svc := obj.(*corev1.Service)
 			alignAddresses(svc, nil)
-			return finish(a.begin(svc, nil, dryrun.IsDryRun(options.DryRun)))
+			// What will be refused for its name takes nothing: no address can belong to it.
+			nameless := svc.Name == "" || len(path.IsValidPathSegmentName(svc.Name)) > 0
+			return finish(a.begin(svc, nil, nameless || dryrun.IsDryRun(options.DryRun)))
 		}
 		s.BeginUpdate = func(_ context.Context, obj, old runtime.Object, options *metav1.UpdateOptions) (genericregistry.FinishFunc, error) {
 			svc, was := obj.(*corev1.Service), old.(*corev1.Service)
