@@ -41,7 +41,7 @@ func longLogs(t *testing.T, c *cluster.Cluster) {
 	matches(t, "log files", func() string { return strings.Join(files(), " ") }, `\S+/0\.log( \S+\.gz){3} \S+[0-9]`)
 	same(t, "the last line", c.Ask("logs", "talk", "--tail=1"), "more")
 	// When it runs anew, its former log is there as it was when it ended.
-	c.Kubectl("exec", "talk", "--", "sh", "-c", "kill 1")
+	c.ExecLast("talk", "--", "sh", "-c", "kill 1")
 	c.Eventually(60*time.Second, "more", func() string {
 		out, _ := c.Try("logs", "talk", "--previous", "--tail=1")
 		return strings.TrimSpace(out)

@@ -132,7 +132,7 @@ func orderOfContainers(t *testing.T, c *cluster.Cluster) {
 		return c.Kubectl("get", "pod", "order", "-o", "jsonpath={.status.containerStatuses[*].containerID} {.status.initContainerStatuses[2].containerID}")
 	}
 	before := others()
-	c.Kubectl("exec", "order", "-c", "side", "--", "sh", "-c", "kill 1")
+	c.ExecLast("order", "-c", "side", "--", "sh", "-c", "kill 1")
 	c.Eventually(60*time.Second, "1 true true", func() string {
 		return c.Kubectl("get", "pod", "order", "-o", "jsonpath={.status.initContainerStatuses[1].restartCount} {.status.initContainerStatuses[1].started} {.status.initContainerStatuses[1].ready}")
 	})

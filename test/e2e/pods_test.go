@@ -209,7 +209,7 @@ spec:
 
 	// A container that ends comes back with its files and its address.
 	address := c.Kubectl("get", "pod", "v", "-o", "jsonpath={.status.podIP}")
-	sh("echo kept > /e/g; echo gone > /tmp/g; kill 1")
+	c.ExecLast("v", "-c", "c", "--", "sh", "-c", "echo kept > /e/g; echo gone > /tmp/g; kill 1")
 	c.Eventually(60*time.Second, "1 true", func() string {
 		return c.Kubectl("get", "pod", "v", "-o", "jsonpath={.status.containerStatuses[0].restartCount} {.status.containerStatuses[0].ready}")
 	})

@@ -31,7 +31,7 @@ func logsOfContainers(t *testing.T, c *cluster.Cluster) {
 	matches(t, "--timestamps", logs("--timestamps", "--tail=1")(), `20[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9:]{8}\.[0-9]{9}(Z|[+-][0-9:]+) three`)
 	same(t, "--previous of the first", c.Refused("logs", "talk", "--previous"), `Error from server (BadRequest): previous terminated container "c" in pod "talk" not found`)
 	same(t, "another container", c.Refused("logs", "talk", "-c", "nope"), "error: container nope is not valid for pod talk out of: c")
-	c.Kubectl("exec", "talk", "--", "touch", "/tmp/go")
+	c.ExecLast("talk", "--", "touch", "/tmp/go")
 	c.Eventually(60*time.Second, "one\ntwo\nthree\nfour\n", follow.Said)
 	c.Eventually(60*time.Second, "one\ntwo\nthree\nfour", func() string { out, _ := c.Try("logs", "talk", "--previous"); return strings.TrimSpace(out) })
 	c.Eventually(60*time.Second, "one\ntwo\nthree", logs())

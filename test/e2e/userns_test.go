@@ -60,7 +60,7 @@ func usersOfPods(t *testing.T, c *cluster.Cluster) {
 	}
 	// A restarted container has the users of its pod.
 	before := in("a", "cat /proc/self/uid_map")
-	c.Kubectl("exec", "a", "--", "sh", "-c", "kill 1")
+	c.ExecLast("a", "--", "sh", "-c", "kill 1")
 	c.Eventually(60*time.Second, "1 true", func() string {
 		return c.Kubectl("get", "pod", "a", "-o", "jsonpath={.status.containerStatuses[0].restartCount} {.status.containerStatuses[0].ready}")
 	})

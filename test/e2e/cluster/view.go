@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -56,6 +57,15 @@ type Result struct {
 func (c *Cluster) Do(args ...string) Result {
 	c.t.Helper()
 	return c.result(c.KubectlCommand(c.t.Context(), args...))
+}
+
+// ExecLast runs a command in a container that ends by it, maybe before the command
+// does, which then is killed with the rest.
+func (c *Cluster) ExecLast(args ...string) {
+	c.t.Helper()
+	if r := c.Do(append([]string{"exec"}, args...)...); r.Code != 0 && r.Code != 128+int(syscall.SIGKILL) {
+		c.t.Fatalf("kubectl exec %s: %d %s", strings.Join(args, " "), r.Code, r.Err)
+	}
 }
 
 // Run runs another program, "berth" for instance, on the host.
