@@ -55,7 +55,9 @@ func idle(b *testing.B, sample figure.Sample) {
 func idleAgent(b *testing.B, sample figure.Sample) {
 	b.Helper()
 	network := host.NewSwitch(b)
-	c := cluster.On(b, network.Host("server"), cluster.Bin(b), "--disable-agent").Start()
+	c := cluster.On(b, network.Host("server"), cluster.Bin(b), "--disable-agent")
+	c.Launch()
+	c.Eventually(180*time.Second, "ok", func() string { out, _ := c.Try("get", "--raw", "/readyz"); return out })
 	a := c.Agent(b, network.Host("agent"))
 	a.Launch()
 	c.Kubectl("wait", "--for=create", "node/agent", "--timeout=180s")

@@ -57,6 +57,16 @@ func BenchmarkIdle(b *testing.B) {
 	for range *rounds {
 		sample := figure.Sample{}
 		idle(b, sample)
+		series = append(series, sample)
+	}
+	report(b, series)
+}
+
+// BenchmarkIdleAgent looks at them on a node whose server is another machine.
+func BenchmarkIdleAgent(b *testing.B) {
+	var series figure.Series
+	for range *rounds {
+		sample := figure.Sample{}
 		idleAgent(b, sample)
 		series = append(series, sample)
 	}
