@@ -15,6 +15,7 @@ import (
 	"berth.dev/berth/internal/network/cni/neighbour"
 	"berth.dev/berth/internal/network/link"
 	"berth.dev/berth/internal/plan/attachment"
+	spiderpoolv2beta1 "berth.dev/berth/spiderpool/v2beta1"
 )
 
 // head is how long a question is out before anything is made that others see:
@@ -123,11 +124,11 @@ func (s *Server) forgetDetections(of func(sandbox string) bool) {
 }
 
 // asks are the questions about the networks that f knows a place for.
-func (v *several) asks(f func(*attachment.Attachment) (neighbour.Place, bool, error)) ([]asked, error) {
+func asks(e *spiderpoolv2beta1.SpiderEndpoint, networks []attachment.Attachment, f func(*attachment.Attachment) (neighbour.Place, bool, error)) ([]asked, error) {
 	var out []asked
-	for i := range v.networks {
-		a := &v.networks[i]
-		q := a.Questions(attachment.Detail(v.endpoint, a.Interface))
+	for i := range networks {
+		a := &networks[i]
+		q := a.Questions(attachment.Detail(e, a.Interface))
 		q.There = slices.DeleteFunc(q.There, func(gw netip.Addr) bool { // it does not answer itself
 			own, err := link.Own(gw)
 			return err != nil || own
@@ -146,9 +147,9 @@ func (v *several) asks(f func(*attachment.Attachment) (neighbour.Place, bool, er
 	return out, nil
 }
 
-// detectOutside asks about what is asked for on interfaces of this machine.
-func (v *several) detectOutside() error {
-	all, err := v.asks(func(a *attachment.Attachment) (neighbour.Place, bool, error) {
+// detectOutside begins to ask about what is asked for on interfaces of this machine.
+func detectOutside(e *spiderpoolv2beta1.SpiderEndpoint, networks []attachment.Attachment) (*detection, error) {
+	all, err := asks(e, networks, func(a *attachment.Attachment) (neighbour.Place, bool, error) {
 		segment, here := a.Segment()
 		if here && segment == "" {
 			up, err := link.FindUplink()
@@ -160,15 +161,15 @@ func (v *several) detectOutside() error {
 		// One that is not there is made by the plugin: nobody else is on it.
 		return neighbour.Place{NetNS: -1, Interface: segment}, here && link.Up(segment), nil
 	})
-	if err == nil {
-		v.outside, err = detect(all)
+	if err != nil {
+		return nil, err
 	}
-	return err
+	return detect(all)
 }
 
 // detectInPod asks about the rest, on the pod's own interfaces.
 func (v *several) detectInPod() error {
-	all, err := v.asks(func(a *attachment.Attachment) (neighbour.Place, bool, error) {
+	all, err := asks(v.endpoint, v.networks, func(a *attachment.Attachment) (neighbour.Place, bool, error) {
 		_, here := a.Segment()
 		return neighbour.Place{NetNS: int(v.ns.Fd()), Interface: a.Interface}, !here, nil
 	})

@@ -21,6 +21,9 @@ type grants struct {
 	mu      sync.Mutex
 	byPod   map[types.NamespacedName]*spiderpoolv2beta1.SpiderEndpoint
 	changed chan struct{} // closed at the next change
+	// fresh is told of a grant to a pod that had none, forgotten that it has none.
+	fresh     func(*spiderpoolv2beta1.SpiderEndpoint)
+	forgotten func(types.NamespacedName)
 }
 
 func newGrants() *grants {
@@ -120,6 +123,9 @@ func (g *grants) Add(obj any) error {
 	if err != nil {
 		return err
 	}
+	if _, had := g.of(pod{name, e.Status.Current.UID}); !had && g.fresh != nil {
+		g.fresh(e)
+	}
 	return g.change(func() { g.byPod[name] = e })
 }
 
@@ -131,6 +137,9 @@ func (g *grants) Delete(obj any) error {
 	name, _, err := nameOf(obj)
 	if err != nil {
 		return err
+	}
+	if g.forgotten != nil {
+		g.forgotten(name)
 	}
 	return g.change(func() { delete(g.byPod, name) })
 }

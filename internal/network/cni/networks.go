@@ -49,7 +49,7 @@ func (s *Server) addSeveral(ctx, wait context.Context, v *several) (json.RawMess
 	}
 	addrs, err := addressesOf(v.endpoint, v.req.IfName)
 	if err == nil {
-		err = v.detectOutside()
+		v.outside, err = s.detectionFor(v)
 	}
 	if err != nil {
 		return nil, err

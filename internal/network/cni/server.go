@@ -72,6 +72,7 @@ type Server struct {
 	// detections are those of sandboxes that are there; troubled says since when
 	// pods wait because of what they found.
 	detections map[string]*detection
+	early      map[types.NamespacedName]*early
 	troubled   map[types.UID]metav1.Time
 }
 
@@ -90,10 +91,12 @@ func newServer(config Config) *Server {
 	if config.Log == nil {
 		config.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Server{
+	s := &Server{
 		config: config, grants: newGrants(), wait: patience, waits: newWaits(), records: recordsOf(config.Dir, config.Bundle), removing: map[string]chan struct{}{},
-		detections: map[string]*detection{}, troubled: map[types.UID]metav1.Time{},
+		detections: map[string]*detection{}, early: map[types.NamespacedName]*early{}, troubled: map[types.UID]metav1.Time{},
 	}
+	s.grants.fresh, s.grants.forgotten = s.askEarly, s.forgetEarly
+	return s
 }
 
 // Run serves until ctx is done. It is ready when the socket listens and the
