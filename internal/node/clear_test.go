@@ -8,13 +8,14 @@ import (
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	clienttesting "k8s.io/client-go/testing"
 
 	"berth.dev/berth/internal/node/cri/fakecri"
 )
 
-// A container starts when the network of its sandbox is known to be its own. In one
-// that is not none starts: it goes with what was made in it, and is made again.
-func TestNoStartBeforeTheNetworkIsClear(t *testing.T) {
+// A container runs for others when the network of its sandbox is known to be its
+// own. One that is not goes with what was started in it, and is made again.
+func TestNothingRunsBeforeTheNetworkIsClear(t *testing.T) {
 	b := newBed(t)
 	b.stop()
 	cfg := b.config()
@@ -40,20 +41,36 @@ func TestNoStartBeforeTheNetworkIsClear(t *testing.T) {
 		}
 		return n
 	}
+	// running is how often others were told that the pod's container runs.
+	running := func() int {
+		n := 0
+		for _, a := range b.client.Actions() {
+			if p, ok := a.(clienttesting.PatchAction); ok && strings.Contains(string(p.GetPatch()), `"running"`) {
+				n++
+			}
+		}
+		return n
+	}
 	first := <-asked
-	if calls("CreateContainer") != 1 || calls("StartContainer") != 0 {
+	if calls("CreateContainer") != 1 || calls("StartContainer") != 1 {
 		t.Errorf("while it is found out: %q", b.runtime.Calls())
 	}
 	answer <- errors.New("02:00:00:00:00:01 has the address")
 	second := <-asked
-	if first == second || calls("StartContainer") != 0 || calls("RemoveContainer") != 1 || calls("RunPodSandbox") != 2 {
+	if first == second || calls("StartContainer") != 2 || calls("RemoveContainer") != 1 || calls("RunPodSandbox") != 2 {
 		t.Errorf("sandboxes %s and %s, %q", first, second, b.runtime.Calls())
+	}
+	if n := running(); n != 0 || b.events.has("Normal Started") {
+		t.Errorf("others are told %d times that it runs; %q", n, b.events.events)
 	}
 	if !b.events.has("Warning FailedCreatePodSandBox Failed to create pod sandbox: 02:00:00:00:00:01 has the address") {
 		t.Errorf("%q", b.events.events)
 	}
 	answer <- nil
 	b.eventually("it runs", func() bool { return b.ready("app") })
+	if running() == 0 {
+		t.Error("nothing tells that it runs")
+	}
 	if st := b.get("app").Status.ContainerStatuses; len(st) != 1 || st[0].RestartCount != 0 {
 		t.Errorf("%+v", st)
 	}

@@ -80,7 +80,8 @@ type Config struct {
 	HostPorts HostPorts
 
 	// NetworkClear returns when it is known whether others use what the network of
-	// a sandbox uses; then no container is started in it. nil knows of no others.
+	// a sandbox uses; then what was started in it goes before anybody is told that
+	// it runs. nil knows of no others.
 	NetworkClear func(ctx context.Context, sandbox string) error
 
 	// SubPath makes a part of a volume mountable and returns its host path.

@@ -24,7 +24,7 @@ func (w *worker) followProbes() {
 		}
 	}
 	for id, r := range w.containers {
-		if r.Phase != podsync.Running || w.sets[id] != nil {
+		if w.phaseOf(r) != podsync.Running || w.sets[id] != nil {
 			continue
 		}
 		c := containerNamed(w.pod, r.Name)

@@ -147,12 +147,15 @@ func (w *worker) start(pod *corev1.Pod, action podsync.Action) error {
 	if w.fenced() { // since it was decided; what starts a moment too late the fence still finds
 		return fail(podsync.CreateContainerError, errFenced)
 	}
-	if err := w.networkClear(pod, sandbox.ID, created.ContainerId); err != nil {
-		return err
-	}
+	w.prove(created.ContainerId)
+	defer w.prove("")
 	if _, err := w.agent.cri.StartContainer(ctx, &runtimeapi.StartContainerRequest{ContainerId: created.ContainerId}); err != nil {
 		return fail(podsync.RunContainerError, err)
 	}
+	if err := w.networkClear(pod, sandbox.ID, created.ContainerId); err != nil {
+		return err
+	}
+	w.prove("")
 	tell(corev1.EventTypeNormal, "Started", "Container started")
 	w.agent.refresh(ctx, w, sandbox.ID, created.ContainerId)
 	return w.postStart(pod, c, created.ContainerId)

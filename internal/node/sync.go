@@ -181,6 +181,7 @@ func (w *worker) state() podsync.State {
 		if with, known := w.actual[id]; known {
 			c.Resources = &with
 		}
+		c.Phase = w.phaseOf(c)
 		s.Containers = append(s.Containers, c.Container)
 	}
 	return s

@@ -80,6 +80,8 @@ type worker struct {
 	resize podsync.Resize
 	// actual is what containers run with, by ID.
 	actual map[string]corev1.ResourceRequirements
+	// unproven is the container whose network may still turn out to be another's.
+	unproven string
 }
 
 func newWorker(a *Agent, uid types.UID, about *corev1.Pod) *worker {
