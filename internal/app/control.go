@@ -11,6 +11,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/rand"
+	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
@@ -92,6 +93,12 @@ func (s *server) runAPI(ctx context.Context, ready func()) (err error) {
 	if s.enabled("local-storage") {
 		c.Hooks = append(c.Hooks, apiserver.Hook{Name: "default-storage-class", Run: func(ctx context.Context, p apiserver.Parts) error {
 			return provisioner.EnsureClass(ctx, p.Client)
+		}}, apiserver.Hook{Name: "default-volume-snapshot-class", Run: func(ctx context.Context, p apiserver.Parts) error {
+			client, err := dynamic.NewForConfig(p.Config)
+			if err != nil {
+				return err
+			}
+			return provisioner.EnsureSnapshotClass(ctx, client)
 		}})
 	}
 	if err := s.cfg.API.apply(&c, s.dir.PKI()); err != nil {

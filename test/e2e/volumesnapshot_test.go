@@ -30,11 +30,11 @@ metadata: {name: ` + name + `}
 spec: {` + more + `}
 `
 	}
-	class := func(name, policy, more string) string {
+	class := func(name, policy string) string {
 		return `---
 apiVersion: snapshot.storage.k8s.io/v1
 kind: VolumeSnapshotClass
-metadata: {name: ` + name + more + `}
+metadata: {name: ` + name + `}
 driver: berth.dev/local
 deletionPolicy: ` + policy + `
 `
@@ -57,12 +57,12 @@ deletionPolicy: ` + policy + `
 		same(t, name, c.Ask("get", "vs", name, "-o", "jsonpath={.status.readyToUse} {.status.restoreSize} {.spec.volumeSnapshotClassName} {.status.error}"), want)
 	}
 
-	c.Apply(class("snapshots-default", "Delete", ", annotations: {snapshot.storage.kubernetes.io/is-default-class: 'true'}") + class("snapshots-kept", "Retain", "") +
+	c.Apply(class("snapshots-kept", "Retain") +
 		claimOf("data", "5Mi", "") + claimOf("blocks", "5Mi", ", volumeMode: Block") + user("first", "data", "blocks"))
 	c.Kubectl("wait", "--for=condition=Ready", "pod/first", "--timeout=150s")
 	sh("first", "mkdir /data/deep; echo old > /data/deep/f; printf old- | dd of=/dev/blocks conv=notrunc status=none; sync /dev/blocks")
 	c.Apply(snapshot("of-data", "source: {persistentVolumeClaimName: data}") + snapshot("of-blocks", "volumeSnapshotClassName: snapshots-kept, source: {persistentVolumeClaimName: blocks}"))
-	ready("of-data", "true 5Mi snapshots-default ")
+	ready("of-data", "true 5Mi local ")
 	ready("of-blocks", "true 5Mi snapshots-kept ")
 	says(t, "its events", c.Ask("describe", "vs", "of-data"), "CreatingSnapshot", "Waiting for a snapshot snapshots/of-data to be created by the CSI driver.",
 		"SnapshotCreated", "SnapshotReady", "Snapshot snapshots/of-data is ready to use.")
@@ -113,5 +113,5 @@ spec: {driver: berth.dev/local, deletionPolicy: Delete, sourceVolumeMode: Block,
 	c.Kubectl("delete", "pods", "--all", "--now")
 	c.Kubectl("delete", "pvc", "--all", "--timeout=150s")
 	c.Kubectl("delete", "vsc", "snapcontent-"+strings.TrimPrefix(filepath.Base(kept), "snapshot-"), "--timeout=150s")
-	c.Kubectl("delete", "vsclass", "snapshots-default", "snapshots-kept")
+	c.Kubectl("delete", "vsclass", "snapshots-kept")
 }

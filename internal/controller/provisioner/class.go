@@ -13,7 +13,8 @@ import (
 	"berth.dev/berth/internal/plan/volume"
 )
 
-// ClassName is the name of the storage class that every cluster starts with.
+// ClassName is the name of the storage class, and of the class of snapshots, that
+// every cluster starts with.
 const ClassName = "local"
 
 // EnsureClass creates the default storage class unless there is one of that

@@ -19,7 +19,7 @@ func begin(s State) Plan {
 	}
 	class := s.class(*s.Snapshot.Spec.VolumeSnapshotClassName)
 	if class == nil {
-		return failed(s, "GetSnapshotClassFailed", fmt.Sprintf(
+		return noClass(s, "GetSnapshotClassFailed", fmt.Sprintf(
 			"Failed to get snapshot class with error volumesnapshotclass.snapshot.storage.k8s.io %q not found", *s.Snapshot.Spec.VolumeSnapshotClassName))
 	}
 	if why := untakeable(s, class); why != "" {
@@ -57,29 +57,64 @@ func (s State) class(name string) *v1.VolumeSnapshotClass {
 	return nil
 }
 
+// IsDefault tells whether a class is the default one for a driver's volumes.
+func IsDefault(c *v1.VolumeSnapshotClass, driver string) bool {
+	return c.Annotations[DefaultClass] == "true" && c.Driver == driver
+}
+
 // chooseClass gives the default class of the volume's driver to a snapshot that
 // left its class open.
 func chooseClass(s State) Plan {
-	const doing = "Failed to set default snapshot class with error "
-	reason := "SetDefaultSnapshotClassFailed"
-	if why := unbound(s); why != "" {
-		return failed(s, reason, doing+why)
-	}
 	var found []*v1.VolumeSnapshotClass
-	for _, c := range s.Classes {
-		if c.Annotations[DefaultClass] == "true" && c.Driver == s.Volume.Annotations[volume.AnnDynamicallyProvisioned] {
-			found = append(found, c)
+	why := unbound(s)
+	if why == "" {
+		switch driver := driverOf(s.Volume); driver {
+		case "":
+			why = "snapshotting non-CSI volumes is not supported, snapshot:" + key(s.Snapshot)
+		default:
+			for _, c := range s.Classes {
+				if IsDefault(c, driver) {
+					found = append(found, c)
+				}
+			}
 		}
 	}
-	switch len(found) {
-	case 0:
-		return failed(s, reason, doing+"cannot find default snapshot class")
-	case 1:
+	switch {
+	case why != "":
+	case len(found) == 1:
 		snapshot := s.Snapshot.DeepCopy()
 		snapshot.Spec.VolumeSnapshotClassName = &found[0].Name
 		return Plan{Snapshot: snapshot}
+	case len(found) == 0:
+		why = "cannot find default snapshot class"
+	default:
+		why = fmt.Sprintf("%d default snapshot classes were found", len(found))
 	}
-	return failed(s, reason, fmt.Sprintf("%s%d default snapshot classes were found", doing, len(found)))
+	return noClass(s, "SetDefaultSnapshotClassFailed", "Failed to set default snapshot class with error "+why)
+}
+
+// noClass says why a snapshot has no class, which is no word about whether it is
+// ready.
+func noClass(s State, reason, message string) Plan {
+	plan := failed(s, reason, message)
+	if plan.Status != nil {
+		plan.Status.Status.ReadyToUse = nil
+		if was := s.Snapshot.Status; was != nil {
+			plan.Status.Status.ReadyToUse = was.ReadyToUse
+		}
+	}
+	return plan
+}
+
+// driverOf is who can take snapshots of a volume, "" for nobody.
+func driverOf(pv *corev1.PersistentVolume) string {
+	switch {
+	case pv.Spec.CSI != nil:
+		return pv.Spec.CSI.Driver
+	case pv.Annotations[volume.AnnDynamicallyProvisioned] == planvolume.LocalProvisioner && pv.Spec.Local != nil && len(planvolume.LocalHosts(pv)) > 0:
+		return planvolume.LocalProvisioner
+	}
+	return ""
 }
 
 // untakeable is why no snapshot can be taken of the claim's volume.
@@ -91,7 +126,7 @@ func untakeable(s State, class *v1.VolumeSnapshotClass) string {
 		return "snapshot controller failed to update " + s.Claim.Name + " on API server: cannot add finalizer on claim because it is being deleted"
 	}
 	pv := s.Volume
-	if pv.Annotations[volume.AnnDynamicallyProvisioned] != planvolume.LocalProvisioner || pv.Spec.Local == nil || len(planvolume.LocalHosts(pv)) == 0 {
+	if driverOf(pv) != planvolume.LocalProvisioner {
 		return "cannot find CSI PersistentVolumeSource for volume " + pv.Name
 	}
 	if class.Driver != planvolume.LocalProvisioner {

@@ -70,7 +70,10 @@ func describe(p Plan) string {
 	}
 	if s := p.Status; s != nil {
 		is := s.Status
-		line := []string{"status", ptr.Deref(is.BoundVolumeSnapshotContentName, "-"), map[bool]string{true: "ready", false: "unready"}[*is.ReadyToUse]}
+		line := []string{"status", ptr.Deref(is.BoundVolumeSnapshotContentName, "-"), "-"}
+		if is.ReadyToUse != nil {
+			line[2] = map[bool]string{true: "ready", false: "unready"}[*is.ReadyToUse]
+		}
 		if is.CreationTime != nil {
 			line = append(line, is.CreationTime.UTC().Format("15:04:05"), is.RestoreSize.String())
 		}
@@ -109,6 +112,7 @@ func TestSnapshot(t *testing.T) {
 	fails := func(reason, message string) string {
 		return "status - unready error: " + message + "\nWarning " + reason + " " + message
 	}
+	noClass := func(reason, message string) string { return strings.Replace(fails(reason, message), "unready", "-", 1) }
 	imported := func(uid, handle string) func(*State) {
 		return func(s *State) {
 			s.Snapshot.Spec = v1.VolumeSnapshotSpec{Source: v1.VolumeSnapshotSource{VolumeSnapshotContentName: ptr.To("snapcontent-u")}}
@@ -132,14 +136,29 @@ func TestSnapshot(t *testing.T) {
 		"the default class":   {[]func(*State){func(s *State) { s.Snapshot.Spec.VolumeSnapshotClassName = nil }}, "snapshot k volumesnapshot-as-source-protection"},
 		"no default class": {
 			[]func(*State){func(s *State) { s.Snapshot.Spec.VolumeSnapshotClassName, s.Classes[0].Annotations = nil, nil }},
-			fails("SetDefaultSnapshotClassFailed", "Failed to set default snapshot class with error cannot find default snapshot class"),
+			noClass("SetDefaultSnapshotClassFailed", "Failed to set default snapshot class with error cannot find default snapshot class"),
 		},
 		"two default classes": {[]func(*State){func(s *State) {
 			s.Snapshot.Spec.VolumeSnapshotClassName, s.Classes = nil, append(s.Classes, s.Classes[0])
-		}}, fails("SetDefaultSnapshotClassFailed", "Failed to set default snapshot class with error 2 default snapshot classes were found")},
+		}}, noClass("SetDefaultSnapshotClassFailed", "Failed to set default snapshot class with error 2 default snapshot classes were found")},
+		"a default class of another driver": {
+			[]func(*State){func(s *State) { s.Snapshot.Spec.VolumeSnapshotClassName, s.Classes[0].Driver = nil, "x" }},
+			noClass("SetDefaultSnapshotClassFailed", "Failed to set default snapshot class with error cannot find default snapshot class"),
+		},
+		"no class, a volume of no driver": {
+			[]func(*State){func(s *State) { s.Snapshot.Spec.VolumeSnapshotClassName, s.Volume.Annotations = nil, nil }},
+			noClass("SetDefaultSnapshotClassFailed", "Failed to set default snapshot class with error snapshotting non-CSI volumes is not supported, snapshot:ns/s"),
+		},
+		"no class, an unbound claim": {
+			[]func(*State){func(s *State) {
+				s.Snapshot.Spec.VolumeSnapshotClassName, s.Claim.Status.Phase, s.Volume = nil, corev1.ClaimPending, nil
+			}},
+			noClass("SetDefaultSnapshotClassFailed", "Failed to set default snapshot class with error the PVC c is not yet bound to a PV, will not attempt to take a snapshot"),
+		},
+		"no class, imported": {[]func(*State){imported("", "h/snapshot-old"), func(s *State) { s.Classes = append(s.Classes, s.Classes[0]) }}, "content u - "},
 		"no such class": {
 			[]func(*State){func(s *State) { s.Snapshot.Spec.VolumeSnapshotClassName = ptr.To("x") }},
-			fails("GetSnapshotClassFailed", `Failed to get snapshot class with error volumesnapshotclass.snapshot.storage.k8s.io "x" not found`),
+			noClass("GetSnapshotClassFailed", `Failed to get snapshot class with error volumesnapshotclass.snapshot.storage.k8s.io "x" not found`),
 		},
 		"no claim": {[]func(*State){func(s *State) { s.Claim, s.Volume = nil, nil }}, fails("SnapshotContentCreationFailed",
 			`Failed to create snapshot content with error failed to get input parameters to create snapshot s: "failed to retrieve PVC c from the lister: \"persistentvolumeclaim \\\"c\\\" not found\""`)},

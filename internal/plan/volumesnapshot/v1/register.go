@@ -12,8 +12,12 @@ const GroupName = "snapshot.storage.k8s.io"
 // SchemeGroupVersion is the group and version of every type in this package.
 var SchemeGroupVersion = schema.GroupVersion{Group: GroupName, Version: "v1"}
 
-// Contents is where VolumeSnapshotContents are served.
-var Contents = SchemeGroupVersion.WithResource("volumesnapshotcontents")
+// Contents and Classes are where VolumeSnapshotContents and VolumeSnapshotClasses
+// are served.
+var (
+	Contents = SchemeGroupVersion.WithResource("volumesnapshotcontents")
+	Classes  = SchemeGroupVersion.WithResource("volumesnapshotclasses")
+)
 
 // AddToScheme makes the types of this package known to s.
 func AddToScheme(s *runtime.Scheme) error {
