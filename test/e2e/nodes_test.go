@@ -112,6 +112,7 @@ func TestSecondNode(t *testing.T) {
 
 	t.Run("taints", func(t *testing.T) { taintsThatEvict(t, c) })
 	t.Run("another pool", func(t *testing.T) { fromAnotherPool(t, c, one, two) })
+	t.Run("killed while copying", func(t *testing.T) { killedWhileCopying(t, c, a) })
 	t.Run("across the nodes", func(t *testing.T) { acrossNodes(t, c, a) })
 	t.Run("the API is away", func(t *testing.T) { apiAway(t, c, a, there[0]) })
 

@@ -71,6 +71,7 @@ func TestReboot(t *testing.T) {
 		})
 	}
 	raw.survives(c)
+	t.Run("killed while copying", func(t *testing.T) { killedWhileCopying(t, c, c) })
 	for _, p := range w.problems {
 		t.Error(p)
 	}

@@ -125,6 +125,7 @@ func Run(ctx context.Context, cfg Config) error {
 	if !cache.WaitForCacheSync(ctx.Done(), synced...) {
 		return nil
 	}
+	running.Go(r.sweep)
 	for {
 		name, stopped := queue.Get()
 		if stopped {

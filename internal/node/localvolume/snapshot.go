@@ -89,6 +89,10 @@ func (r *janitor) snapshot(ctx context.Context, name string) error {
 		if r.copies.end(contentKey + name) {
 			return nil
 		}
+		// Kept is what is whole.
+		if err := remove(unfinished(path)); err != nil {
+			return fmt.Errorf("remove what was begun of snapshot %s: %w", name, err)
+		}
 		return r.forget(ctx, c)
 	case volumesnapshot.Rest:
 	}

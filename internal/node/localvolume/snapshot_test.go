@@ -78,9 +78,12 @@ func TestSnapshots(t *testing.T) {
 	write("finished, but nobody wrote it down", "snapshot-done", "file")
 	write("goes", "snapshot-gone", "file")
 	write("half", ".snapshot-gone.copy", "file")
+	write("half", ".snapshot-kept.copy", "file")
+	write("half, and nobody knows of what", ".snapshot-forgotten.copy", "file")
+	write("half, and nobody knows of what", ".pvc-forgotten.copy", "file")
 	write("restored", "snapshot-restored", "file")
-	kept := []string{"snapshot-kept/file", "snapshot-others/file", "pvc-source/deep/file"}
-	for _, path := range kept[:2] {
+	kept := []string{"snapshot-kept/file", "snapshot-others/file", "snapshot-forgotten/file", ".somebody.copy/file", "pvc-source/deep/file"}
+	for _, path := range kept[:4] {
 		write("stays", path)
 	}
 	restoring := pv("pvc-of-restored")
@@ -155,10 +158,11 @@ func TestSnapshots(t *testing.T) {
 	if text, err := os.ReadFile(filepath.Join(dir, "pvc-of-restored", "file")); err != nil || string(text) != "restored" {
 		t.Errorf("made of a deleted snapshot: %q %v", text, err)
 	}
-	for _, path := range []string{"snapshot-gone", ".snapshot-gone.copy", ".snapshot-crashed.copy", "snapshot-restored"} {
-		if _, err := os.Lstat(filepath.Join(dir, path)); !os.IsNotExist(err) {
-			t.Errorf("%s is still there: %v", path, err)
-		}
+	for _, path := range []string{"snapshot-gone", ".snapshot-gone.copy", ".snapshot-crashed.copy", ".snapshot-kept.copy", "snapshot-restored", ".snapshot-forgotten.copy", ".pvc-forgotten.copy"} {
+		soon(t, path+" to be gone", func() bool {
+			_, err := os.Lstat(filepath.Join(dir, path))
+			return os.IsNotExist(err)
+		})
 	}
 	for _, path := range kept {
 		if _, err := os.Stat(filepath.Join(dir, path)); err != nil {

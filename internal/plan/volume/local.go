@@ -32,7 +32,7 @@ func LocalHosts(pv *corev1.PersistentVolume) []string {
 func LocalDirectory(pv *corev1.PersistentVolume, dir, hostname string) (string, bool) {
 	if pv.Annotations[volume.AnnDynamicallyProvisioned] != LocalProvisioner || pv.Spec.Local == nil ||
 		dir == "" || !slices.Contains(LocalHosts(pv), hostname) ||
-		!strings.HasPrefix(pv.Name, "pvc-") || strings.ContainsAny(pv.Name, "/\\") {
+		!strings.HasPrefix(pv.Name, LocalPrefix) || strings.ContainsAny(pv.Name, "/\\") {
 		return "", false
 	}
 	want := path.Join(dir, pv.Name)

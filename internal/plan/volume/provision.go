@@ -37,7 +37,7 @@ type ProvisionPlan struct {
 
 // LocalName is the name of the volume made for a claim.
 func LocalName(claim *corev1.PersistentVolumeClaim) string {
-	return "pvc-" + string(claim.UID)
+	return LocalPrefix + string(claim.UID)
 }
 
 // Provision decides on one claim whose class names the local provisioner.

@@ -9,6 +9,9 @@ import (
 // directory on the node of the pod.
 const LocalProvisioner = "berth.dev/local"
 
+// LocalPrefix begins the names of volumes that a built-in provisioner made.
+const LocalPrefix = "pvc-"
+
 // LocalFinalizer keeps a provisioned volume until its node has removed the directory.
 const LocalFinalizer = "berth.dev/local-volume"
 
