@@ -2,10 +2,18 @@ package csi
 
 import (
 	"errors"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/container-storage-interface/spec/lib/go/csi"
+	"golang.org/x/sys/unix"
 	corev1 "k8s.io/api/core/v1"
+
+	"berth.dev/berth/internal/node/dirwatch"
 )
 
 func TestAccess(t *testing.T) {
@@ -59,4 +67,68 @@ func TestPathsOfDrivers(t *testing.T) {
 			t.Error(ours, r.shown(ours), r.real(theirs))
 		}
 	}
+}
+
+// Sockets are found in deeper folders too, in ones that are made later and in ones
+// that come back.
+func TestSocketsInDeeperFolders(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "r")
+	watch, err := dirwatch.Folders()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer watch.Close()
+	found := func() []string {
+		t.Helper()
+		if err := os.MkdirAll(dir, 0o750); err != nil {
+			t.Fatal(err)
+		}
+		sockets, err := socketsIn(dir, watch.Add)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return slices.Sorted(maps.Keys(sockets))
+	}
+	until := func(want ...string) {
+		t.Helper()
+		for late := time.After(time.Minute); !slices.Equal(found(), want); {
+			select {
+			case <-watch.Events:
+			case <-late:
+				t.Fatalf("found %v, want %v", found(), want)
+			}
+		}
+	}
+	listen := func(path string) {
+		t.Helper()
+		if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
+			t.Fatal(err)
+		}
+		fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer unix.Close(fd)
+		t.Chdir(filepath.Dir(path)) // the name of a socket must be short
+		if err := unix.Bind(fd, &unix.SockaddrUnix{Name: filepath.Base(path)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	until()
+	one, two, hidden := filepath.Join(dir, "one"), filepath.Join(dir, "a", "b", "two"), filepath.Join(dir, ".c", "three")
+	listen(one)
+	until(one)
+	listen(two)
+	listen(hidden)
+	until(two, one)
+	if err := os.RemoveAll(filepath.Join(dir, "a")); err != nil {
+		t.Fatal(err)
+	}
+	until(one)
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	until()
+	listen(two)
+	until(two)
 }

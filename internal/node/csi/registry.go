@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"maps"
 	"os"
@@ -93,7 +94,8 @@ func (r *Registry) Driver(name string) (*Driver, error) {
 	return nil, ErrNotRegistered{name}
 }
 
-// relook is how often the folder is looked at though nothing has happened.
+// relook is how soon the folders are looked at again when one of them cannot be
+// watched: the machine's limit of watches is reached, for example.
 const relook = 10 * time.Second
 
 // Run follows the folder of registration sockets until ctx ends.
@@ -114,29 +116,33 @@ func (r *Registry) Run(ctx context.Context) error {
 	var running sync.WaitGroup
 	defer running.Wait()
 	running.Go(func() { r.begin(ctx) })
-	tick := r.cfg.Clock.NewTicker(relook)
-	defer tick.Stop()
-	// Deeper folders, which upstream reads too, are seen at the next look.
-	watch, err := dirwatch.Entries(dir)
+	watch, err := dirwatch.Folders()
 	if err != nil {
 		return fmt.Errorf("watch for storage drivers: %w", err)
 	}
 	defer watch.Close()
 	for {
-		r.look(ctx, dir, &running)
+		var again <-chan time.Time
+		if err := r.look(ctx, dir, watch, &running); err != nil {
+			r.cfg.Log.Warn("cannot watch for storage drivers, looking again soon", "error", err)
+			again = r.cfg.Clock.After(relook)
+		}
 		select {
 		case <-ctx.Done():
 			r.close()
 			return nil
 		case <-watch.Events:
-		case <-tick.C():
+		case <-again:
 		}
 	}
 }
 
-// look compares the sockets that are there with those that are known.
-func (r *Registry) look(ctx context.Context, dir string, running *sync.WaitGroup) {
-	found := socketsIn(dir)
+// look compares the sockets that are there with those that are known. The error
+// is of folders that cannot be watched.
+func (r *Registry) look(ctx context.Context, dir string, watch *dirwatch.Watch, running *sync.WaitGroup) error {
+	blind := os.MkdirAll(dir, 0o750) // somebody may have removed it
+	found, err := socketsIn(dir, watch.Add)
+	blind = errors.Join(blind, err)
 	r.mu.Lock()
 	var gone []*listing
 	for path, l := range r.sockets {
@@ -164,12 +170,15 @@ func (r *Registry) look(ctx context.Context, dir string, running *sync.WaitGroup
 		}
 		r.mu.Unlock()
 	}
+	return blind
 }
 
 // socketsIn returns the sockets at and below dir, each with what tells it from
-// a later one of the same name.
-func socketsIn(dir string) map[string]string {
+// a later one of the same name. Each folder is watched before it is read, as far
+// as that can be done.
+func socketsIn(dir string, watch func(dir string) error) (map[string]string, error) {
 	found := map[string]string{}
+	var blind error
 	_ = filepath.WalkDir(dir, func(path string, entry os.DirEntry, err error) error {
 		if err != nil {
 			return nil //nolint:nilerr // it went away meanwhile
@@ -180,6 +189,11 @@ func socketsIn(dir string) map[string]string {
 			}
 			return nil
 		}
+		if entry.IsDir() {
+			if err := watch(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				blind = err
+			}
+		}
 		if entry.Type()&os.ModeSocket != 0 {
 			if info, err := entry.Info(); err == nil {
 				found[path] = fmt.Sprint(info.ModTime().UnixNano(), inode(info))
@@ -187,7 +201,7 @@ func socketsIn(dir string) map[string]string {
 		}
 		return nil
 	})
-	return found
+	return found, blind
 }
 
 // forget drops a driver, unless another socket has brought it back.

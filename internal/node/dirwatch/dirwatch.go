@@ -2,6 +2,7 @@
 package dirwatch
 
 import (
+	"errors"
 	"os"
 	"strings"
 	"sync/atomic"
@@ -30,23 +31,46 @@ func Dir(dir string) (*Watch, error) {
 	return watch(dir, "", unix.IN_CLOSE_WRITE|unix.IN_DELETE|unix.IN_MOVE|unix.IN_DELETE_SELF|unix.IN_MOVE_SELF)
 }
 
-// Entries watches for what comes and goes in dir, sockets and folders too.
-func Entries(dir string) (*Watch, error) {
-	return watch(dir, "", unix.IN_CREATE|unix.IN_DELETE|unix.IN_MOVE|unix.IN_DELETE_SELF|unix.IN_MOVE_SELF)
+// Folders watches for what comes and goes in the folders that are given to Add.
+func Folders() (*Watch, error) { return open("") }
+
+// Add watches dir too, for what comes and goes in it. A folder that is watched
+// already stays so, one that is removed is forgotten.
+func (w *Watch) Add(dir string) error {
+	return w.add(dir, unix.IN_CREATE|unix.IN_DELETE|unix.IN_MOVE|unix.IN_DELETE_SELF|unix.IN_MOVE_SELF)
 }
 
 func watch(dir, name string, mask uint32) (*Watch, error) {
+	w, err := open(name)
+	if err != nil {
+		return nil, err
+	}
+	if err := w.add(dir, mask); err != nil {
+		w.Close()
+		return nil, err
+	}
+	return w, nil
+}
+
+// open begins a watch of nothing yet, in which only name counts, if there is one.
+func open(name string) (*Watch, error) {
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
 	if err != nil {
 		return nil, os.NewSyscallError("inotify_init1", err)
 	}
-	if _, err := unix.InotifyAddWatch(fd, dir, mask|unix.IN_ONLYDIR); err != nil {
-		unix.Close(fd)
-		return nil, os.NewSyscallError("inotify_add_watch", err)
-	}
 	w := &Watch{Events: make(chan struct{}, 1), file: os.NewFile(uintptr(fd), "inotify")}
 	go w.read(name)
 	return w, nil
+}
+
+func (w *Watch) add(dir string, mask uint32) error {
+	raw, err := w.file.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var failed error
+	err = raw.Control(func(fd uintptr) { _, failed = unix.InotifyAddWatch(int(fd), dir, mask|unix.IN_ONLYDIR) })
+	return errors.Join(err, os.NewSyscallError("inotify_add_watch", failed))
 }
 
 // read ends when the file is closed.
