@@ -21,19 +21,21 @@ import (
 func (a *attacher) volume(ctx context.Context, write loop.Writer, key types.NamespacedName) (time.Duration, error) {
 	pv := &corev1.PersistentVolume{}
 	if err := a.env.Cache.Get(ctx, key, pv); err != nil || pv.Spec.CSI == nil {
-		a.remember(key, nil, time.Time{})
+		a.remember(key, memory{})
 		return 0, client.IgnoreNotFound(err)
 	}
 	state, err := a.observe(ctx, pv)
 	if err != nil {
 		return 0, fmt.Errorf("observe the attachments of volume %s: %w", pv.Name, err)
 	}
-	a.mu.Lock()
-	state.Unwanted = a.unwanted[key]
-	a.mu.Unlock()
+	known := a.recall(key)
+	state.Unwanted = known.unwanted
 	plan := volume.Attach(state)
-	a.remember(key, plan.Unwanted, state.Now)
-	a.tell(state, plan)
+	events, told := volume.AttachEvents(state, plan.Refused, known.told)
+	a.remember(key, memory{volume.Since(plan.Unwanted, known.unwanted, state.Now), told})
+	for _, e := range events {
+		a.env.Events.Event(e.Pod, e.Type, e.Reason, e.Message)
+	}
 	for _, d := range plan.Detach {
 		if err := a.detach(ctx, write, pv, d); err != nil {
 			return 0, fmt.Errorf("detach volume %s from node %s: %w", pv.Name, d.Attachment.Spec.NodeName, err)
@@ -45,21 +47,6 @@ func (a *attacher) volume(ctx context.Context, write loop.Writer, key types.Name
 		}
 	}
 	return plan.Again, nil
-}
-
-// remember keeps since when nobody wants a volume on these nodes.
-func (a *attacher) remember(key types.NamespacedName, nodes []string, now time.Time) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	fresh := map[string]time.Time{}
-	for _, node := range nodes {
-		if fresh[node] = now; !a.unwanted[key][node].IsZero() {
-			fresh[node] = a.unwanted[key][node]
-		}
-	}
-	if delete(a.unwanted, key); len(fresh) > 0 {
-		a.unwanted[key] = fresh
-	}
 }
 
 // detach takes a volume out of what its node may use, and then the attachment.
@@ -85,51 +72,6 @@ func (a *attacher) detach(ctx context.Context, write loop.Writer, pv *corev1.Per
 		}
 	}
 	return client.IgnoreNotFound(write.Delete(ctx, d.Attachment.DeepCopy(), client.Preconditions{UID: &d.Attachment.UID}))
-}
-
-// tell records what came of attachments, and why pods get none, each once.
-func (a *attacher) tell(state volume.AttachState, plan volume.AttachPlan) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	for _, e := range plan.Refused {
-		if a.said[e.Pod.UID] != e.Message {
-			a.said[e.Pod.UID] = e.Message
-			a.env.Events.Event(e.Pod, e.Type, e.Reason, e.Message)
-		}
-	}
-	for _, at := range state.Attachments {
-		kind, reason, message := corev1.EventTypeNormal, "SuccessfulAttachVolume", fmt.Sprintf("AttachVolume.Attach succeeded for volume %q ", state.Volume.Name)
-		switch failed := at.Status.AttachError; {
-		case at.Status.Attached && !a.pending[at.UID]:
-			continue // it was before we looked
-		case at.Status.Attached:
-			delete(a.pending, at.UID)
-			delete(a.said, at.UID)
-		case failed != nil:
-			a.pending[at.UID] = true
-			kind, reason = corev1.EventTypeWarning, "FailedAttachVolume"
-			message = fmt.Sprintf("AttachVolume.Attach failed for volume %q : %s", state.Volume.Name, errorOf(failed))
-			if a.said[at.UID] == message {
-				continue
-			}
-			a.said[at.UID] = message
-		default:
-			a.pending[at.UID] = true
-			continue
-		}
-		for _, pod := range state.Pods {
-			if pod.Spec.NodeName == at.Spec.NodeName {
-				a.env.Events.Event(pod, kind, reason, message)
-			}
-		}
-	}
-}
-
-func errorOf(e *storagev1.VolumeError) string {
-	if e.Message == "" {
-		return "an error that says nothing"
-	}
-	return e.Message
 }
 
 // node tells a node what is attached to it. It is read before all else, so that

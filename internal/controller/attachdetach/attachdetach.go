@@ -8,7 +8,6 @@ package attachdetach
 import (
 	"context"
 	"sync"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
@@ -47,7 +46,7 @@ func Loop() loop.Loop {
 		},
 		Indexes: []loop.Index{podindex.ByClaim(), attachments(byNode, func(a *storagev1.VolumeAttachment) string { return a.Spec.NodeName }), attachments(byVolume, volumeOf)},
 		New: func(env loop.Env) reconcile.Reconciler {
-			return &attacher{env: env, own: loop.NewOwnWrites(env), unwanted: map[types.NamespacedName]map[string]time.Time{}, said: map[types.UID]string{}, pending: map[types.UID]bool{}}
+			return &attacher{env: env, own: loop.NewOwnWrites(env), known: map[types.NamespacedName]memory{}}
 		},
 	}
 }
@@ -72,13 +71,8 @@ type attacher struct {
 	env loop.Env
 	own *loop.OwnWrites
 
-	mu sync.Mutex
-	// unwanted is since when nobody wants a volume on a node.
-	unwanted map[types.NamespacedName]map[string]time.Time
-	// said is the last event about an attachment, or a pod that gets none.
-	said map[types.UID]string
-	// pending are the attachments that were seen before they were done.
-	pending map[types.UID]bool
+	mu    sync.Mutex
+	known map[types.NamespacedName]memory // by volume
 }
 
 // Reconcile decides on one volume, or tells one node what is attached to it.

@@ -111,6 +111,18 @@ func Attach(s AttachState) AttachPlan {
 	return plan
 }
 
+// Since is since when nobody wants a volume on these nodes: now, unless that is
+// known of before.
+func Since(nodes []string, before map[string]time.Time, now time.Time) map[string]time.Time {
+	since := map[string]time.Time{}
+	for _, node := range nodes {
+		if since[node] = now; !before[node].IsZero() {
+			since[node] = before[node]
+		}
+	}
+	return since
+}
+
 // wanted are the pods that want the volume, by their nodes.
 func (s AttachState) wanted() map[string][]*corev1.Pod {
 	wanted := map[string][]*corev1.Pod{}
