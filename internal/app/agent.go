@@ -49,6 +49,8 @@ type agent struct {
 	evictor                       atomic.Pointer[evict.Evictor]
 	ending                        atomic.Pointer[shutdown.Watcher]
 	pods                          atomic.Pointer[node.Agent]
+	volumes                       atomic.Pointer[volume.Volumes]
+	notes                         *volume.Notes // of drivers' volumes
 	network                       atomic.Pointer[cni.Server]
 	collector                     atomic.Pointer[image.Collector]
 	fence                         *fence.Keeper
@@ -132,10 +134,11 @@ func (a *agent) runAgent(ctx context.Context, ready func()) error {
 	})
 	volumes = volume.New(volume.Config{
 		Root: a.dir.Kubelet(), VolumesDir: a.dir.Volumes(), NodeName: a.nodeName, Client: a.client, Node: a.registration.Node, Begun: localvolume.Begun(janitor),
-		Drivers: drivers, InUseChanged: a.registration.Trigger,
+		Drivers: drivers, Notes: a.notes, InUseChanged: a.registration.Trigger,
 		Event:   func(pod *corev1.Pod, kind, reason, message string) { pods.VolumeEvent(pod, kind, reason, message) },
 		Changed: func(uid types.UID) { pods.VolumesChanged(uid) }, Log: a.log.With("component", "volumes"),
 	})
+	a.volumes.Store(volumes)
 	pods, err = node.New(node.Config{
 		NodeName: a.nodeName, Client: a.client, Runtime: runtimeClient, Dir: a.dir,
 		ClusterDNS: a.dns, ClusterDomain: a.cfg.ClusterDomain, NodeIPs: a.nodeIPs, MaxPods: a.cfg.MaxPods, Node: a.registration.Node,

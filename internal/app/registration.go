@@ -46,12 +46,14 @@ func (a *agent) runRegistration(ctx context.Context, ready func()) error {
 	for _, ip := range a.nodeIPs {
 		addresses = append(addresses, ip.String())
 	}
+	// What volumes may be in use the disk tells, also before the agent runs.
+	a.notes = volume.OpenNotes(a.dir.Kubelet())
 	a.registration = register.New(register.Config{
 		Name: a.nodeName, Client: a.client, Labeler: labeler, ControlPlane: a.joined == nil,
 		Addresses: addresses, Port: int32(a.cfg.AgentPort), VolumesDir: a.dir.Volumes(), DataDir: a.dir.Path(),
 		Version: Version(), MaxPods: int64(a.cfg.MaxPods), Reserved: reserved, Eviction: eviction,
 		Pressure: a.pressure, Ready: a.ready, Runtime: a.runtimeAbout, Images: a.images, Event: event, Log: a.log,
-		VolumesInUse: a.volumesInUse, Renewals: a.renewal, Conditions: a.fenceCondition,
+		VolumesInUse: a.notes.InUse, Renewals: a.renewal, Conditions: a.fenceCondition,
 	})
 	a.told.Store(a.registration)
 	if a.joined != nil {
@@ -68,10 +70,6 @@ func (a *agent) pressure() (under []corev1.NodeConditionType, known bool) {
 	}
 	return nil, false
 }
-
-// volumesInUse are the attached volumes that may be in use here; the disk tells,
-// also before the agent runs.
-func (a *agent) volumesInUse() []corev1.UniqueVolumeName { return volume.InUse(a.dir.Kubelet()) }
 
 // closing is true while the machine goes down.
 func (a *agent) closing() bool {

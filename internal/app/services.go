@@ -185,12 +185,16 @@ func (a *agent) ownNode() (informers.SharedInformerFactory, error) {
 	return only(client, metav1.NamespaceAll, a.nodeName), nil
 }
 
-// seen lets the registration know what others make of this node.
+// seen lets the registration and the volumes know what others make of this node.
 func (a *agent) seen(nodes cache.SharedIndexInformer) error {
 	tell := func(obj any) {
 		// Before there is a registration there is nothing to put right: it reads first.
-		if r, node := a.told.Load(), obj.(*corev1.Node); r != nil {
+		node := obj.(*corev1.Node)
+		if r := a.told.Load(); r != nil {
 			r.Seen(node)
+		}
+		if v := a.volumes.Load(); v != nil {
+			v.NodeSeen(node)
 		}
 	}
 	_, err := nodes.AddEventHandler(cache.ResourceEventHandlerFuncs{AddFunc: tell, UpdateFunc: func(_, obj any) { tell(obj) }})

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
@@ -73,7 +72,7 @@ func (v *Volumes) stagedNote(u driverUse) string {
 // noteUse says that a pod uses a volume, before anything is done for it, and
 // that the node has it in use.
 func (v *Volumes) noteUse(uid types.UID, u driverUse) error {
-	return v.writeNote(filepath.Join(v.useDir(uid, u.PV), useNote), u)
+	return v.notes.write(filepath.Join(v.useDir(uid, u.PV), useNote), u)
 }
 
 // hasBegun says whether the driver was asked before to show the volume to the pod.
@@ -82,9 +81,9 @@ func (v *Volumes) hasBegun(uid types.UID, u driverUse) bool {
 	return err == nil && was.key() == u.key() && was.Begun
 }
 
-func (v *Volumes) noteStaged(u driverUse) error { return v.writeNote(v.stagedNote(u), u) }
+func (v *Volumes) noteStaged(u driverUse) error { return v.notes.write(v.stagedNote(u), u) }
 
-func (v *Volumes) writeNote(path string, u driverUse) error {
+func writeNote(path string, u driverUse) error {
 	if old, err := readUse(path); err == nil && old == u {
 		return nil
 	}
@@ -112,10 +111,16 @@ func readUse(path string) (driverUse, error) {
 	if err == nil {
 		err = json.Unmarshal(text, &u)
 	}
-	return u, err
+	if err == nil && u.Driver == "" {
+		err = errors.New("it names no driver")
+	}
+	if err != nil {
+		return u, fmt.Errorf("read %s: %w", path, err)
+	}
+	return u, nil
 }
 
-// usesOf are the uses that a pod has notes of; "*" is all pods.
+// usesOf are the uses that a pod has notes of, as the disk has them.
 func (v *Volumes) usesOf(uid types.UID) ([]driverUse, error) {
 	return readUses(filepath.Join(v.useDir(uid, "*"), useNote))
 }
@@ -136,28 +141,11 @@ func readUses(pattern string) ([]driverUse, error) {
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
-		if err != nil || u.Driver == "" {
-			problems = append(problems, fmt.Errorf("read %s: %w", note, err))
+		if err != nil {
+			problems = append(problems, err)
 			continue
 		}
 		uses = append(uses, u)
 	}
 	return uses, errors.Join(problems...)
-}
-
-// InUse are the attached volumes that a node with this directory may have in use:
-// nobody detaches them. It is read from the disk, so that nothing is forgotten
-// over a restart, nor before the volumes are taken over.
-func InUse(root string) []corev1.UniqueVolumeName {
-	v := &Volumes{cfg: Config{Root: root}}
-	pods, _ := v.usesOf("*") // what cannot be read was never used, or is told when it is torn down
-	staged, _ := v.stagedUses()
-	var out []corev1.UniqueVolumeName
-	for _, u := range append(pods, staged...) {
-		if u.Attachment != "" && !slices.Contains(out, u.key()) {
-			out = append(out, u.key())
-		}
-	}
-	slices.Sort(out)
-	return out
 }

@@ -21,27 +21,42 @@ import (
 // may be repeated, nothing else.
 type drives struct {
 	mu      sync.Mutex
-	busy    map[corev1.UniqueVolumeName]chan struct{} // holds one while somebody works on a volume
-	ready   map[corev1.UniqueVolumeName]bool          // staged
-	waiting map[string]map[types.UID]bool             // pods by the driver they wait for
+	busy    map[corev1.UniqueVolumeName]*turn // of the volumes that somebody works on, or waits to
+	ready   map[corev1.UniqueVolumeName]bool  // staged
+	waiting map[string]map[types.UID]bool     // pods by the driver they wait for
+}
+
+// turn is held by who works on a volume.
+type turn struct {
+	held  chan struct{}
+	count int // of who holds it or waits for it
 }
 
 // alone waits until nobody else works on a volume.
 func (d *drives) alone(ctx context.Context, u driverUse) (release func(), err error) {
 	d.mu.Lock()
 	if d.busy == nil {
-		d.busy = map[corev1.UniqueVolumeName]chan struct{}{}
+		d.busy = map[corev1.UniqueVolumeName]*turn{}
 	}
-	turn := d.busy[u.key()]
-	if turn == nil {
-		turn = make(chan struct{}, 1)
-		d.busy[u.key()] = turn
+	mine := d.busy[u.key()]
+	if mine == nil {
+		mine = &turn{held: make(chan struct{}, 1)}
+		d.busy[u.key()] = mine
 	}
+	mine.count++
 	d.mu.Unlock()
+	leave := func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if mine.count--; mine.count == 0 {
+			delete(d.busy, u.key())
+		}
+	}
 	select {
-	case turn <- struct{}{}:
-		return func() { <-turn }, nil
+	case mine.held <- struct{}{}:
+		return func() { <-mine.held; leave() }, nil
 	case <-ctx.Done():
+		leave()
 		return nil, ctx.Err()
 	}
 }
@@ -73,6 +88,17 @@ func (d *drives) await(driver string, uid types.UID) {
 		d.waiting[driver] = map[types.UID]bool{}
 	}
 	d.waiting[driver][uid] = true
+}
+
+// gone forgets a pod that waits for drivers no more.
+func (d *drives) gone(uid types.UID) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for driver, pods := range d.waiting {
+		if delete(pods, uid); len(pods) == 0 {
+			delete(d.waiting, driver)
+		}
+	}
 }
 
 // DriverCame lets pods try again that wait for a driver, and ends what it was
@@ -132,7 +158,7 @@ func (v *Volumes) unpublish(ctx context.Context, uid types.UID, u driverUse) err
 	if err := v.unstage(ctx, u, uid); err != nil {
 		return err
 	}
-	if err := os.Remove(filepath.Join(v.useDir(uid, u.PV), useNote)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := v.notes.remove(filepath.Join(v.useDir(uid, u.PV), useNote)); err != nil {
 		return err
 	}
 	v.notInUse(u)
@@ -159,7 +185,7 @@ func (v *Volumes) unstage(ctx context.Context, u driverUse, last types.UID) erro
 	if _, err := os.Lstat(note); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	if used, err := v.usedByOthers(u, last); used || err != nil {
+	if used, err := v.notes.usedByOthers(u, last); used || err != nil {
 		return err
 	}
 	driver, err := v.driverFor(u)
@@ -174,34 +200,12 @@ func (v *Volumes) unstage(ctx context.Context, u driverUse, last types.UID) erro
 	if err := dropTarget(staging); err != nil {
 		return err
 	}
-	if err := os.Remove(note); err != nil {
+	if err := v.notes.remove(note); err != nil {
 		return err
 	}
 	_ = os.Remove(filepath.Dir(note))
 	_ = os.Remove(filepath.Dir(filepath.Dir(note)))
 	return nil
-}
-
-// usedByOthers looks for notes of other pods.
-func (v *Volumes) usedByOthers(u driverUse, but types.UID) (bool, error) {
-	notes, err := filepath.Glob(filepath.Join(v.useDir("*", "*"), useNote))
-	if err != nil {
-		return false, err
-	}
-	mine := filepath.Join(v.useDir(but, u.PV), useNote)
-	for _, note := range notes {
-		other, err := readUse(note)
-		if errors.Is(err, fs.ErrNotExist) || note == mine {
-			continue
-		}
-		if err != nil {
-			return false, err
-		}
-		if other.key() == u.key() {
-			return true, nil
-		}
-	}
-	return false, nil
 }
 
 func (v *Volumes) driverFor(u driverUse) (*csi.Driver, error) {
@@ -247,7 +251,7 @@ func (v *Volumes) followLeft(ctx context.Context) {
 
 // notInUse tells the API when an attached volume may be detached.
 func (v *Volumes) notInUse(u driverUse) {
-	if u.Attachment != "" && v.cfg.InUseChanged != nil && !slices.Contains(InUse(v.cfg.Root), u.key()) {
+	if u.Attachment != "" && v.cfg.InUseChanged != nil && !slices.Contains(v.notes.InUse(), u.key()) {
 		v.cfg.InUseChanged()
 	}
 }

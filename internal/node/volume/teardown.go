@@ -51,6 +51,7 @@ func (v *Volumes) TearDown(ctx context.Context, uid types.UID) error {
 	}
 	v.mu.Unlock()
 	v.freeAlone(had)
+	v.drives.gone(uid)
 	return nil
 }
 

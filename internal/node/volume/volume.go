@@ -43,7 +43,9 @@ type Config struct {
 	Node func() *corev1.Node
 	// Drivers are the storage drivers that are registered here; nil has none.
 	Drivers *csi.Registry
-	// InUseChanged, when set, is told that InUse has another answer.
+	// Notes are those below Root; nil opens them.
+	Notes *Notes
+	// InUseChanged, when set, is told that Notes.InUse has another answer.
 	InUseChanged func()
 	// Event, when set, records an event about a pod that runs.
 	Event func(pod *corev1.Pod, kind, reason, message string)
@@ -72,6 +74,8 @@ type Volumes struct {
 	blocks sync.Mutex // the devices of provisioned volumes
 	alone  alone
 	drives drives
+	here   here
+	notes  *Notes
 	left   chan struct{} // holds one when volumes may be staged for nobody
 
 	mu   sync.Mutex
@@ -102,11 +106,15 @@ func New(cfg Config) *Volumes {
 	if cfg.Node == nil {
 		cfg.Node = func() *corev1.Node { return nil }
 	}
+	if cfg.Notes == nil {
+		cfg.Notes = OpenNotes(cfg.Root)
+	}
 	setDefault(&cfg.syncWait, 10*time.Second)
 	setDefault(&cfg.missingWait, time.Second)
 	setDefault(&cfg.claimWait, 2*time.Minute+3*time.Second)
 	v := &Volumes{
 		cfg:     cfg,
+		notes:   cfg.Notes,
 		started: make(chan struct{}),
 		pods:    map[types.UID]*podState{},
 		left:    make(chan struct{}, 1),
