@@ -179,12 +179,14 @@ func (a *agent) runAgent(ctx context.Context, ready func()) error {
 	if err != nil {
 		return err
 	}
+	meter := disk.NewMeter(clock.RealClock{})
+	meter.Ask = volumes.DriverStats
 	server := nodeserver.New(nodeserver.Config{
 		Access:   access,
 		NodeName: a.nodeName, Pods: pods, Runtime: runtimeClient.RuntimeServiceClient, ClientCAs: authority,
 		Certificate: certificate, Inside: pods.Inside,
 		Disks: &nodeserver.Disks{
-			Meter: disk.NewMeter(clock.RealClock{}), Dir: a.dir, State: runtimeConfig(a.dir, a.bundle, a.facts).Tasks(),
+			Meter: meter, Dir: a.dir, State: runtimeConfig(a.dir, a.bundle, a.facts).Tasks(),
 			Images: runtimeClient.Images, Volumes: volumes.Files,
 		},
 		Metrics: http.HandlerFunc(a.networkMetrics),

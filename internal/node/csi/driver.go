@@ -59,7 +59,7 @@ func (e *CallError) Unwrap() error { return e.Err }
 
 // Capabilities are what a driver can do on a node.
 type Capabilities struct {
-	Stage, Expand, MountGroup, ManyWriters bool
+	Stage, Expand, MountGroup, ManyWriters, Stats bool
 }
 
 // Capabilities asks the driver; it may be another version than a moment ago.
@@ -77,6 +77,8 @@ func (d *Driver) Capabilities(ctx context.Context) (Capabilities, error) {
 			c.Expand = true
 		case csi.NodeServiceCapability_RPC_VOLUME_MOUNT_GROUP:
 			c.MountGroup = true
+		case csi.NodeServiceCapability_RPC_GET_VOLUME_STATS:
+			c.Stats = true
 		case csi.NodeServiceCapability_RPC_SINGLE_NODE_MULTI_WRITER:
 			c.ManyWriters = true
 		}

@@ -94,3 +94,25 @@ func TestMeterDoesNotWaitForWhatHangs(t *testing.T) {
 		t.Errorf("when it answers again: %+v, asked %d times more", got, len(asked))
 	}
 }
+
+// The driver of a volume is asked, as seldom as a file system is measured.
+func TestMeterAsksDrivers(t *testing.T) {
+	m := NewMeter(clocktesting.NewFakeClock(time.Unix(1_800_000_000, 0)))
+	m.wait = time.Minute
+	asked := 0
+	m.Ask = func(_ context.Context, path string) (Space, error) {
+		if asked++; path != "/there" {
+			return Space{}, os.ErrNotExist
+		}
+		return Space{Capacity: 10, Used: 4, InodesUsed: 2}, nil
+	}
+	there, gone := Folder{Path: "/there", Driven: true}, Folder{Path: "/gone", Driven: true}
+	for range 2 {
+		if use, ok := m.Measure(t.Context(), []Folder{there})[there]; !ok || use.Capacity != 10 || use.Taken != (Taken{4, 2}) || asked != 1 {
+			t.Errorf("%+v %v, asked %d times", use, ok, asked)
+		}
+	}
+	if use, ok := m.Measure(t.Context(), []Folder{gone})[gone]; ok {
+		t.Errorf("of a volume that the driver does not know: %+v", use)
+	}
+}

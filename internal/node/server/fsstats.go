@@ -97,7 +97,7 @@ func (d *Disks) fill(ctx context.Context, out *summary) {
 		wanted = append(wanted, slices.Collect(maps.Values(p.rootfs))...)
 		wanted = append(wanted, slices.Collect(maps.Values(p.logs))...)
 		for _, v := range p.volumes {
-			wanted = append(wanted, disk.Folder{Path: v.Path, Count: !v.Whole})
+			wanted = append(wanted, v.Folder())
 		}
 	}
 	measured := d.Meter.Measure(ctx, wanted)
@@ -123,7 +123,7 @@ func claims(p *podStats, volumes map[string]volume.Files, measured map[disk.Fold
 	var out []volumeStats
 	for _, name := range slices.Sorted(maps.Keys(volumes)) {
 		v := volumes[name]
-		use, ok := measured[disk.Folder{Path: v.Path, Count: !v.Whole}]
+		use, ok := measured[v.Folder()]
 		if !ok {
 			continue
 		}

@@ -43,7 +43,7 @@ func (s *Server) volumeMetrics(w http.ResponseWriter, r *http.Request) {
 			}
 			seen[claim] = true
 			list = append(list, measured{claim, v})
-			folders = append(folders, disk.Folder{Path: v.Path, Count: !v.Whole})
+			folders = append(folders, v.Folder())
 		}
 	}
 	if len(list) == 0 {

@@ -76,7 +76,10 @@ func (v *Volumes) claim(ctx context.Context, pod *corev1.Pod, vol corev1.Volume)
 	if err != nil {
 		return "", worded(pv.Name, err)
 	}
-	if pv.Spec.HostPath == nil && !isBlock(pv) {
+	switch {
+	case pv.Spec.CSI != nil: // blocks too
+		v.note(pod.UID, vol.Name, Files{Path: path, Driven: true, Claim: name})
+	case pv.Spec.HostPath == nil && !isBlock(pv):
 		v.note(pod.UID, vol.Name, Files{Path: path, Whole: true, Claim: name})
 	}
 	return path, nil

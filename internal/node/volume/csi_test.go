@@ -23,6 +23,7 @@ import (
 	registerapi "k8s.io/kubelet/pkg/apis/pluginregistration/v1"
 
 	"berth.dev/berth/internal/node/csi"
+	"berth.dev/berth/internal/node/disk"
 	planvolume "berth.dev/berth/internal/plan/volume"
 )
 
@@ -32,6 +33,7 @@ type fakeDriver struct {
 	registerapi.UnimplementedRegistrationServer
 	endpoint string
 	told     chan *registerapi.RegistrationStatus
+	can      []spec.NodeServiceCapability_RPC_Type // beside staging
 
 	mu    sync.Mutex
 	calls []string
@@ -69,6 +71,18 @@ func (d *fakeDriver) since() string {
 	return strings.Join(calls, " ")
 }
 
+// asked counts the calls of a method since then.
+func (d *fakeDriver) asked(method string) (count int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, c := range d.calls {
+		if c == method {
+			count++
+		}
+	}
+	return count
+}
+
 func (d *fakeDriver) hang(method string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -80,9 +94,20 @@ func (d *fakeDriver) NodeGetInfo(context.Context, *spec.NodeGetInfoRequest) (*sp
 }
 
 func (d *fakeDriver) NodeGetCapabilities(context.Context, *spec.NodeGetCapabilitiesRequest) (*spec.NodeGetCapabilitiesResponse, error) {
-	return &spec.NodeGetCapabilitiesResponse{Capabilities: []*spec.NodeServiceCapability{{Type: &spec.NodeServiceCapability_Rpc{
-		Rpc: &spec.NodeServiceCapability_RPC{Type: spec.NodeServiceCapability_RPC_STAGE_UNSTAGE_VOLUME},
-	}}}}, nil
+	out := &spec.NodeGetCapabilitiesResponse{}
+	for _, t := range append([]spec.NodeServiceCapability_RPC_Type{spec.NodeServiceCapability_RPC_STAGE_UNSTAGE_VOLUME}, d.can...) {
+		out.Capabilities = append(out.Capabilities, &spec.NodeServiceCapability{Type: &spec.NodeServiceCapability_Rpc{Rpc: &spec.NodeServiceCapability_RPC{Type: t}}})
+	}
+	return out, nil
+}
+
+func (d *fakeDriver) NodeGetVolumeStats(_ context.Context, r *spec.NodeGetVolumeStatsRequest) (*spec.NodeGetVolumeStatsResponse, error) {
+	if r.VolumeId != "h" || !isMountPoint(r.VolumePath) {
+		return nil, fmt.Errorf("asked for %v", r)
+	}
+	return &spec.NodeGetVolumeStatsResponse{Usage: []*spec.VolumeUsage{
+		{Unit: spec.VolumeUsage_BYTES, Total: 100, Used: 30, Available: 60}, {Unit: spec.VolumeUsage_INODES, Total: 10, Used: 3, Available: 7},
+	}}, nil
 }
 
 func (d *fakeDriver) NodeStageVolume(_ context.Context, r *spec.NodeStageVolumeRequest) (*spec.NodeStageVolumeResponse, error) {
@@ -188,7 +213,7 @@ func TestDriver(t *testing.T) {
 	if err := n.TearDown(t.Context(), "u0"); err != nil {
 		t.Fatal(err)
 	}
-	d := &fakeDriver{told: make(chan *registerapi.RegistrationStatus, 10)}
+	d := &fakeDriver{told: make(chan *registerapi.RegistrationStatus, 10), can: []spec.NodeServiceCapability_RPC_Type{spec.NodeServiceCapability_RPC_GET_VOLUME_STATS}}
 	stop := d.serve(t, root)
 	if s := <-d.told; !s.PluginRegistered || s.Error != "" {
 		t.Fatal(s)
@@ -217,6 +242,27 @@ func TestDriver(t *testing.T) {
 	note, err := os.ReadFile(filepath.Join(filepath.Dir(mount), "vol_data.json"))
 	if err != nil || !isMountPoint(mount) || !strings.Contains(string(note), `"volumeHandle":"h","driverName":"d"`) {
 		t.Errorf("on the disk: %s %v", note, err)
+	}
+	files := n.Files("u1")["www"]
+	if files != (Files{Path: mount, Driven: true, Claim: "f"}) {
+		t.Errorf("to be measured: %+v", files)
+	}
+	want := disk.Space{Capacity: 100, Used: 30, Available: 60, Inodes: 10, InodesUsed: 3, InodesFree: 7}
+	if space, err := n.DriverStats(t.Context(), files.Path); err != nil || space != want {
+		t.Errorf("what the driver says of it: %+v %v", space, err)
+	}
+	// How full a volume is may take its time: the pods do not wait for that.
+	d.hang("NodeGetVolumeStats")
+	asking, cancel := context.WithCancel(t.Context())
+	asked := make(chan error, 1)
+	go func() { _, err := n.DriverStats(asking, mount); asked <- err }()
+	soon(t, "the driver hangs", func() bool { return d.asked("NodeGetVolumeStats") > 1 })
+	if err := n.sets(t, "u1"); err != nil {
+		t.Error(err)
+	}
+	cancel()
+	if err := <-asked; err == nil || !strings.HasSuffix(err.Error(), "(NodeGetVolumeStats of driver d)") {
+		t.Error(err)
 	}
 	// A driver that hangs is an error that names it, after its time.
 	d.hang("NodeUnpublishVolume")

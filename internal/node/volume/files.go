@@ -5,6 +5,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
+
+	"berth.dev/berth/internal/node/disk"
 )
 
 // Files says how the files in a volume are measured, as upstream measures them.
@@ -13,10 +15,17 @@ type Files struct {
 	// Whole is set when all that is used of its file system is the volume's; of
 	// others the files are counted.
 	Whole bool
+	// Driven is set for what the storage driver has to be asked for.
+	Driven bool
 	// Claim is the claim that the volume is of, if any.
 	Claim string
 	// Ephemeral is true for what counts as the pod's own use of the node's disk.
 	Ephemeral bool
+}
+
+// Folder is what is to be measured.
+func (f Files) Folder() disk.Folder {
+	return disk.Folder{Path: f.Path, Count: !f.Whole && !f.Driven, Driven: f.Driven}
 }
 
 // Files are the volumes of a pod that can be measured, by name. A hostPath is
@@ -35,6 +44,8 @@ func (v *Volumes) noteOwn(uid types.UID, vol corev1.Volume, path string) {
 	switch {
 	case vol.EmptyDir != nil:
 		v.note(uid, vol.Name, Files{Path: path, Ephemeral: vol.EmptyDir.Medium == corev1.StorageMediumDefault})
+	case vol.CSI != nil:
+		v.note(uid, vol.Name, Files{Path: path, Driven: true})
 	case vol.NFS != nil:
 		v.note(uid, vol.Name, Files{Path: path, Whole: true})
 	case isContent(vol):
