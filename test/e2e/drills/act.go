@@ -26,52 +26,47 @@ import (
 	"berth.dev/berth/test/e2e/systems"
 )
 
-// limit is what one drill may take: a machine that runs all tests at once may be slow.
-const limit = 9 * time.Minute
-
-// ring is a system on a cluster that drills are done on.
-type ring struct {
-	systems.System
-	t *testing.T
-	c *cluster.Cluster
+// exercise is a system under load that drills are done on.
+type exercise struct {
+	*systems.Running
 	// disk is the file system that its volumes lie on.
 	disk string
 }
 
 // berth does one drill by the command, and starts berth again if it kills that. On a
 // busy machine a probe may fail at any time: what is not whole is waited for.
-func (r *ring) berth(kind string, flags ...string) drill.Report {
-	r.t.Helper()
-	for deadline := time.Now().Add(limit); ; {
-		out, said, err := r.once(kind, flags...)
+func (e *exercise) berth(kind string, flags ...string) drill.Report {
+	e.T.Helper()
+	for deadline := time.Now().Add(systems.Limit); ; {
+		out, said, err := e.once(kind, flags...)
 		if err != nil && strings.Contains(said, ": it is not whole: ") && time.Now().Before(deadline) {
-			r.Complete(r.c)
+			e.Complete(e.C)
 			continue
 		}
 		var report drill.Report
 		if bad := json.Unmarshal([]byte(out), &report); err != nil || bad != nil || !report.Good() {
-			r.t.Fatalf("drill %s: %v, %v\n%s%s", kind, err, bad, said, out)
+			e.T.Fatalf("drill %s: %v, %v\n%s%s", kind, err, bad, said, out)
 		}
 		return report
 	}
 }
 
-func (r *ring) once(kind string, flags ...string) (out, said string, err error) {
-	r.t.Helper()
-	namespace := r.c.Namespace()
+func (e *exercise) once(kind string, flags ...string) (out, said string, err error) {
+	e.T.Helper()
+	namespace := e.C.Namespace()
 	if namespace == "" {
 		namespace = "default"
 	}
 	args := append([]string{
-		"drill", "run", kind, "sts/" + r.Set, "-n", namespace, "--yes", "-o", "json", "--data-dir", r.c.Data, "--timeout", limit.String(),
+		"drill", "run", kind, "sts/" + e.Set, "-n", namespace, "--yes", "-o", "json", "--data-dir", e.C.Data, "--timeout", systems.Limit.String(),
 	}, flags...)
-	ctx, cancel := context.WithTimeout(r.t.Context(), limit+3*time.Minute)
+	ctx, cancel := context.WithTimeout(e.T.Context(), systems.Limit+3*time.Minute)
 	defer cancel()
 	var stdout, stderr bytes.Buffer
-	cmd := r.c.Host.Command(ctx, r.c.Berth(), args...)
+	cmd := e.C.Host.Command(ctx, e.C.Berth(), args...)
 	cmd.Stdout, cmd.Stderr, cmd.WaitDelay = &stdout, &stderr, time.Second
 	if err := cmd.Start(); err != nil {
-		r.t.Fatal(err)
+		e.T.Fatal(err)
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
@@ -79,8 +74,8 @@ func (r *ring) once(kind string, flags ...string) (out, said string, err error) 
 		select {
 		case err := <-ended: // it was refused
 			return stdout.String(), stderr.String(), err
-		case <-r.c.Ended():
-			r.c.Launch()
+		case <-e.C.Ended():
+			e.C.Launch()
 		}
 	}
 	err = <-ended
@@ -88,30 +83,30 @@ func (r *ring) once(kind string, flags ...string) (out, said string, err error) 
 }
 
 // everything restarts all that there is, in random order.
-func (r *ring) everything() {
+func (e *exercise) everything() {
 	all := []string{drill.Restart, drill.Containerd, drill.Berth}
 	seed := rand.Uint64()
 	rand.New(rand.NewPCG(seed, 0)).Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 	for _, kind := range all {
-		r.t.Logf("%s: %s", kind, strings.Join(r.berth(kind, "--seed", fmt.Sprint(seed)).What, ", "))
+		e.T.Logf("%s: %s", kind, strings.Join(e.berth(kind, "--seed", fmt.Sprint(seed)).What, ", "))
 	}
 }
 
 // upgrade rolls to the same image by another name, as a new one would be.
-func (r *ring) upgrade() {
-	r.t.Helper()
-	image := r.c.Kubectl("get", "statefulset", r.Set, "-o", "jsonpath={.spec.template.spec.containers[0].image}")
+func (e *exercise) upgrade() {
+	e.T.Helper()
+	image := e.C.Kubectl("get", "statefulset", e.Set, "-o", "jsonpath={.spec.template.spec.containers[0].image}")
 	next := image + "-next"
-	for _, archive := range r.Build(r.t) {
-		file := filepath.Join(r.c.Host.Dir, "next.tar")
-		if renamed(r.t, archive, file, image, next) {
-			r.c.Import(file)
+	for _, archive := range e.Build(e.T) {
+		file := filepath.Join(e.C.Host.Dir, "next.tar")
+		if renamed(e.T, archive, file, image, next) {
+			e.C.Import(file)
 		}
 		if err := os.RemoveAll(file); err != nil {
-			r.t.Fatal(err)
+			e.T.Fatal(err)
 		}
 	}
-	r.berth(drill.Image, "--image", next)
+	e.berth(drill.Image, "--image", next)
 }
 
 // renamed copies an image archive and gives it another name; it says whether it
@@ -168,12 +163,12 @@ func volumesOn(t *testing.T, c *cluster.Cluster, folder string) {
 }
 
 // fill takes all space of the volumes' file system, and returns what gives it back.
-func (r *ring) fill() (free func()) {
-	r.t.Helper()
-	file := r.c.Host.Path(filepath.Join(r.disk, "fill"))
+func (e *exercise) fill() (free func()) {
+	e.T.Helper()
+	file := e.C.Host.Path(filepath.Join(e.disk, "fill"))
 	f, err := os.Create(file)
 	if err != nil {
-		r.t.Fatal(err)
+		e.T.Fatal(err)
 	}
 	defer f.Close()
 	var size int64
@@ -185,23 +180,23 @@ func (r *ring) fill() (free func()) {
 		case errors.Is(err, unix.ENOSPC):
 			piece /= 2
 		case !errors.Is(err, unix.EINTR):
-			r.t.Fatalf("fill %s: %v", r.disk, err)
+			e.T.Fatalf("fill %s: %v", e.disk, err)
 		}
 	}
-	r.t.Logf("%d MiB were free, and are full", size>>20)
+	e.T.Logf("%d MiB were free, and are full", size>>20)
 	return func() {
 		if err := os.Remove(file); err != nil {
-			r.t.Fatal(err)
+			e.T.Fatal(err)
 		}
 	}
 }
 
 // nodes are where the system's pods run.
-func (r *ring) nodes() map[string]string {
-	r.t.Helper()
+func (e *exercise) nodes() map[string]string {
+	e.T.Helper()
 	all := map[string]string{}
-	for _, pod := range r.Pods(r.c) {
-		all[pod] = r.c.Kubectl("get", "pod", pod, "-o", "jsonpath={.spec.nodeName}")
+	for _, pod := range e.Pods(e.C) {
+		all[pod] = e.C.Kubectl("get", "pod", pod, "-o", "jsonpath={.spec.nodeName}")
 	}
 	return all
 }

@@ -2,9 +2,7 @@ package drills
 
 import (
 	"context"
-	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -27,8 +25,7 @@ func TestDrills(t *testing.T) {
 	for _, s := range every {
 		t.Run(s.Name, func(t *testing.T) {
 			e := up(t, s, true)
-			t.Cleanup(func() { t.Logf("rows of %s:\n%s", s.Name, strings.Join(e.rows, "\n")) })
-			writer := e.Pods(e.c)[0] // the primary, where there is one
+			writer := e.Pods(e.C)[0] // the primary, where there is one
 			e.do(drill.Container, "--pod", writer)
 			e.do(drill.Pod, "--pod", writer)
 			e.do(drill.Delete, "--pod", writer)
@@ -46,16 +43,16 @@ func TestDrills(t *testing.T) {
 // full fills the disk until writes are refused, or many were taken all the same, and
 // gives the space back.
 func (e *exercise) full() {
-	e.t.Helper()
+	e.T.Helper()
 	free := e.fill()
-	ctx, cancel := context.WithTimeout(e.t.Context(), limit)
+	ctx, cancel := context.WithTimeout(e.T.Context(), systems.Limit)
 	defer cancel()
-	refused, err := e.load.Refused(ctx, 5, 500)
+	refused, err := e.Load.Refused(ctx, 5, 500)
 	free()
 	if err != nil {
-		e.t.Fatal(err)
+		e.T.Fatal(err)
 	}
-	e.t.Logf("%s refused %d writes while its disk was full", e.Name, refused)
+	e.T.Logf("%s refused %d writes while its disk was full", e.Name, refused)
 }
 
 // A node's wire is pulled until the cluster takes the node for lost, and then put
@@ -78,21 +75,21 @@ func TestCutNode(t *testing.T) {
 			for _, h := range hosts[1:] {
 				a := c.Agent(t, h)
 				a.Launch()
-				c.Eventually(limit, "True", func() string { return ready(h.Name) })
+				c.Eventually(systems.Limit, "True", func() string { return ready(h.Name) })
 				for _, archive := range s.Build(t) {
 					a.Import(archive)
 				}
 			}
-			e := &exercise{ring: ring{System: s, t: t, c: c, disk: filepath.Join(c.Data, "volumes")}}
 			if s.Primary { // the one that is cut off shall be its node, and not the server's
 				c.Kubectl("cordon", "one")
 			}
-			e.run(c)
+			e := &exercise{Running: s.Run(t, c)}
+			e.Begin()
 			c.Kubectl("uncordon", "one")
 			nodes := e.nodes()
 			cut := slices.IndexFunc(hosts, func(h *host.Host) bool {
 				if s.Primary {
-					return h.Name == nodes[e.Pods(e.c)[0]]
+					return h.Name == nodes[e.Pods(e.C)[0]]
 				}
 				return h.Name != "one" && slices.Contains(values(nodes), h.Name)
 			})
@@ -102,10 +99,10 @@ func TestCutNode(t *testing.T) {
 			t.Logf("pods on %d nodes: %v; %s is cut off", spread(nodes), nodes, hosts[cut].Name)
 			e.drill("network of a node cut", func() {
 				network.Unplug(hosts[cut])
-				c.Eventually(limit, "Unknown", func() string { return ready(hosts[cut].Name) })
+				c.Eventually(systems.Limit, "Unknown", func() string { return ready(hosts[cut].Name) })
 				network.Plug(hosts[cut])
 				began := time.Now()
-				c.Eventually(limit, "True", func() string { return ready(hosts[cut].Name) })
+				c.Eventually(systems.Limit, "True", func() string { return ready(hosts[cut].Name) })
 				t.Logf("the node is Ready %s after its wire is back", time.Since(began).Round(time.Millisecond))
 			})
 		})

@@ -34,6 +34,7 @@ const role = "BERTH_TEST_HOST"
 // Main must be called first in TestMain: in a host's first process it never returns.
 func Main() {
 	if os.Getenv(role) == "" {
+		go endWhenTold()
 		return
 	}
 	if err := first(); err != nil {
@@ -108,11 +109,12 @@ func newAt(t testing.TB, name, addr string) *Host {
 		t.Fatal(err)
 	}
 	h := &Host{Name: name, Addr: addr, Dir: dir, t: t}
+	living.add(h)
 	t.Cleanup(func() {
+		living.remove(h)
 		h.off()
-		removeCgroups(t, dir)
-		if err := removeAll(dir); err != nil {
-			t.Errorf("remove %s: %v", dir, err)
+		if err := removeTraces(dir); err != nil {
+			t.Error(err)
 		}
 	})
 	h.boot()
@@ -161,7 +163,9 @@ func (h *Host) off() {
 	_ = h.first.Wait()
 	h.stdin.Close()
 	h.first = nil
-	removeLoops(h.t, h.Dir)
+	if err := removeLoops(h.Dir); err != nil {
+		h.t.Error(err)
+	}
 }
 
 // wire gives the host loopback and one end of a veth pair, whose other end is
@@ -267,14 +271,16 @@ func removeAll(dir string) error {
 
 // removeCgroups removes the control groups of the instance whose data directory
 // is below dir: they are no part of any namespace that a host has.
-func removeCgroups(t testing.TB, dir string) {
+func removeCgroups(dir string) error {
 	name := "berth-" + datadir.Dir(filepath.Join(dir, "data")).ID()
 	roots, _ := filepath.Glob("/sys/fs/cgroup/*/" + name)
+	var failed error
 	for _, root := range append(roots, "/sys/fs/cgroup/"+name) {
 		if err := removeCgroup(root); err != nil {
-			t.Errorf("remove %s: %v", root, err)
+			failed = errors.Join(failed, fmt.Errorf("remove %s: %w", root, err))
 		}
 	}
+	return failed
 }
 
 func removeCgroup(root string) error {

@@ -1,18 +1,19 @@
 package host
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
-	"testing"
 
 	"berth.dev/berth/internal/node/loopdev"
 )
 
 // removeLoops takes the block devices away that show files below dir: they go
 // when a machine is switched off, and are no part of any namespace that a host has.
-func removeLoops(t testing.TB, dir string) {
-	t.Helper()
+func removeLoops(dir string) error {
+	var failed error
 	shown, _ := filepath.Glob("/sys/block/loop*/loop/backing_file") // the pattern is good
 	for _, name := range shown {
 		text, err := os.ReadFile(name)
@@ -28,7 +29,8 @@ func removeLoops(t testing.TB, dir string) {
 			err = loopdev.Detach(of)
 		}
 		if err != nil {
-			t.Errorf("take down the device of %s: %v", file, err)
+			failed = errors.Join(failed, fmt.Errorf("take down the device of %s: %w", file, err))
 		}
 	}
+	return failed
 }

@@ -125,11 +125,20 @@ func (l *Load) Lap() Report {
 	return r
 }
 
-// Acknowledged are all records that the system has taken until now.
-func (l *Load) Acknowledged() []int {
+// Verify reads from a store, which may be another way to the same system, and
+// compares with all that was acknowledged before; the client may be at work.
+func (l *Load) Verify(ctx context.Context, store Store) (Comparison, error) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	return slices.Clone(l.acked)
+	r := Report{Acknowledged: slices.Clone(l.acked)}
+	l.mu.Unlock()
+	present, err := store.Read(ctx)
+	if err != nil {
+		return Comparison{}, err
+	}
+	l.mu.Lock()
+	r.Attempted = l.attempted
+	l.mu.Unlock()
+	return r.Check(present), nil
 }
 
 // Refused waits until so many writes have failed, or enough more are acknowledged,

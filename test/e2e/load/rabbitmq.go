@@ -82,18 +82,22 @@ func (r RabbitMQ) Read(ctx context.Context) ([]int, error) {
 		return nil, err
 	}
 	consume := append(rabbitText([]byte{0, 0}, rabbitQueue), 0) // a name of the broker's choice
-	if err := c.method(1, basicConsume, append(consume, 0, 0, 0, 0, 0)); err != nil {
-		return nil, err
+	consume = append(consume, 0, 0, 0, 0, 0)
+	consumers := 1 + int(c.messages)/0x8000 // each takes so many, and more
+	for range consumers {
+		if err := c.method(1, basicConsume, consume); err != nil {
+			return nil, err
+		}
 	}
 	texts := make([]string, 0, c.messages)
-	// Deliveries may overtake the answer.
-	for answered := false; len(texts) < int(c.messages) || !answered; {
+	// Deliveries may overtake the answers.
+	for answered := 0; len(texts) < int(c.messages) || answered < consumers; {
 		got, err := c.expect(basicConsumeOk, basicDeliver)
 		if err != nil {
 			return nil, fmt.Errorf("after %d of %d messages: %w", len(texts), c.messages, err)
 		}
 		if got == basicConsumeOk {
-			answered = true
+			answered++
 			continue
 		}
 		if _, _, err := c.read(); err != nil { // the header

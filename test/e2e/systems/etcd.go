@@ -10,6 +10,9 @@ var Etcd = System{
 	Store: func(dial load.Dial) load.Store {
 		return load.Etcd{Dial: dial, Address: "etcd-client:2379"}
 	},
+	Member: func(dial load.Dial, pod string) load.Store {
+		return load.Etcd{Dial: dial, Address: pod + ".etcd:2379"}
+	},
 }
 
 // EtcdScaling is the set of examples/etcd whose members join and leave.
@@ -19,5 +22,8 @@ var EtcdScaling = System{
 	Set:       "etcd-scaling",
 	Store: func(dial load.Dial) load.Store {
 		return load.Etcd{Dial: dial, Address: "etcd-scaling-client:2379"}
+	},
+	Member: func(dial load.Dial, pod string) load.Store {
+		return load.Etcd{Dial: dial, Address: pod + ".etcd-scaling:2379"}
 	},
 }

@@ -3,8 +3,6 @@ package systems
 import (
 	"strings"
 	"testing"
-
-	"berth.dev/berth/test/e2e/load"
 )
 
 // Three members of etcd: any may go, be killed, all may be replaced, and what was
@@ -12,10 +10,10 @@ import (
 func TestEtcd(t *testing.T) {
 	r := begin(t, Etcd)
 	r.kill("etcd-1", "etcd --name etcd-1 ")
-	r.lose(r.Pods(r.c)...)
-	r.Roll(t, r.c)
+	r.lose(r.Pods(r.C)...)
+	r.Roll(t, r.C)
 	r.written("after all were replaced")
-	r.end(members(r)...)
+	r.end()
 }
 
 // Members join and leave as the set is scaled.
@@ -23,8 +21,8 @@ func TestEtcdScaling(t *testing.T) {
 	r := begin(t, EtcdScaling)
 	joined := func(names string) {
 		t.Helper()
-		r.c.Eventually(0, names, func() string {
-			out, err := r.c.Try("exec", "etcd-scaling-0", "--", "etcdctl", "member", "list")
+		r.C.Eventually(0, names, func() string {
+			out, err := r.C.Try("exec", "etcd-scaling-0", "--", "etcdctl", "member", "list")
 			if err != nil {
 				return out
 			}
@@ -41,7 +39,7 @@ func TestEtcdScaling(t *testing.T) {
 	r.scale(5)
 	joined("0 1 2 3 4")
 	r.lose("etcd-scaling-4")
-	r.Roll(t, r.c)
+	r.Roll(t, r.C)
 	r.written("after all five were replaced")
 	joined("0 1 2 3 4")
 	r.scale(3)
@@ -52,20 +50,10 @@ func TestEtcdScaling(t *testing.T) {
 	r.scale(5)
 	joined("0 1 2 3 4")
 	// A member that has lost its disk gets everything again.
-	r.c.Kubectl("exec", "etcd-scaling-1", "--", "rm", "-rf", "/var/run/etcd/default.etcd")
+	r.C.Kubectl("exec", "etcd-scaling-1", "--", "rm", "-rf", "/var/run/etcd/default.etcd")
 	r.lose("etcd-scaling-1")
 	joined("0 1 2 3 4")
-	all := members(r)
 	r.scale(3)
 	joined("0 1 2")
-	r.end(all[:3]...)
-}
-
-// members are the ways to read from each member.
-func members(r *run) []load.Store {
-	var all []load.Store
-	for _, pod := range r.Pods(r.c) {
-		all = append(all, load.Etcd{Dial: r.dial, Address: pod + "." + r.Set + ":2379"})
-	}
-	return all
+	r.end()
 }

@@ -19,6 +19,9 @@ var MySQL = System{
 	Store: func(dial load.Dial) load.Store {
 		return load.MySQL{Dial: dial, To: "mysql-0.mysql:3306", From: "mysql-0.mysql:3306"}
 	},
+	Member: func(dial load.Dial, pod string) load.Store {
+		return load.MySQL{Dial: dial, From: pod + ".mysql:3306"}
+	},
 }
 
 // fileServer lets the machine mount what the example's volumes say: its mount.nfs

@@ -11,7 +11,7 @@ import (
 // written to the primary is read from all, whoever of them is lost.
 func TestMySQL(t *testing.T) {
 	r := begin(t, MySQL)
-	sql := load.MySQL{Dial: r.dial}
+	sql := load.MySQL{Dial: r.Dial}
 	ask := func(server, statement string) string {
 		rows, err := sql.Query(t.Context(), server+":3306", statement)
 		if err != nil {
@@ -22,7 +22,7 @@ func TestMySQL(t *testing.T) {
 	answering := func(want string) {
 		t.Helper()
 		seen := map[string]bool{}
-		r.c.Eventually(0, want, func() string {
+		r.C.Eventually(0, want, func() string {
 			seen[ask("mysql-read", "SELECT @@hostname")] = true
 			var all []string
 			for name := range seen {
@@ -32,9 +32,9 @@ func TestMySQL(t *testing.T) {
 		})
 	}
 	answering("mysql-0 mysql-1 mysql-2")
-	r.c.Eventually(0, "mysql-0=0 mysql-1=1 mysql-2=1", func() string {
+	r.C.Eventually(0, "mysql-0=0 mysql-1=1 mysql-2=1", func() string {
 		var all []string
-		for _, pod := range r.Pods(r.c) {
+		for _, pod := range r.Pods(r.C) {
 			all = append(all, pod+"="+ask(pod+".mysql", "SELECT @@read_only"))
 		}
 		return strings.Join(all, " ")
@@ -44,19 +44,15 @@ func TestMySQL(t *testing.T) {
 	r.lose("mysql-2", "mysql-0", "mysql-1")
 	r.scale(5)
 	answering("mysql-0 mysql-1 mysql-2 mysql-3 mysql-4")
-	r.c.Eventually(0, "Bound Bound Bound Bound Bound", r.c.Ask("get", "pv", "-o", "jsonpath={.items[*].status.phase}"))
-	r.Roll(t, r.c)
+	r.C.Eventually(0, "Bound Bound Bound Bound Bound", r.C.Ask("get", "pv", "-o", "jsonpath={.items[*].status.phase}"))
+	r.Roll(t, r.C)
 	r.written("after all were replaced")
 	r.scale(2)
 	r.scale(5) // the replicas catch up from where they left
 
-	var replicas []load.Store
-	for _, pod := range r.Pods(r.c)[1:] {
-		replicas = append(replicas, load.MySQL{Dial: r.dial, From: pod + ".mysql:3306"})
-	}
-	r.end(replicas...)
+	r.end()
 	sum := ask("mysql-0.mysql", checksum)
-	for _, pod := range r.Pods(r.c)[1:] {
+	for _, pod := range r.Pods(r.C)[1:] {
 		same := ask(pod+".mysql", checksum)
 		if same != sum || len(sum) == 0 {
 			t.Errorf("the rows of %s have the checksum %q, the primary's %q", pod, same, sum)

@@ -11,4 +11,7 @@ var PostgreSQL = System{
 	Store: func(dial load.Dial) load.Store {
 		return load.Postgres{Dial: dial, To: "pg-0.pg:5432", From: "pg-0.pg:5432"}
 	},
+	Member: func(dial load.Dial, pod string) load.Store {
+		return load.Postgres{Dial: dial, From: pod + ".pg:5432"}
+	},
 }

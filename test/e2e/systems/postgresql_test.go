@@ -14,12 +14,12 @@ func TestPostgreSQL(t *testing.T) {
 	r.kill("pg-1", "postgres -D ")
 	r.lose("pg-2", "pg-0")
 	r.scale(4)
-	r.Roll(t, r.c)
+	r.Roll(t, r.C)
 	r.written("after all were replaced")
 
-	sql := load.Postgres{Dial: r.dial}
+	sql := load.Postgres{Dial: r.Dial}
 	// A replica is not Ready, and has no name, while its primary is away.
-	r.c.Eventually(0, "refused", func() string {
+	r.C.Eventually(0, "refused", func() string {
 		_, err := sql.Query(t.Context(), "pg-1.pg:5432", "INSERT INTO records VALUES (0)")
 		switch {
 		case err == nil:
@@ -29,9 +29,5 @@ func TestPostgreSQL(t *testing.T) {
 		}
 		return err.Error()
 	})
-	var replicas []load.Store
-	for _, pod := range r.Pods(r.c)[1:] {
-		replicas = append(replicas, load.Postgres{Dial: r.dial, From: pod + ".pg:5432"})
-	}
-	r.end(replicas...)
+	r.end()
 }

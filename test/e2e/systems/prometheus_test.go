@@ -15,7 +15,7 @@ import (
 // what it was told when its pod is killed, lost and replaced.
 func TestPrometheus(t *testing.T) {
 	r := up(t, Prometheus)
-	r.c.Eventually(0, "berth=1 containers=1 nodes=1", func() string {
+	r.C.Eventually(0, "berth=1 containers=1 nodes=1", func() string {
 		found, err := r.query("up")
 		if err != nil {
 			return err.Error()
@@ -31,7 +31,7 @@ func TestPrometheus(t *testing.T) {
 		`container_memory_working_set_bytes{pod="prometheus-0"}`,
 		`kubelet_volume_stats_capacity_bytes{persistentvolumeclaim="data-prometheus-0"}`,
 	} {
-		r.c.Eventually(0, "found", func() string {
+		r.C.Eventually(0, "found", func() string {
 			switch found, err := r.query(series); {
 			case err != nil:
 				return err.Error()
@@ -45,8 +45,8 @@ func TestPrometheus(t *testing.T) {
 	seen := r.samples(nil)
 	for _, lose := range []func(){
 		func() { r.kill("prometheus-0", "prometheus ") },
-		func() { r.Lose(t, r.c, "prometheus-0") },
-		func() { r.Roll(t, r.c) },
+		func() { r.Lose(t, r.C, "prometheus-0") },
+		func() { r.Roll(t, r.C) },
 	} {
 		lose()
 		seen = r.samples(seen)
@@ -56,8 +56,8 @@ func TestPrometheus(t *testing.T) {
 
 // samples waits until there are more of one series than were seen, and all that were.
 func (r *run) samples(seen []float64) (now []float64) {
-	r.t.Helper()
-	r.c.Eventually(0, "more", func() string {
+	r.T.Helper()
+	r.C.Eventually(0, "more", func() string {
 		found, err := r.query(`up{job="berth"}[1d]`)
 		if err != nil || len(found) != 1 {
 			return fmt.Sprintf("%d series, %v", len(found), err)
@@ -69,7 +69,7 @@ func (r *run) samples(seen []float64) (now []float64) {
 		}
 		for _, at := range seen {
 			if !slices.Contains(now, at) {
-				r.t.Fatalf("the sample of %v is lost", at)
+				r.T.Fatalf("the sample of %v is lost", at)
 			}
 		}
 		if len(now) <= len(seen)+2 {
@@ -88,8 +88,8 @@ type series struct {
 }
 
 func (r *run) query(text string) ([]series, error) {
-	client := http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{DialContext: r.dial, DisableKeepAlives: true}}
-	request, err := http.NewRequestWithContext(r.t.Context(), http.MethodGet, "http://prometheus:9090/api/v1/query?query="+url.QueryEscape(text), nil)
+	client := http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{DialContext: r.Dial, DisableKeepAlives: true}}
+	request, err := http.NewRequestWithContext(r.T.Context(), http.MethodGet, "http://prometheus:9090/api/v1/query?query="+url.QueryEscape(text), nil)
 	if err != nil {
 		return nil, err
 	}

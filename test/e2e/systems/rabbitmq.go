@@ -13,6 +13,9 @@ var RabbitMQ = System{
 	Store: func(dial load.Dial) load.Store {
 		return load.RabbitMQ{Dial: dial, Address: "rabbitmq:5672"}
 	},
+	Member: func(dial load.Dial, pod string) load.Store {
+		return load.RabbitMQ{Dial: dial, Address: pod + ".rabbitmq-nodes:5672"}
+	},
 	// A queue gets a copy on each broker that is there when it is made.
 	Formed: func(c *cluster.Cluster) {
 		c.Eventually(0, "three", func() string {

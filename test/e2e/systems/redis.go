@@ -13,6 +13,10 @@ var Redis = System{
 		const primary = "redis-sentinel-master-ss-0.redis-sentinel-master-ss:6379"
 		return load.Redis{Dial: dial, To: primary, From: primary}
 	},
+	Replicas: RedisReplicas.Set,
+	Member: func(dial load.Dial, pod string) load.Store {
+		return load.Redis{Dial: dial, From: pod + "." + RedisReplicas.Set + ":6379"}
+	},
 }
 
 // RedisReplicas are those that follow it.

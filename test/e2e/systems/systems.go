@@ -34,6 +34,10 @@ type System struct {
 	Primary bool
 	// Store is a client of the system.
 	Store func(load.Dial) load.Store
+	// Member is a client that reads from one pod, what that has itself.
+	Member func(dial load.Dial, pod string) load.Store
+	// Replicas is the set whose pods have copies, if that is another than Set.
+	Replicas string
 	// Prepare readies the machine before the cluster starts, if that takes something.
 	Prepare func(testing.TB, *cluster.Cluster)
 	// Formed waits until the pods, which are Ready, are one system, if that takes longer.
@@ -82,7 +86,7 @@ func (s System) Apply(c *cluster.Cluster, manifests ...string) {
 // Complete waits until the set has all its pods, Ready and at its template. That is
 // asked again and again: a busy machine may take many minutes for a system.
 func (s System) Complete(c *cluster.Cluster) {
-	c.Eventually(10*time.Minute, "complete", func() string {
+	c.Eventually(Limit, "complete", func() string {
 		said, err := c.Try("get", "statefulset", s.Set, "-o", "jsonpath={.metadata.generation} {.status.observedGeneration} "+
 			"{.status.currentRevision} {.status.updateRevision} {.spec.replicas} {.status.replicas} {.status.readyReplicas} {.status.updatedReplicas}")
 		f := strings.Fields(said)

@@ -10,4 +10,7 @@ var ZooKeeper = System{
 	Store: func(dial load.Dial) load.Store {
 		return load.ZooKeeper{Dial: dial, Address: "zk:2181"}
 	},
+	Member: func(dial load.Dial, pod string) load.Store {
+		return load.ZooKeeper{Dial: dial, Address: pod + ".zk-headless:2181"}
+	},
 }
