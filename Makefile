@@ -61,15 +61,16 @@ down: ## stop Berth and its pods, leave nothing behind but the data
 test: build ## run all tests: unit, API, simulator, end to end
 	@hack/test.sh $(RACE)
 
+# SYSTEM are the systems of `make examples` and `make drills`: all, unless some are
+# named; with CONTINUE=1 without those that have passed before.
+SYSTEM ?=
 .PHONY: examples
-examples: build ## run every system of examples/ through its end-to-end test
-	go test -count=1 -timeout 60m -v ./test/e2e/systems -examples
-	go test -count=1 -timeout 20m -v ./test/e2e -run '^(TestNginxKeepsItsBerth|TestShop)$$'
+examples: build ## run every system of examples/ through its end-to-end test; SYSTEM="redis etcd", CONTINUE=1
+	@hack/systems.sh examples $(SYSTEM)
 
 .PHONY: drills
-drills: build ## break every system of examples/ on purpose, under load, and print the figures
-	@command -v mkfs.ext4 >/dev/null || { echo "drills fill a file system of their own: install e2fsprogs" >&2; exit 1; }
-	go test -count=1 -timeout 90m -v ./test/e2e/drills -drills
+drills: build ## break every system of examples/ on purpose, under load, and print the figures; SYSTEM=, CONTINUE=1
+	@hack/systems.sh drills $(SYSTEM)
 
 # SOAK is how long `make soak` runs.
 SOAK ?= 10m

@@ -11,6 +11,7 @@ need() { # need COMMAND-OR-FILE PACKAGE
 need gcc gcc
 need pkg-config pkg-config
 need mount mount
+need mkfs.ext4 e2fsprogs
 need git git
 need curl curl
 need /usr/bin/kill procps
