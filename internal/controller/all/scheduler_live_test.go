@@ -7,11 +7,14 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	schedulingv1 "k8s.io/api/scheduling/v1"
+	storagev1 "k8s.io/api/storage/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 )
 
 // The real API server with its rights: an important pod takes the place of an
-// unimportant one, and all that upstream says about it is said.
+// unimportant one, a claim knows of the pod that it waits for, and all that upstream says about it is said.
 func TestPreemptionLive(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts the API server")
@@ -59,6 +62,35 @@ func TestPreemptionLive(t *testing.T) {
 		return slices.Contains(l.said("Pod", "low"), fmt.Sprintf("default-scheduler Normal Preempted: Preempted by pod %s on node n1", high.UID)) &&
 			slices.Contains(l.said("Pod", "high"), "default-scheduler Warning FailedScheduling: 0/1 nodes are available: 1 Insufficient cpu.") &&
 			slices.Contains(l.said("Pod", "high"), "default-scheduler Normal Scheduled: Successfully assigned default/high to n1")
+	})
+
+	// A claim whose first pod is there, but fits nowhere, says so.
+	mode := storagev1.VolumeBindingWaitForFirstConsumer
+	_, err = l.Client.StorageV1().StorageClasses().Create(ctx, &storagev1.StorageClass{
+		ObjectMeta: metav1.ObjectMeta{Name: "by-hand"}, Provisioner: "kubernetes.io/no-provisioner", VolumeBindingMode: &mode,
+	}, metav1.CreateOptions{})
+	must(t, err)
+	_, err = l.Client.CoreV1().PersistentVolumeClaims("default").Create(ctx, &corev1.PersistentVolumeClaim{
+		ObjectMeta: metav1.ObjectMeta{Name: "data"},
+		Spec: corev1.PersistentVolumeClaimSpec{
+			StorageClassName: ptr.To("by-hand"), AccessModes: []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},
+			Resources: corev1.VolumeResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("1Gi")}},
+		},
+	}, metav1.CreateOptions{})
+	must(t, err)
+	const source = "persistentvolume-controller Normal "
+	l.until("the claim to be seen", func() bool {
+		return slices.Contains(l.said("PersistentVolumeClaim", "data"), source+"WaitForFirstConsumer: waiting for first consumer to be created before binding")
+	})
+	astray := single("astray", "astray", "1", 0)
+	astray.Spec.Priority, astray.Spec.NodeSelector = nil, map[string]string{"no": "where"}
+	astray.Spec.Volumes = []corev1.Volume{{Name: "data", VolumeSource: corev1.VolumeSource{
+		PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "data"},
+	}}}
+	_, err = pods.Create(ctx, astray, metav1.CreateOptions{})
+	must(t, err)
+	l.until("the claim to wait for the pod", func() bool {
+		return slices.Contains(l.said("PersistentVolumeClaim", "data"), source+"WaitForPodScheduled: waiting for pod astray to be scheduled")
 	})
 
 	// What is left of the node goes to whom it helps.

@@ -3,6 +3,7 @@ package volumebinder
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
@@ -97,10 +98,10 @@ func (b *binder) observeClaim(ctx context.Context, claim *corev1.PersistentVolum
 		return state, err
 	}
 	for _, pod := range pods {
-		if pod.Spec.NodeName == "" {
-			state.Pod = pod.Name
-			break
+		if pod.Spec.NodeName == "" && pod.Status.Phase != corev1.PodSucceeded && pod.Status.Phase != corev1.PodFailed {
+			state.Pods = append(state.Pods, pod.Name)
 		}
 	}
+	slices.Sort(state.Pods)
 	return state, nil
 }

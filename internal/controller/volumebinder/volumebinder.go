@@ -5,6 +5,7 @@ package volumebinder
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
@@ -34,7 +35,7 @@ func Loop() loop.Loop {
 			{Kind: &corev1.PersistentVolumeClaim{}, Map: onClaim},
 			{Kind: &corev1.PersistentVolume{}, Map: onVolume},
 			{Kind: &storagev1.StorageClass{}, Map: onClass},
-			{Kind: &corev1.Pod{}},
+			{Kind: &corev1.Pod{}, Map: onPod},
 		},
 		Indexes: []loop.Index{podindex.ByClaim(), volumeindex.ByHolder(), {Kind: &corev1.PersistentVolumeClaim{}, Field: unboundIndex, Keys: unboundKeys}},
 		New: func(env loop.Env) reconcile.Reconciler {
@@ -120,6 +121,33 @@ func onClass(ctx context.Context, read client.Reader, ev loop.Event) []reconcile
 		return nil
 	}
 	return unbound(ctx, read)
+}
+
+// onPod wakes the claims of a pod that the scheduler found no node for: what
+// they wait for is no longer that somebody uses them.
+func onPod(ctx context.Context, read client.Reader, ev loop.Event) []reconcile.Request {
+	pod, ok := ev.New.(*corev1.Pod)
+	if !ok || pod.Spec.NodeName != "" || !unschedulable(pod) {
+		return nil
+	}
+	var out []reconcile.Request
+	for i := range pod.Spec.Volumes {
+		name, _ := podindex.ClaimName(pod, &pod.Spec.Volumes[i])
+		if name == "" {
+			continue
+		}
+		key, claim := types.NamespacedName{Namespace: pod.Namespace, Name: name}, &corev1.PersistentVolumeClaim{}
+		if err := read.Get(ctx, key, claim); err == nil && claim.Spec.VolumeName == "" {
+			out = append(out, reconcile.Request{NamespacedName: key})
+		}
+	}
+	return out
+}
+
+func unschedulable(pod *corev1.Pod) bool {
+	return slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
+		return c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse
+	})
 }
 
 func unbound(ctx context.Context, read client.Reader) []reconcile.Request {

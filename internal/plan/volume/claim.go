@@ -40,8 +40,10 @@ func newClaim(s ClaimState) ClaimPlan {
 	}
 	selected := metav1.HasAnnotation(s.Claim.ObjectMeta, volume.AnnSelectedNode)
 	switch {
-	case delayed && !selected && s.Pod != "":
-		plan.say(corev1.EventTypeNormal, "WaitForPodScheduled", "waiting for pod "+s.Pod+" to be scheduled")
+	case delayed && !selected && len(s.Pods) == 1:
+		plan.say(corev1.EventTypeNormal, "WaitForPodScheduled", "waiting for pod "+s.Pods[0]+" to be scheduled")
+	case delayed && !selected && len(s.Pods) > 1:
+		plan.say(corev1.EventTypeNormal, "WaitForPodScheduled", "waiting for pods "+strings.Join(s.Pods, ",")+" to be scheduled")
 	case delayed && !selected:
 		plan.say(corev1.EventTypeNormal, "WaitForFirstConsumer", "waiting for first consumer to be created before binding")
 	case volume.GetPersistentVolumeClaimClass(s.Claim) != "":

@@ -41,8 +41,8 @@ type ClaimState struct {
 	Class *storagev1.StorageClass
 	// Default is the cluster's default class, if any.
 	Default *storagev1.StorageClass
-	// Pod is a pod without a node that uses the claim, if any.
-	Pod string
+	// Pods are the names of the pods without a node that use the claim, sorted.
+	Pods []string
 }
 
 // Event tells the user something about the object that was decided on.

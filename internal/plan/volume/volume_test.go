@@ -128,8 +128,12 @@ func TestClaim(t *testing.T) {
 			events: []string{"Normal WaitForFirstConsumer waiting for first consumer to be created before binding"},
 		},
 		"pod not scheduled": {
-			state:  ClaimState{Claim: claim("c", ofClass("x")), Class: storageClass("x", LocalProvisioner, wait), Pod: "web-0"},
+			state:  ClaimState{Claim: claim("c", ofClass("x")), Class: storageClass("x", LocalProvisioner, wait), Pods: []string{"web-0"}},
 			events: []string{"Normal WaitForPodScheduled waiting for pod web-0 to be scheduled"},
+		},
+		"pods of it wait for a node": {
+			state:  ClaimState{Claim: claim("c", ofClass("x")), Class: storageClass("x", LocalProvisioner, wait), Pods: []string{"a", "b"}},
+			events: []string{"Normal WaitForPodScheduled waiting for pods a,b to be scheduled"},
 		},
 		"somebody else's provisioner": {
 			state: ClaimState{Claim: claim("c", ofClass("x"), func(c *corev1.PersistentVolumeClaim) {
