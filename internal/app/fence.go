@@ -15,7 +15,7 @@ import (
 func (a *agent) openFence() (err error) {
 	a.fence, err = fence.Open(fence.Config{
 		Dir: a.dir.Fence(), Program: filepath.Join(a.bundle, "berth-fence"), After: a.cfg.FenceAfter,
-		Changed: a.fenceChanged, Log: a.log.With("component", "fence"),
+		Changed: a.fenceChanged, Covered: a.promise, Log: a.log.With("component", "fence"),
 	})
 	return err
 }
@@ -33,6 +33,14 @@ func (a *agent) fenceChanged() {
 		pods.FenceChanged()
 	}
 	a.registration.Trigger()
+	a.promise()
+}
+
+// promise has the control plane know at once what this node's fence stops.
+func (a *agent) promise() {
+	if r := a.told.Load(); r != nil {
+		r.Renew()
+	}
 }
 
 // renewal is what the lease promises: which pods this node stops by itself.

@@ -27,6 +27,9 @@ type Config struct {
 	After time.Duration
 	// Changed is called when pods have died, or the fence has come or gone; it may be nil.
 	Changed func()
+	// Covered is called when another pod is covered, so that it is promised; it must
+	// not wait, and may be nil.
+	Covered func()
 	Log     *slog.Logger
 }
 
@@ -49,6 +52,9 @@ type Keeper struct {
 func Open(cfg Config) (*Keeper, error) {
 	if cfg.Changed == nil {
 		cfg.Changed = func() {}
+	}
+	if cfg.Covered == nil {
+		cfg.Covered = func() {}
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
@@ -100,6 +106,7 @@ func (k *Keeper) cover(uid, cgroup string) {
 	}
 	k.covered[uid] = cgroup
 	k.poke()
+	k.cfg.Covered()
 }
 
 // Uncover lets a pod run on when its time comes, from the next renewal on.

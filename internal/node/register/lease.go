@@ -2,19 +2,13 @@ package register
 
 import (
 	"context"
+	"sync"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
-	typedcoordinationv1 "k8s.io/client-go/kubernetes/typed/coordination/v1"
 	"k8s.io/component-helpers/apimachinery/lease"
-
-	"berth.dev/berth/internal/plan/nodeloss"
 )
-
-// Renewals gives each renewal of the lease its promise.
-type Renewals func() (promise nodeloss.Promise, renewed func())
 
 // lease renews the node's lease, from which the control plane sees it alive.
 func (r *Registration) lease(ctx context.Context) {
@@ -28,64 +22,34 @@ func (r *Registration) lease(ctx context.Context) {
 	}
 	client := r.cfg.Client
 	if r.cfg.Renewals != nil {
-		client = promising{client, r.cfg.Renewals}
+		p := &promising{Interface: client, renewals: r.cfg.Renewals}
+		client = p
+		var more sync.WaitGroup
+		defer more.Wait()
+		more.Go(func() { r.renewOnDemand(ctx, p) })
 	}
 	// A lease that was not renewed may mean a broken connection: look at once.
 	lease.NewController(r.cfg.Clock, client, r.cfg.Name, leaseSeconds, r.Trigger, leaseInterval,
 		r.cfg.Name, corev1.NamespaceNodeLease, owned).Run(ctx)
 }
 
-// promising is a client whose leases carry promises. It stands between client-go,
-// which renews, and the wire, because what counts is when a renewal is sent.
-type promising struct {
-	kubernetes.Interface
-	renewals Renewals
-}
-
-// CoordinationV1 implements kubernetes.Interface.
-func (p promising) CoordinationV1() typedcoordinationv1.CoordinationV1Interface {
-	return promisingGroup{p.Interface.CoordinationV1(), p.renewals}
-}
-
-type promisingGroup struct {
-	typedcoordinationv1.CoordinationV1Interface
-	renewals Renewals
-}
-
-// Leases implements typedcoordinationv1.LeasesGetter.
-func (p promisingGroup) Leases(namespace string) typedcoordinationv1.LeaseInterface {
-	return promisingLeases{p.CoordinationV1Interface.Leases(namespace), p.renewals}
-}
-
-type promisingLeases struct {
-	typedcoordinationv1.LeaseInterface
-	renewals Renewals
-}
-
-// Create implements typedcoordinationv1.LeaseInterface.
-func (p promisingLeases) Create(ctx context.Context, l *coordinationv1.Lease, o metav1.CreateOptions) (*coordinationv1.Lease, error) {
-	return p.send(l, func(l *coordinationv1.Lease) (*coordinationv1.Lease, error) {
-		return p.LeaseInterface.Create(ctx, l, o)
-	})
-}
-
-// Update implements typedcoordinationv1.LeaseInterface.
-func (p promisingLeases) Update(ctx context.Context, l *coordinationv1.Lease, o metav1.UpdateOptions) (*coordinationv1.Lease, error) {
-	return p.send(l, func(l *coordinationv1.Lease) (*coordinationv1.Lease, error) {
-		return p.LeaseInterface.Update(ctx, l, o)
-	})
-}
-
-func (p promisingLeases) send(l *coordinationv1.Lease, do func(*coordinationv1.Lease) (*coordinationv1.Lease, error)) (*coordinationv1.Lease, error) {
-	promise, renewed := p.renewals()
-	l = l.DeepCopy()
-	delete(l.Annotations, nodeloss.LeaseAnnotation)
-	if text := promise.String(); text != "" {
-		metav1.SetMetaDataAnnotation(&l.ObjectMeta, nodeloss.LeaseAnnotation, text)
+// Renew renews the lease at once, for example because it is to promise more.
+func (r *Registration) Renew() {
+	select {
+	case r.renew <- struct{}{}:
+	default:
 	}
-	out, err := do(l)
-	if err == nil {
-		renewed()
+}
+
+func (r *Registration) renewOnDemand(ctx context.Context, p *promising) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-r.renew:
+		}
+		if err := p.again(ctx, metav1.NewMicroTime(r.cfg.Clock.Now())); err != nil && ctx.Err() == nil {
+			r.cfg.Log.Warn("cannot renew this node's lease at once, it is renewed soon", "node", r.cfg.Name, "error", err)
+		}
 	}
-	return out, err
 }

@@ -112,6 +112,7 @@ type Runtime struct {
 type Registration struct {
 	cfg     Config
 	trigger chan struct{}
+	renew   chan struct{}
 	// registered is closed when node is first known.
 	registered chan struct{}
 	known      sync.Once
@@ -155,7 +156,7 @@ func New(cfg Config) *Registration {
 	if cfg.probe == nil {
 		cfg.probe = machine{cfg.DataDir}
 	}
-	return &Registration{cfg: cfg, trigger: make(chan struct{}, 1), registered: make(chan struct{})}
+	return &Registration{cfg: cfg, trigger: make(chan struct{}, 1), renew: make(chan struct{}, 1), registered: make(chan struct{})}
 }
 
 // Trigger looks at the node at once, for example when the runtime became ready.
