@@ -23,6 +23,7 @@ import (
 	"berth.dev/berth/internal/network/link"
 	"berth.dev/berth/internal/pki"
 	"berth.dev/berth/internal/preflight"
+	"berth.dev/berth/internal/snapshot"
 )
 
 // server is one instance on its way from Config to running parts. Fields below
@@ -49,6 +50,8 @@ type server struct {
 	api *apiserver.Server
 	// store may be open already when the units start.
 	store *datastore.Store
+	// report is how scheduled snapshots get on, nil when there are none.
+	report *snapshot.Report
 }
 
 // Run runs a server until ctx is done. ready is called once everything serves

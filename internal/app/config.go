@@ -22,6 +22,7 @@ import (
 	"berth.dev/berth/internal/join"
 	"berth.dev/berth/internal/plan/balancer"
 	"berth.dev/berth/internal/snapshot"
+	"berth.dev/berth/internal/snapshot/s3"
 )
 
 // Config is everything a server can be told. Flags, the configuration file and
@@ -63,6 +64,8 @@ type Config struct {
 	SnapshotRetention int
 	// SnapshotDir is their folder; "" means snapshots in the data directory.
 	SnapshotDir string
+	// SnapshotS3 is the bucket that they are copied to, if there is one.
+	SnapshotS3 s3.Config
 
 	// Token opens the keys of the cluster that this server is to be one of.
 	Token, TokenFile string
@@ -160,6 +163,7 @@ func Defaults() Config {
 		StickyAddresses:        true,
 		SnapshotSchedule:       "0 */12 * * *",
 		SnapshotRetention:      5,
+		SnapshotS3:             s3.Defaults(),
 	}
 }
 
@@ -237,6 +241,10 @@ func (c Config) Validate() error {
 		if c.SnapshotRetention < 1 {
 			bad("snapshot-retention", "%d: keep 1 or more; for no snapshots give an empty --snapshot-schedule", c.SnapshotRetention)
 		}
+	}
+	c.SnapshotS3.Check(bad)
+	if c.SnapshotS3.Bucket != "" && len(c.DatastoreEndpoints) > 0 {
+		bad("snapshot-s3-bucket", "not together with --datastore-endpoint: only the embedded datastore has scheduled snapshots; let the tools of your etcd copy its own")
 	}
 	if len(c.Servers) > 0 && len(c.DatastoreEndpoints) > 0 {
 		bad("server", "not together with --datastore-endpoint: give --server to share the embedded datastore of that server, or --datastore-endpoint to share an etcd of your own")

@@ -39,6 +39,8 @@ func (c *Config) BindFlags(f *pflag.FlagSet) {
 	f.StringVar(&c.SnapshotSchedule, "snapshot-schedule", c.SnapshotSchedule, "when copies of the embedded datastore are taken, as a CronJob's schedule, in the machine's time zone; empty for never")
 	f.IntVar(&c.SnapshotRetention, "snapshot-retention", c.SnapshotRetention, "scheduled snapshots that are kept")
 	f.StringVar(&c.SnapshotDir, "snapshot-dir", c.SnapshotDir, "folder of snapshots, best on another disk (default: snapshots in the data directory)")
+	c.SnapshotS3.BindFlags(f)
+	c.SnapshotS3.BindRetention(f)
 
 	f.StringVar(&c.Token, "token", c.Token, "server token: opens the cluster's keys in the datastore (default: the one in DIR/server-token, made at the first start); others see it in the list of processes")
 	f.StringVar(&c.TokenFile, "token-file", c.TokenFile, "file with the server token")

@@ -95,6 +95,13 @@ func TestValidateNamesTheFlag(t *testing.T) {
 		"secrets-encryption":      {"--secrets-encryption", "--encryption-provider-config=/a"},
 		"encryption-provider-config-automatic-reload": {"--encryption-provider-config-automatic-reload"},
 		"service-account-max-token-expiration":        {"--service-account-max-token-expiration=1m"},
+		"snapshot-s3-bucket":                          {"--snapshot-s3-folder=prod"},
+		"snapshot-s3-endpoint":                        {"--snapshot-s3-bucket=b", "--snapshot-s3-endpoint=https://a:b@s3.example"},
+		"snapshot-s3-folder":                          {"--snapshot-s3-bucket=b", "--snapshot-s3-folder=../c"},
+		"snapshot-s3-bucket-lookup-type":              {"--snapshot-s3-bucket=b", "--snapshot-s3-bucket-lookup-type=host"},
+		"snapshot-s3-skip-ssl-verify":                 {"--snapshot-s3-bucket=b", "--snapshot-s3-skip-ssl-verify", "--snapshot-s3-endpoint-ca=/a"},
+		"snapshot-s3-timeout":                         {"--snapshot-s3-bucket=b", "--snapshot-s3-timeout=0"},
+		"snapshot-s3-retention":                       {"--snapshot-s3-bucket=b", "--snapshot-s3-retention=-1"},
 	} {
 		c := Defaults()
 		if err := flags(&c).Parse(args); err != nil {

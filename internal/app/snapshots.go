@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 
+	"golang.org/x/sync/errgroup"
 	"k8s.io/utils/clock"
 
 	"berth.dev/berth/internal/apiserver"
@@ -20,7 +21,16 @@ import (
 // snapshots hands copies of the datastore out.
 func (s *server) snapshots(store *datastore.Store) map[string]apiserver.Handler {
 	take := func(ctx context.Context, w io.Writer) error { return s.snapshot(ctx, store, w) }
-	return map[string]apiserver.Handler{snapshot.Path: {Handler: snapshot.Handler(take), LongRunning: true}}
+	all := map[string]apiserver.Handler{snapshot.Path: {Handler: snapshot.Handler(take), LongRunning: true}}
+	if s.scheduled() {
+		bucket := ""
+		if c := s.cfg.SnapshotS3; c.Bucket != "" {
+			bucket = c.URL(s.offsite(nil).Under)
+		}
+		s.report = snapshot.NewReport(s.snapshotFolder(), bucket)
+		all[snapshot.StatePath] = apiserver.Handler{Handler: s.report}
+	}
+	return all
 }
 
 // snapshot writes a copy of the datastore, with the cluster's keys in it.
@@ -33,16 +43,30 @@ func (s *server) snapshot(ctx context.Context, store *datastore.Store, w io.Writ
 	return store.Snapshot(ctx, w)
 }
 
-// runSnapshots takes copies of the embedded datastore at their times.
+// scheduled says whether this server takes snapshots by itself.
+func (s *server) scheduled() bool {
+	return s.cfg.SnapshotSchedule != "" && len(s.cfg.DatastoreEndpoints) == 0
+}
+
+// runSnapshots takes copies of the embedded datastore at their times, and copies
+// of these into the bucket.
 func (s *server) runSnapshots(ctx context.Context, ready func()) error {
 	ready()
-	if s.cfg.SnapshotSchedule == "" || len(s.cfg.DatastoreEndpoints) > 0 {
+	if !s.scheduled() {
 		return nil
 	}
-	return snapshot.Plan{
-		Folder: s.snapshotFolder(), Schedule: s.cfg.SnapshotSchedule, Keep: s.cfg.SnapshotRetention, Clock: clock.RealClock{}, Log: s.log,
-		Take: func(ctx context.Context, w io.Writer) error { return s.snapshot(ctx, s.store, w) },
-	}.Run(ctx)
+	taken := make(chan struct{}, 1)
+	all, ctx := errgroup.WithContext(ctx)
+	all.Go(func() error {
+		return snapshot.Plan{
+			Folder: s.snapshotFolder(), Schedule: s.cfg.SnapshotSchedule, Keep: s.cfg.SnapshotRetention, Clock: clock.RealClock{}, Log: s.log,
+			Take: func(ctx context.Context, w io.Writer) error { return s.snapshot(ctx, s.store, w) }, Report: s.report, Taken: taken,
+		}.Run(ctx)
+	})
+	if s.cfg.SnapshotS3.Bucket != "" {
+		all.Go(func() error { return s.offsite(taken).Run(ctx) })
+	}
+	return all.Wait()
 }
 
 func (s *server) snapshotFolder() snapshot.Folder {
@@ -98,10 +122,35 @@ func keysIn(store *datastore.Store) keyring.Config {
 	return keyring.Config{KV: store.Client.KV, Prefix: store.Prefix}
 }
 
+// Source is a snapshot that is restored.
+type Source struct {
+	// Name is what to call it: a file, unless there is Fetch.
+	Name string
+	// Fetch writes it when it is somewhere else.
+	Fetch func(context.Context, io.Writer) error
+}
+
+// file is the snapshot's file. What is fetched goes where done removes it.
+func (s Source) file(ctx context.Context, dir datadir.Dir) (name string, done func() error, err error) {
+	if s.Fetch == nil {
+		return s.Name, func() error { return nil }, nil
+	}
+	name = dir.Etcd() + ".fetched"
+	done = func() error { return os.Remove(name) }
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return "", nil, err
+	}
+	if err = errors.Join(s.Fetch(ctx, f), f.Close()); err != nil {
+		return "", nil, errors.Join(err, done())
+	}
+	return name, done, nil
+}
+
 // Restore makes the datastore of a server on dir, which has none, from a
 // snapshot. token opens the cluster's keys in it; when it is empty dir's own does.
 // When it fails nothing has changed.
-func Restore(ctx context.Context, dir datadir.Dir, file string, token keyring.Token) (err error) {
+func Restore(ctx context.Context, dir datadir.Dir, from Source, token keyring.Token) (err error) {
 	if holder := Holder(dir); holder != 0 {
 		return inUse(dir, holder)
 	}
@@ -129,6 +178,11 @@ func Restore(ctx context.Context, dir datadir.Dir, file string, token keyring.To
 			err = errors.Join(err, os.RemoveAll(fresh))
 		}
 	}()
+	file, done, err := from.file(ctx, dir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, done()) }()
 	if err := datastore.Restore(file, fresh); err != nil {
 		return err
 	}
@@ -138,7 +192,7 @@ func Restore(ctx context.Context, dir datadir.Dir, file string, token keyring.To
 		return ring.Restored(ctx)
 	})
 	if err != nil {
-		return fmt.Errorf("%s: %w", file, err)
+		return fmt.Errorf("%s: %w", from.Name, err)
 	}
 	if err := os.Remove(dir.Member()); err != nil && !errors.Is(err, os.ErrNotExist) { // it is the only server now
 		return err

@@ -35,15 +35,23 @@ same place. What lies in volumes is not in it.`,
 
 func newSnapshotSave(s streams) *cobra.Command {
 	var c connection
+	var b bucket
 	cmd := &cobra.Command{
 		Use:   "save [FILE]",
 		Short: "Save a consistent copy of the datastore, while the server runs or not",
 		Long: `Save a consistent copy of the datastore into FILE, or into DIR/snapshots. The server may
 go on. etcdctl and etcdutl can read the file. It holds all Secrets: only root may read
-it. To restore it takes the server token too, which is not in it.`,
-		Example: "  berth snapshot save\n  berth snapshot save /mnt/backup/monday.db",
-		Args:    cobra.MaximumNArgs(1),
+it. To restore it takes the server token too, which is not in it.
+
+With a bucket, by flag or from the server's --config, it is copied there too.`,
+		Example: `  berth snapshot save
+  berth snapshot save /mnt/backup/monday.db
+  berth snapshot save --config /etc/berth.yaml      # into the server's bucket too`,
+		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := b.read(cmd); err != nil {
+				return err
+			}
 			dir, err := c.dir()
 			if err != nil {
 				return err
@@ -67,10 +75,19 @@ it. To restore it takes the server token too, which is not in it.`,
 			}
 			fmt.Fprintf(s.out, "%s: revision %d, %d keys, %s\n", file, content.Revision, content.Keys, humanize.IBytes(uint64(content.Size)))
 			fmt.Fprintln(s.err, "To restore it takes the server token too: berth token --server prints it. Keep it elsewhere.")
+			if b.Bucket == "" {
+				return nil
+			}
+			to, err := b.copy(cmd.Context(), &c, dir, file)
+			if err != nil {
+				return fmt.Errorf("%s is saved, and not copied: %w", file, err)
+			}
+			fmt.Fprintf(s.out, "%s: copied\n", to)
 			return nil
 		},
 	}
 	c.bind(cmd)
+	b.bind(cmd)
 	return cmd
 }
 
@@ -85,9 +102,10 @@ func (c *connection) snapshot(ctx context.Context, dir datadir.Dir, w io.Writer)
 
 func newSnapshotRestore(s streams) *cobra.Command {
 	var c connection
+	var b bucket
 	var tokenFile string
 	cmd := &cobra.Command{
-		Use:   "restore FILE",
+		Use:   "restore FILE|s3://BUCKET/KEY",
 		Short: "Make the datastore of a server that has none from a snapshot",
 		Long: `Make the datastore of a server that has none from a snapshot; then start the server,
 with the flags it had. It is the same cluster, as it was when the snapshot was taken:
@@ -98,12 +116,20 @@ stopped.
 A snapshot has nothing of what was in volumes. Put DIR/volumes back from your own
 backup before the start: a local volume whose folder is missing begins empty.
 
-Of several servers restore one; the others join it anew, with empty data directories.`,
+Of several servers restore one; the others join it anew, with empty data directories.
+
+What is in a bucket is named as berth snapshot ls shows it. The flags say which store
+it is in, and who may read it; the server's --config does too.`,
 		Example: `  berth snapshot restore /mnt/backup/monday.db --token-file server.token && berth server
   mv /var/lib/berth/etcd /var/lib/berth/etcd.before   # going back on the same machine
-  berth snapshot restore /var/lib/berth/snapshots/scheduled-20260102T120000Z.db`,
+  berth snapshot restore /var/lib/berth/snapshots/scheduled-20260102T120000Z.db
+  berth snapshot restore s3://backups/1f3a9c0d2b4e/db1/scheduled-20260102T120000Z.db \
+    --snapshot-s3-endpoint https://minio.example.org:9000 --snapshot-s3-credentials-file ./s3.credentials --token-file server.token`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := b.readFile(cmd); err != nil {
+				return err
+			}
 			dir, err := c.dir()
 			if err != nil {
 				return err
@@ -118,7 +144,11 @@ Of several servers restore one; the others join it anew, with empty data directo
 					return fmt.Errorf("--token-file: %w", err)
 				}
 			}
-			if err := app.Restore(cmd.Context(), dir, args[0], token); err != nil {
+			from, err := b.source(args[0])
+			if err != nil {
+				return err
+			}
+			if err := app.Restore(cmd.Context(), dir, from, token); err != nil {
 				return err
 			}
 			fmt.Fprintf(s.out, "%s has the cluster of %s; start it with berth server\n", dir.Path(), args[0])
@@ -126,20 +156,30 @@ Of several servers restore one; the others join it anew, with empty data directo
 		},
 	}
 	c.bindDir(cmd)
+	b.bind(cmd)
 	cmd.Flags().StringVar(&tokenFile, "token-file", "", "file with the server token that opens the snapshot's keys (default: the one in DIR)")
 	return cmd
 }
 
 func newSnapshotList(s streams) *cobra.Command {
 	var c connection
+	var b bucket
 	var folder string
 	cmd := &cobra.Command{
 		Use:     "ls",
 		Aliases: []string{"list"},
 		Short:   "List snapshots, the newest last, and check that they are whole",
-		Example: "  berth snapshot ls\n  berth snapshot ls --snapshot-dir /mnt/backup",
-		Args:    cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
+		Long: `List snapshots, the newest last. Files are read through, and checked. What is in a
+bucket is named s3://..., as berth snapshot restore takes it; its figures are those that
+were put there with it, and it is checked when it is restored.`,
+		Example: `  berth snapshot ls
+  berth snapshot ls --snapshot-dir /mnt/backup
+  berth snapshot ls --config /etc/berth.yaml        # with what is in the server's bucket`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := b.read(cmd); err != nil {
+				return err
+			}
 			if folder == "" {
 				dir, err := c.dir()
 				if err != nil {
@@ -151,30 +191,55 @@ func newSnapshotList(s streams) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if len(all) == 0 {
-				fmt.Fprintf(s.err, "No snapshots in %s.\n", folder)
+			rows, damaged := inFolder(folder, all)
+			places := folder
+			if b.Bucket != "" {
+				there, err := b.list(cmd.Context())
+				rows, damaged = append(rows, there...), errors.Join(damaged, err)
+				places += " and " + b.URL(b.Under())
+			}
+			if len(rows) == 0 && damaged == nil {
+				fmt.Fprintf(s.err, "No snapshots in %s.\n", places)
 				return nil
 			}
-			return printSnapshots(s.out, folder, all, time.Now())
+			return errors.Join(printSnapshots(s.out, rows, time.Now()), damaged)
 		},
 	}
 	c.bindDir(cmd)
+	b.bind(cmd)
 	cmd.Flags().StringVar(&folder, "snapshot-dir", "", "folder to look into (default: snapshots in the data directory)")
 	return cmd
 }
 
-func printSnapshots(to io.Writer, folder string, all []snapshot.File, now time.Time) error {
-	w := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "NAME\tSIZE\tREVISION\tKEYS\tAGE")
+// snapshotRow is a snapshot as it is listed.
+type snapshotRow struct {
+	snapshot.File
+	revision, keys string
+}
+
+func inFolder(folder string, all []snapshot.File) (rows []snapshotRow, err error) {
 	var damaged []error
 	for _, f := range all {
-		content, err := datastore.Inspect(filepath.Join(folder, f.Name))
-		revision, keys := fmt.Sprint(content.Revision), fmt.Sprint(content.Keys)
-		if err != nil {
+		row := snapshotRow{File: f}
+		if content, err := datastore.Inspect(filepath.Join(folder, f.Name)); err != nil {
 			damaged = append(damaged, err)
-			revision, keys = "<damaged>", ""
+			row.revision = "<damaged>"
+		} else {
+			row.revision, row.keys = fmt.Sprint(content.Revision), fmt.Sprint(content.Keys)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", f.Name, humanize.IBytes(uint64(f.Size)), revision, keys, duration.HumanDuration(now.Sub(f.Time)))
+		rows = append(rows, row)
 	}
-	return errors.Join(append([]error{w.Flush()}, damaged...)...)
+	return rows, errors.Join(damaged...)
+}
+
+func printSnapshots(to io.Writer, all []snapshotRow, now time.Time) error {
+	if len(all) == 0 {
+		return nil
+	}
+	w := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "NAME\tSIZE\tREVISION\tKEYS\tAGE")
+	for _, f := range all {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", f.Name, humanize.IBytes(uint64(f.Size)), f.revision, f.keys, duration.HumanDuration(now.Sub(f.Time)))
+	}
+	return w.Flush()
 }

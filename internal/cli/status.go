@@ -12,6 +12,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
+
+	"berth.dev/berth/internal/snapshot"
 )
 
 // report is what `berth status -o json` prints.
@@ -20,6 +22,8 @@ type report struct {
 	Nodes []nodeReport `json:"nodes"`
 	Pods  podReport    `json:"pods"`
 	Ready bool         `json:"ready"` // pods can run
+	// Snapshots is how the scheduled ones of the server that was asked get on.
+	Snapshots *snapshot.State `json:"snapshots,omitempty"`
 }
 
 type nodeReport struct {
@@ -125,6 +129,7 @@ func (c *connection) ask(ctx context.Context, wait bool) (report, error) {
 			r.Pods.Ready++
 		}
 	}
+	r.Snapshots = c.snapshots(ctx, client)
 	return r, nil
 }
 
@@ -179,6 +184,7 @@ func (r report) print(s streams, output string) error {
 		fmt.Fprintf(s.out, "node        %s  %s  %s\n", n.Name, state, n.Version)
 	}
 	fmt.Fprintf(s.out, "pods        %d of %d Ready\n", r.Pods.Ready, r.Pods.Total)
+	printPlaces(s.out, r.Snapshots, time.Now())
 	if !r.Ready {
 		fmt.Fprintf(s.out, "pods cannot run: %s\n", r.why())
 	}

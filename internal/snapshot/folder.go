@@ -58,8 +58,11 @@ func (f Folder) Path(why string, at time.Time) (string, error) {
 	if err := os.MkdirAll(string(f), 0o700); err != nil {
 		return "", err
 	}
-	return filepath.Join(string(f), why+"-"+at.UTC().Format(stamp)+end), nil
+	return filepath.Join(string(f), Name(why, at)), nil
 }
+
+// Name is that of a snapshot taken at a time.
+func Name(why string, at time.Time) string { return why + "-" + at.UTC().Format(stamp) + end }
 
 // List are the snapshots, the oldest first. Other files are none.
 func (f Folder) List() ([]File, error) {
@@ -72,7 +75,7 @@ func (f Folder) List() ([]File, error) {
 	}
 	var all []File
 	for _, e := range entries {
-		one, ok := parse(e.Name())
+		one, ok := Parsed(e.Name())
 		if !ok || !e.Type().IsRegular() {
 			continue
 		}
@@ -95,7 +98,8 @@ func (f Folder) List() ([]File, error) {
 	return all, nil
 }
 
-func parse(name string) (File, bool) {
+// Parsed is what a snapshot's name says. Other names are none.
+func Parsed(name string) (File, bool) {
 	base, ok := strings.CutSuffix(name, end)
 	if !ok {
 		return File{}, false

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/robfig/cron/v3"
@@ -18,10 +19,13 @@ type Plan struct {
 	// Schedule is a cron line, as a CronJob's, in the machine's time zone.
 	Schedule string
 	// Keep is how many scheduled snapshots are kept, 1 or more.
-	Keep  int
-	Take  func(context.Context, io.Writer) error
-	Clock clock.Clock
-	Log   *slog.Logger
+	Keep   int
+	Take   func(context.Context, io.Writer) error
+	Clock  clock.Clock
+	Log    *slog.Logger
+	Report *Report
+	// Taken is told of each that was taken, if anybody wants to know.
+	Taken chan<- struct{}
 }
 
 // Parse checks a cron line.
@@ -53,20 +57,30 @@ func (p Plan) Run(ctx context.Context) error {
 			return nil
 		case <-timer.C():
 		}
-		if err := p.once(ctx, next); err != nil && ctx.Err() == nil {
+		taken, err := p.once(ctx, next)
+		if ctx.Err() != nil {
+			return nil
+		}
+		p.Report.folder(taken, err, p.Clock.Now())
+		if err != nil {
 			p.Log.Error("no snapshot of the datastore was taken", "error", err)
+		}
+		select {
+		case p.Taken <- struct{}{}:
+		default: // nobody wants to know, or has not come to it yet
 		}
 	}
 }
 
-func (p Plan) once(ctx context.Context, at time.Time) error {
+// once takes a snapshot, and is the name of it.
+func (p Plan) once(ctx context.Context, at time.Time) ([]string, error) {
 	file, err := p.Folder.Path(Scheduled, at)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := Write(file, func(f *os.File) error { return p.Take(ctx, f) }); err != nil {
-		return err
+		return nil, err
 	}
 	p.Log.Info("snapshot of the datastore taken", "file", file)
-	return p.Folder.prune(p.Keep)
+	return []string{filepath.Base(file)}, p.Folder.prune(p.Keep)
 }

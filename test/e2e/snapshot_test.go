@@ -11,14 +11,19 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"berth.dev/berth/test/e2e/cluster"
+	"berth.dev/berth/test/e2e/host"
 )
 
 // A snapshot is taken of a running server. Restored beside running containers it
 // takes them over, and what came later is gone; restored when the whole data
 // directory was destroyed it makes the pods again, with their names, addresses
-// and claims. Anything wrong with it is said before anything is changed.
+// and claims. Anything wrong with it is said before anything is changed. Copies go
+// to a bucket too: a store that refuses them holds up nothing, and the whole data
+// directory comes back from there.
 func TestSnapshot(t *testing.T) {
-	c := cluster.New(t, "snap").Start()
+	h := host.New(t, "snap")
+	bucket := newBucket(t, h)
+	c := cluster.On(t, h, cluster.Bin(t), "--config", bucket.config).Start()
 	c.Kubectl("apply", "-f", repo(t)+"/examples/demo/web.yaml")
 	c.Kubectl("rollout", "status", "statefulset/web", "--timeout=180s")
 	berth := func(args ...string) (string, error) {
@@ -83,6 +88,7 @@ func TestSnapshot(t *testing.T) {
 	says(t, "save", c.Host.MustRun(t.Context(), c.Berth(), "snapshot", "save", file, "--data-dir", c.Data), file+": revision ")
 	must("snapshot", "save")
 	says(t, "ls", must("snapshot", "ls"), "saved-")
+	copied := bucket.story(t, c, must, refused)
 	c.Kubectl("create", "configmap", "later")
 	c.Kubectl("create", "deployment", "later", "--image=berth.dev/demo:1")
 	c.Kubectl("rollout", "status", "deployment/later", "--timeout=180s")
@@ -123,7 +129,12 @@ func TestSnapshot(t *testing.T) {
 		t.Fatal(err)
 	}
 	refused("the keys in it are sealed; give the token", "snapshot", "restore", file)
-	must("snapshot", "restore", file, "--token-file", token)
+	refused("is damaged: its SHA-256 is not what it was", "snapshot", "restore", bucket.damaged, "--token-file", token, "--config", bucket.config)
+	refused("is not there", "snapshot", "restore", copied+".none", "--token-file", token, "--config", bucket.config)
+	must("snapshot", "restore", copied, "--token-file", token, "--config", bucket.config)
+	if left, err := filepath.Glob(etcd + "*"); err != nil || len(left) != 1 {
+		t.Errorf("the restore has left %v %v", left, err)
+	}
 	if err := os.Remove(filepath.Join(c.Data, "volumes")); err != nil {
 		t.Fatal(err)
 	}
@@ -133,6 +144,7 @@ func TestSnapshot(t *testing.T) {
 	c.Start()
 	back(before, 1)
 	visited("after the loss of the data directory")
+	bucket.kept(t, copied)
 	for _, p := range w.problems {
 		t.Error(p)
 	}
