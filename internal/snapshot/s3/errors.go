@@ -14,7 +14,7 @@ import (
 )
 
 // ErrNotFound is in the error when there is no such object.
-var ErrNotFound = errors.New("not found")
+var ErrNotFound = errors.New("is not there")
 
 // said is an error that needs no explanation.
 type said string
@@ -65,7 +65,7 @@ func (c Config) answered(a minio.ErrorResponse) error {
 	case minio.NoSuchBucket:
 		return fmt.Errorf("%s has no bucket %q; make it, or correct --snapshot-s3-bucket", endpoint, c.Bucket)
 	case minio.NoSuchKey:
-		return fmt.Errorf("%s is not there (%w); berth snapshot ls shows what is", c.URL(a.Key), ErrNotFound)
+		return fmt.Errorf("%s %w; berth snapshot ls shows what is", c.URL(a.Key), ErrNotFound)
 	case minio.AccessDenied, "AllAccessDisabled", "AccountProblem":
 		return fmt.Errorf("%s denies access to bucket %q; its credentials need the rights s3:ListBucket, s3:GetObject, s3:PutObject and s3:DeleteObject", endpoint, c.Bucket)
 	case "InvalidAccessKeyId":
