@@ -22,6 +22,7 @@ func TestBuiltInKinds(t *testing.T) {
 		{"spiderpool.spidernet.io", "spiderippools", "SpiderIPPool", "the kinds of spiderpool.spidernet.io are built into Berth: "},
 		{"k8s.cni.cncf.io", "network-attachment-definitions", "NetworkAttachmentDefinition", "the kinds of k8s.cni.cncf.io are built into Berth: "},
 		{"snapshot.storage.k8s.io", "volumesnapshots", "VolumeSnapshot", "the kinds of snapshot.storage.k8s.io are built into Berth: "},
+		{"groupsnapshot.storage.k8s.io", "volumegroupsnapshots", "VolumeGroupSnapshot", ""},
 		{"spidernet.io", "boats", "Boat", ""},
 	} {
 		name := x.plural + "." + x.group

@@ -32,7 +32,7 @@ func Loop() loop.Loop {
 			{Kind: &snapshotv1.VolumeSnapshotContent{}, Map: onContent},
 			{Kind: &snapshotv1.VolumeSnapshotClass{}, Map: onClass},
 			{Kind: &corev1.PersistentVolumeClaim{}, Map: onClaim},
-			{Kind: &corev1.PersistentVolume{}},
+			{Kind: &corev1.PersistentVolume{}, Map: onVolume},
 			{Kind: &corev1.Node{}, Map: onNode},
 		},
 		New: func(env loop.Env) reconcile.Reconciler { return &controller{env} },
@@ -95,13 +95,13 @@ func (c *controller) write(ctx context.Context, plan volumesnapshot.Plan) error 
 func (c *controller) observe(ctx context.Context, snapshot *snapshotv1.VolumeSnapshot) (volumesnapshot.State, error) {
 	state := volumesnapshot.State{Snapshot: snapshot, Now: metav1.NewTime(c.env.Clock.Now()).Rfc3339Copy()}
 	content := &snapshotv1.VolumeSnapshotContent{}
-	switch err := c.env.Cache.Get(ctx, types.NamespacedName{Name: volumesnapshot.ContentName(snapshot)}, content); {
-	case err == nil:
-		state.Content = content
-	case !apierrors.IsNotFound(err):
+	found, err := c.get(ctx, snapshot, types.NamespacedName{Name: volumesnapshot.ContentName(snapshot)}, content)
+	if err != nil {
 		return state, err
 	}
-	var err error
+	if found {
+		state.Content = content
+	}
 	if state.Classes, err = loop.List[*snapshotv1.VolumeSnapshotClass](ctx, c.env.Cache, &snapshotv1.VolumeSnapshotClassList{}); err != nil {
 		return state, err
 	}
@@ -115,8 +115,8 @@ func (c *controller) observe(ctx context.Context, snapshot *snapshotv1.VolumeSna
 		return state, nil
 	}
 	claim, pv := &corev1.PersistentVolumeClaim{}, &corev1.PersistentVolume{}
-	if err := c.env.Cache.Get(ctx, types.NamespacedName{Namespace: snapshot.Namespace, Name: name}, claim); err != nil {
-		return state, client.IgnoreNotFound(err)
+	if found, err = c.get(ctx, snapshot, types.NamespacedName{Namespace: snapshot.Namespace, Name: name}, claim); err != nil || !found {
+		return state, err
 	}
 	state.Claim = claim
 	all, err := loop.List[*snapshotv1.VolumeSnapshot](ctx, c.env.Cache, &snapshotv1.VolumeSnapshotList{}, client.InNamespace(snapshot.Namespace))
@@ -136,6 +136,18 @@ func (c *controller) observe(ctx context.Context, snapshot *snapshotv1.VolumeSna
 	}
 	state.Volume = pv
 	return state, nil
+}
+
+// get reads what belongs to a snapshot. What was made or marked for one that is
+// deleted is let go of with it, once: the cache may not know of it yet, then the
+// API server does.
+func (c *controller) get(ctx context.Context, snapshot *snapshotv1.VolumeSnapshot, key types.NamespacedName, into client.Object) (bool, error) {
+	from := c.env.Cache
+	if snapshot.DeletionTimestamp != nil {
+		from = c.env.Live
+	}
+	err := from.Get(ctx, key, into)
+	return err == nil, client.IgnoreNotFound(err)
 }
 
 // restoring tells whether a claim waits for its volume to be made of a snapshot.

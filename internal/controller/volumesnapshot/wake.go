@@ -56,6 +56,21 @@ func onClaim(ctx context.Context, read client.Reader, ev loop.Event) []reconcile
 	})
 }
 
+// onVolume wakes the snapshots of a claim whose volume is seen later than the
+// claim that is bound to it.
+func onVolume(ctx context.Context, read client.Reader, ev loop.Event) []reconcile.Request {
+	pv, ok := ev.New.(*corev1.PersistentVolume)
+	if !ok || pv.Spec.ClaimRef == nil {
+		return nil
+	}
+	if old, ok := ev.Old.(*corev1.PersistentVolume); ok && old.Spec.ClaimRef != nil && old.Spec.ClaimRef.UID == pv.Spec.ClaimRef.UID {
+		return nil
+	}
+	return chosen(ctx, read, pv.Spec.ClaimRef.Namespace, func(s *snapshotv1.VolumeSnapshot) bool {
+		return volumesnapshot.SourceClaim(s) == pv.Spec.ClaimRef.Name && !volumesnapshot.Ready(s)
+	})
+}
+
 // onNode wakes the contents that a node that is gone cannot let go of.
 func onNode(ctx context.Context, read client.Reader, ev loop.Event) []reconcile.Request {
 	if ev.New != nil {

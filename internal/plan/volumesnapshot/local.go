@@ -39,11 +39,11 @@ func Local(c *v1.VolumeSnapshotContent, hostname string) (step Step, folder, vol
 		_, volume, _ = split(*h)
 	}
 	switch {
-	case c.DeletionTimestamp != nil && (!slices.Contains(c.Finalizers, ContentFinalizer) || !MayGo(c)):
+	case c.DeletionTimestamp != nil && !slices.Contains(c.Finalizers, ContentFinalizer):
 		return Rest, "", ""
-	case c.DeletionTimestamp != nil && c.Spec.DeletionPolicy == v1.Delete:
+	case MayGo(c) && c.Spec.DeletionPolicy == v1.Delete:
 		return Remove, name, volume
-	case c.DeletionTimestamp != nil:
+	case MayGo(c):
 		return Keep, name, volume
 	case c.Status != nil && c.Status.ReadyToUse != nil && *c.Status.ReadyToUse:
 		return Rest, "", ""

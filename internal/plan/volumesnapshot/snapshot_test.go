@@ -251,6 +251,7 @@ func TestLocal(t *testing.T) {
 		"of another node":     {false, []func(*v1.VolumeSnapshotContent){func(c *v1.VolumeSnapshotContent) { c.Spec.Source.VolumeHandle = ptr.To("g/pvc-cu") }}, Rest, "", false},
 		"of another driver":   {false, []func(*v1.VolumeSnapshotContent){func(c *v1.VolumeSnapshotContent) { c.Spec.Driver = "x" }}, Rest, "", false},
 		"deleted by hand":     {true, []func(*v1.VolumeSnapshotContent){gone}, Rest, "", false},
+		"deleted untaken":     {false, []func(*v1.VolumeSnapshotContent){gone}, Take, "snapshot-u", false},
 		"deleted":             {true, []func(*v1.VolumeSnapshotContent){gone, marked}, Remove, "snapshot-u", true},
 		"deleted and kept":    {true, []func(*v1.VolumeSnapshotContent){gone, marked, func(c *v1.VolumeSnapshotContent) { c.Spec.DeletionPolicy = v1.Retain }}, Keep, "snapshot-u", true},
 		"imported":            {false, []func(*v1.VolumeSnapshotContent){handle("h/snapshot-x")}, Look, "snapshot-x", false},
