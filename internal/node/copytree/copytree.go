@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -58,6 +59,10 @@ func Copy(ctx context.Context, from, to string) error {
 	if err := c.directory(ctx, ".", info); err != nil {
 		return fmt.Errorf("copy %s: %w", from, err)
 	}
+	// Of what is removed as a whole meanwhile any part may be missing.
+	if now, err := os.Stat(from); err != nil || !os.SameFile(info, now) {
+		return fmt.Errorf("copy %s: it was removed or replaced meanwhile", from)
+	}
 	if err := c.sync(); err != nil {
 		return fmt.Errorf("copy %s: write it to the disk: %w", from, err)
 	}
@@ -100,19 +105,24 @@ func stat(info fs.FileInfo) *syscall.Stat_t { return info.Sys().(*syscall.Stat_t
 func (c *copier) directory(ctx context.Context, name string, info fs.FileInfo) error {
 	dir, err := c.from.Open(name)
 	if err != nil {
-		return err
+		return vanished(err)
 	}
 	defer dir.Close()
-	entries, err := dir.ReadDir(-1)
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
-		if err := ctx.Err(); err != nil {
+	for {
+		entries, err := dir.ReadDir(few)
+		if errors.Is(err, io.EOF) || errors.Is(err, fs.ErrNotExist) { // the end, or it was removed
+			break
+		}
+		if err != nil {
 			return err
 		}
-		if err := c.entry(ctx, path.Join(name, e.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
+		for _, e := range entries {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			if err := c.entry(ctx, path.Join(name, e.Name())); err != nil && !errors.Is(err, errVanished) {
+				return err
+			}
 		}
 	}
 	made, err := c.to.Open(name)
@@ -120,17 +130,14 @@ func (c *copier) directory(ctx context.Context, name string, info fs.FileInfo) e
 		return err
 	}
 	defer made.Close()
-	if err := attributes(dir, made); err != nil {
-		return err
-	}
 	c.note(name)
-	return c.finish(name, info)
+	return c.finish(name, info, dir, made)
 }
 
 func (c *copier) entry(ctx context.Context, name string) error {
 	info, err := c.from.Lstat(name)
 	if err != nil {
-		return err
+		return vanished(err)
 	}
 	st := stat(info)
 	is := file{st.Dev, st.Ino}
@@ -146,24 +153,37 @@ func (c *copier) entry(ctx context.Context, name string) error {
 		}
 		return c.directory(ctx, name, info)
 	case mode.IsRegular():
-		err = c.regular(ctx, name)
+		err = c.regular(ctx, name, info)
 	case mode&fs.ModeSymlink != 0:
 		var to string
-		if to, err = c.from.Readlink(name); err == nil {
-			err = c.to.Symlink(to, name)
+		if to, err = c.from.Readlink(name); err != nil {
+			return vanished(err)
+		}
+		if err = c.to.Symlink(to, name); err == nil {
+			err = c.finish(name, info, nil, nil)
 		}
 	case mode&fs.ModeSocket != 0:
 		return nil // nobody listens to a copy
 	default:
-		err = c.node(name, st)
+		if err = c.node(name, st); err == nil {
+			err = c.finish(name, info, nil, nil)
+		}
 	}
-	if err != nil {
-		return err
-	}
-	if st.Nlink > 1 {
+	if err == nil && st.Nlink > 1 {
 		c.linked[is] = name
 	}
-	return c.finish(name, info)
+	return err
+}
+
+// errVanished says that the source has something no more, which is left out then.
+// That something of the copy is missing is an error.
+var errVanished = errors.New("vanished")
+
+func vanished(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return errVanished
+	}
+	return err
 }
 
 // node makes a pipe or a device.
@@ -179,10 +199,10 @@ func (c *copier) node(name string, st *syscall.Stat_t) error {
 	return nil
 }
 
-func (c *copier) regular(ctx context.Context, name string) error {
+func (c *copier) regular(ctx context.Context, name string, info fs.FileInfo) error {
 	from, err := c.from.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
-		return err
+		return vanished(err)
 	}
 	defer from.Close()
 	to, err := c.to.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
@@ -193,25 +213,43 @@ func (c *copier) regular(ctx context.Context, name string) error {
 	if err := content(ctx, from, to); err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
-	if err := attributes(from, to); err != nil {
-		return fmt.Errorf("%s: %w", name, err)
-	}
 	c.note(name)
+	if err := c.finish(name, info, from, to); err != nil {
+		return err
+	}
 	return to.Close()
 }
 
-// finish gives a copy its owner, rights and times.
-func (c *copier) finish(name string, info fs.FileInfo) error {
+// finish gives a copy its owner, rights, attributes (of what can be opened) and
+// times, in that order: each of the former changes what comes after it.
+func (c *copier) finish(name string, info fs.FileInfo, from, to *os.File) error {
 	st := stat(info)
 	if err := c.to.Lchown(name, int(st.Uid), int(st.Gid)); err != nil {
 		return err
 	}
-	if info.Mode()&fs.ModeSymlink != 0 {
-		return nil
+	if info.Mode()&fs.ModeSymlink == 0 {
+		if err := c.to.Chmod(name, info.Mode()); err != nil {
+			return err
+		}
 	}
-	// After the owner: a change of that takes rights away.
-	if err := c.to.Chmod(name, info.Mode()); err != nil {
+	if from != nil {
+		if err := attributes(from, to); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return c.times(name, st)
+}
+
+// times sets when a copy was read and changed, of a link those of the link itself.
+func (c *copier) times(name string, st *syscall.Stat_t) error {
+	dir, err := c.to.Open(path.Dir(name))
+	if err != nil {
 		return err
 	}
-	return c.to.Chtimes(name, info.ModTime(), info.ModTime())
+	defer dir.Close()
+	both := []unix.Timespec{unix.Timespec(st.Atim), unix.Timespec(st.Mtim)}
+	if err := unix.UtimesNanoAt(int(dir.Fd()), path.Base(name), both, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return &fs.PathError{Op: "utimensat", Path: name, Err: err}
+	}
+	return nil
 }

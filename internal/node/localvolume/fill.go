@@ -14,6 +14,7 @@ import (
 	"berth.dev/berth/internal/node/copytree"
 	"berth.dev/berth/internal/node/loopdev"
 	"berth.dev/berth/internal/plan/volume"
+	"berth.dev/berth/internal/plan/volumesnapshot"
 )
 
 // copies are under way beside everything else: they may take hours. So may the
@@ -29,8 +30,9 @@ type copies struct {
 type copying struct{ stop context.CancelFunc }
 
 // begin works on a volume unless that is under way, and looks at it again when
-// that did not succeed.
-func (c *copies) begin(ctx context.Context, name string, do func(context.Context) error) {
+// that did not succeed. At its end, however it comes, it looks at others that may
+// have waited.
+func (c *copies) begin(ctx context.Context, name string, do func(context.Context) error, waiting ...string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.running[name] != nil {
@@ -48,7 +50,17 @@ func (c *copies) begin(ctx context.Context, name string, do func(context.Context
 		if err != nil || ctx.Err() != nil {
 			c.again(name, ctx.Err() == nil)
 		}
+		for _, other := range waiting {
+			c.again(other, false)
+		}
 	})
+}
+
+// has tells whether something is under way.
+func (c *copies) has(name string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.running[name] != nil
 }
 
 // end stops the copy that fills a volume, and says whether there is one.
@@ -67,6 +79,22 @@ func (r *janitor) isCopied(name string) bool {
 	for _, o := range r.store.List() {
 		if pv, ok := o.(*corev1.PersistentVolume); ok && pv.DeletionTimestamp == nil {
 			if source, ok := volume.LocalCopyOf(pv); ok && source == name {
+				return true
+			}
+		}
+	}
+	return r.isTaken(name)
+}
+
+// isTaken tells whether a snapshot of a volume is being taken right now. That is
+// held by its claim, unless somebody took the finalizer away.
+func (r *janitor) isTaken(name string) bool {
+	if r.contents == nil {
+		return false
+	}
+	for _, o := range r.contents.List() {
+		if c, ok := typed(o); ok && r.copies.has(contentKey+c.Name) {
+			if step, _, of := volumesnapshot.Local(c, r.hostname); step == volumesnapshot.Take && of == name {
 				return true
 			}
 		}

@@ -73,7 +73,7 @@ func (r *janitor) snapshot(ctx context.Context, name string) error {
 	path := filepath.Join(r.Dir, folder)
 	switch step {
 	case volumesnapshot.Take:
-		r.copies.begin(ctx, contentKey+name, func(ctx context.Context) error { return r.take(ctx, c, host, path, source) })
+		r.copies.begin(ctx, contentKey+name, func(ctx context.Context) error { return r.take(ctx, c, host, path, source) }, source)
 	case volumesnapshot.Look:
 		return r.find(ctx, c, host, path)
 	case volumesnapshot.Remove:
@@ -128,6 +128,8 @@ func (r *janitor) copyFor(ctx context.Context, host, path, source string) (*snap
 	case err == nil:
 	case !errors.Is(err, fs.ErrNotExist):
 		return nil, err
+	case pv.DeletionTimestamp != nil: // half of its folder may be gone
+		return nil, fmt.Errorf("volume %s is being deleted", source)
 	default:
 		if err := copyVolume(ctx, pv, path, from, volume.LocalMayBeginEmpty(pv)); err != nil {
 			return nil, err
