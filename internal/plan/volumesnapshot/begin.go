@@ -2,42 +2,49 @@ package volumesnapshot
 
 import (
 	"fmt"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/component-helpers/storage/volume"
-	"k8s.io/utils/ptr"
 
 	planvolume "berth.dev/berth/internal/plan/volume"
 	v1 "berth.dev/berth/internal/plan/volumesnapshot/v1"
 )
 
-// begin makes the content that asks for a snapshot of a claim's volume.
+// begin makes the content that asks for a snapshot of a claim's volume: a node
+// takes those of local volumes, a driver's sidecar those of its own.
 func begin(s State) Plan {
 	if s.Snapshot.Spec.VolumeSnapshotClassName == nil {
 		return chooseClass(s)
 	}
-	class := s.class(*s.Snapshot.Spec.VolumeSnapshotClassName)
+	class, plan := s.class()
 	if class == nil {
-		return noClass(s, "GetSnapshotClassFailed", fmt.Sprintf(
-			"Failed to get snapshot class with error volumesnapshotclass.snapshot.storage.k8s.io %q not found", *s.Snapshot.Spec.VolumeSnapshotClassName))
+		return plan
 	}
+	const doing = "Failed to create snapshot content with error "
+	// Upstream marks the claim first. One that waits for a volume could not be deleted then.
 	if why := untakeable(s, class); why != "" {
-		return failed(s, "SnapshotContentCreationFailed", "Failed to create snapshot content with error "+why)
+		return failed(s, "SnapshotContentCreationFailed", doing+why)
+	}
+	secret, err := secretOf(class, ContentName(s.Snapshot), s.Snapshot)
+	if err != nil {
+		return failed(s, "SnapshotContentCreationFailed", fmt.Sprintf("%sfailed to get input parameters to create snapshot %s: %q", doing, s.Snapshot.Name, err.Error()))
 	}
 	if with := add(s.Claim.Finalizers, ClaimFinalizer); with != nil {
 		claim := s.Claim.DeepCopy()
 		claim.Finalizers = with
 		return Plan{Claim: claim}
 	}
-	plan := Plan{Create: &v1.VolumeSnapshotContent{
-		ObjectMeta: metav1.ObjectMeta{Name: ContentName(s.Snapshot), Finalizers: []string{ContentFinalizer}},
+	of := volumeHandle(s.Volume)
+	plan = Plan{Create: &v1.VolumeSnapshotContent{
+		ObjectMeta: metav1.ObjectMeta{Name: ContentName(s.Snapshot), Finalizers: []string{ContentFinalizer}, Annotations: secret},
 		Spec: v1.VolumeSnapshotContentSpec{
 			VolumeSnapshotRef: corev1.ObjectReference{
 				APIVersion: v1.SchemeGroupVersion.String(), Kind: "VolumeSnapshot",
 				Namespace: s.Snapshot.Namespace, Name: s.Snapshot.Name, UID: s.Snapshot.UID, ResourceVersion: s.Snapshot.ResourceVersion,
 			},
-			Source:                  v1.VolumeSnapshotContentSource{VolumeHandle: ptr.To(handle(planvolume.LocalHosts(s.Volume)[0], s.Volume.Name))},
+			Source:                  v1.VolumeSnapshotContentSource{VolumeHandle: &of},
 			VolumeSnapshotClassName: &class.Name,
 			DeletionPolicy:          class.DeletionPolicy,
 			Driver:                  class.Driver,
@@ -48,13 +55,23 @@ func begin(s State) Plan {
 	return plan
 }
 
-func (s State) class(name string) *v1.VolumeSnapshotClass {
+// volumeHandle is what a volume is called by whoever takes snapshots of it.
+func volumeHandle(pv *corev1.PersistentVolume) string {
+	if pv.Spec.CSI != nil {
+		return pv.Spec.CSI.VolumeHandle
+	}
+	return handle(planvolume.LocalHosts(pv)[0], pv.Name)
+}
+
+// class is the class that the snapshot names, or what to do when there is none.
+func (s State) class() (*v1.VolumeSnapshotClass, Plan) {
+	name := *s.Snapshot.Spec.VolumeSnapshotClassName
 	for _, c := range s.Classes {
 		if c.Name == name {
-			return c
+			return c, Plan{}
 		}
 	}
-	return nil
+	return nil, noClass(s, "GetSnapshotClassFailed", fmt.Sprintf("Failed to get snapshot class with error volumesnapshotclass.snapshot.storage.k8s.io %q not found", name))
 }
 
 // IsDefault tells whether a class is the default one for a driver's volumes.
@@ -119,18 +136,23 @@ func driverOf(pv *corev1.PersistentVolume) string {
 
 // untakeable is why no snapshot can be taken of the claim's volume.
 func untakeable(s State, class *v1.VolumeSnapshotClass) string {
+	cannot := func(name, why string) string {
+		return "snapshot controller failed to update " + name + " on API server: " + why
+	}
+	switch {
+	case s.Claim == nil:
+		return cannot(s.Snapshot.Name, "cannot get claim from snapshot")
+	case s.Claim.DeletionTimestamp != nil && !slices.Contains(s.Claim.Finalizers, ClaimFinalizer):
+		return cannot(s.Claim.Name, "cannot add finalizer on claim because it is being deleted")
+	}
 	if why := unbound(s); why != "" {
 		return fmt.Sprintf("failed to get input parameters to create snapshot %s: %q", s.Snapshot.Name, why)
 	}
-	if s.Claim.DeletionTimestamp != nil {
-		return "snapshot controller failed to update " + s.Claim.Name + " on API server: cannot add finalizer on claim because it is being deleted"
-	}
-	pv := s.Volume
-	if driverOf(pv) != planvolume.LocalProvisioner {
-		return "cannot find CSI PersistentVolumeSource for volume " + pv.Name
-	}
-	if class.Driver != planvolume.LocalProvisioner {
-		return fmt.Sprintf("VolumeSnapshotClass %s is of driver %s, volume %s of %s", class.Name, class.Driver, pv.Name, planvolume.LocalProvisioner)
+	switch driver := driverOf(s.Volume); {
+	case driver == "":
+		return "cannot find CSI PersistentVolumeSource for volume " + s.Volume.Name
+	case driver != class.Driver:
+		return fmt.Sprintf("VolumeSnapshotClass %s is of driver %s, volume %s of %s", class.Name, class.Driver, s.Volume.Name, driver)
 	}
 	return ""
 }

@@ -50,6 +50,11 @@ func settled(s State) Plan {
 
 // existing binds a snapshot to a content that somebody made for it.
 func existing(s State) Plan {
+	if s.Snapshot.Spec.VolumeSnapshotClassName != nil {
+		if class, plan := s.class(); class == nil {
+			return plan
+		}
+	}
 	c := s.Content
 	if c == nil {
 		return failed(s, "SnapshotContentMissing", "VolumeSnapshotContent is missing")
@@ -61,10 +66,10 @@ func existing(s State) Plan {
 	if ref.Namespace != s.Snapshot.Namespace || ref.Name != s.Snapshot.Name || ref.UID != "" && ref.UID != s.Snapshot.UID {
 		return failed(s, "SnapshotContentMisbound", "VolumeSnapshotContent ["+c.Name+"] is bound to a different snapshot")
 	}
-	if ref.UID == "" {
+	if class := s.Snapshot.Spec.VolumeSnapshotClassName; ref.UID == "" || class != nil && c.Spec.VolumeSnapshotClassName == nil {
 		changed := c.DeepCopy()
 		changed.Spec.VolumeSnapshotRef.UID = s.Snapshot.UID
-		if class := s.Snapshot.Spec.VolumeSnapshotClassName; class != nil {
+		if class != nil {
 			changed.Spec.VolumeSnapshotClassName = ptr.To(*class)
 		}
 		return Plan{Content: changed}

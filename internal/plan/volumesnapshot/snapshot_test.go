@@ -113,6 +113,10 @@ func TestSnapshot(t *testing.T) {
 		return "status - unready error: " + message + "\nWarning " + reason + " " + message
 	}
 	noClass := func(reason, message string) string { return strings.Replace(fails(reason, message), "unready", "-", 1) }
+	driven := func(s *State) {
+		s.Volume.Spec.PersistentVolumeSource = corev1.PersistentVolumeSource{CSI: &corev1.CSIPersistentVolumeSource{Driver: "csi.example.com", VolumeHandle: "vol-1"}}
+		s.Volume.Spec.NodeAffinity, s.Classes[0].Driver = nil, "csi.example.com"
+	}
 	imported := func(uid, handle string) func(*State) {
 		return func(s *State) {
 			s.Snapshot.Spec = v1.VolumeSnapshotSpec{Source: v1.VolumeSnapshotSource{VolumeSnapshotContentName: ptr.To("snapcontent-u")}}
@@ -161,11 +165,26 @@ func TestSnapshot(t *testing.T) {
 			noClass("GetSnapshotClassFailed", `Failed to get snapshot class with error volumesnapshotclass.snapshot.storage.k8s.io "x" not found`),
 		},
 		"no claim": {[]func(*State){func(s *State) { s.Claim, s.Volume = nil, nil }}, fails("SnapshotContentCreationFailed",
-			`Failed to create snapshot content with error failed to get input parameters to create snapshot s: "failed to retrieve PVC c from the lister: \"persistentvolumeclaim \\\"c\\\" not found\""`)},
+			"Failed to create snapshot content with error snapshot controller failed to update s on API server: cannot get claim from snapshot")},
+		"no class, no claim": {
+			[]func(*State){func(s *State) { s.Snapshot.Spec.VolumeSnapshotClassName, s.Claim, s.Volume = nil, nil, nil }},
+			noClass("SetDefaultSnapshotClassFailed", `Failed to set default snapshot class with error failed to retrieve PVC c from the lister: "persistentvolumeclaim \"c\" not found"`),
+		},
 		"an unbound claim": {[]func(*State){func(s *State) { s.Claim.Status.Phase, s.Volume = corev1.ClaimPending, nil }}, fails("SnapshotContentCreationFailed",
 			`Failed to create snapshot content with error failed to get input parameters to create snapshot s: "the PVC c is not yet bound to a PV, will not attempt to take a snapshot"`)},
 		"a deleted claim": {[]func(*State){func(s *State) { s.Claim.DeletionTimestamp = now }}, fails("SnapshotContentCreationFailed",
 			"Failed to create snapshot content with error snapshot controller failed to update c on API server: cannot add finalizer on claim because it is being deleted")},
+		"a deleted claim that is held": {
+			[]func(*State){held, func(s *State) { s.Claim.DeletionTimestamp = now }},
+			"create snapcontent-u h/pvc-cu Delete u\nNormal CreatingSnapshot Waiting for a snapshot ns/s to be created by the CSI driver.",
+		},
+		"a volume of a driver": {[]func(*State){held, driven}, "create snapcontent-u vol-1 Delete u\nNormal CreatingSnapshot Waiting for a snapshot ns/s to be created by the CSI driver."},
+		"the default class of a driver": {[]func(*State){driven, func(s *State) {
+			s.Snapshot.Spec.VolumeSnapshotClassName, s.Classes = nil, append(world().Classes, s.Classes...)
+			s.Classes[1].Name = "its"
+		}}, "snapshot its volumesnapshot-as-source-protection"},
+		"a class of half a secret": {[]func(*State){driven, func(s *State) { s.Classes[0].Parameters = map[string]string{secretName: "x"} }}, fails("SnapshotContentCreationFailed",
+			`Failed to create snapshot content with error failed to get input parameters to create snapshot s: "failed to get name and namespace template from params: either name and namespace for Snapshotter secrets specified, Both must be specified"`)},
 		"a volume made by hand": {[]func(*State){func(s *State) { s.Volume.Annotations = nil }}, fails("SnapshotContentCreationFailed",
 			"Failed to create snapshot content with error cannot find CSI PersistentVolumeSource for volume pvc-cu")},
 		"a class of another driver": {[]func(*State){func(s *State) { s.Classes[0].Driver = "x" }}, fails("SnapshotContentCreationFailed",
@@ -186,7 +205,11 @@ func TestSnapshot(t *testing.T) {
 			[]func(*State){ready, func(s *State) { s.Content.Spec.VolumeSnapshotRef.UID = "x" }},
 			"status snapcontent-u unready 00:00:05 1Gi error: VolumeSnapshotContent is not bound to the VolumeSnapshot correctly\nWarning SnapshotMisbound VolumeSnapshotContent is not bound to the VolumeSnapshot correctly",
 		},
-		"imported":                {[]func(*State){imported("", "h/snapshot-old")}, "content u - "},
+		"imported": {[]func(*State){imported("", "h/snapshot-old")}, "content u - "},
+		"imported, no such class": {
+			[]func(*State){imported("", "h/snapshot-old"), func(s *State) { s.Snapshot.Spec.VolumeSnapshotClassName = ptr.To("x") }},
+			noClass("GetSnapshotClassFailed", `Failed to get snapshot class with error volumesnapshotclass.snapshot.storage.k8s.io "x" not found`),
+		},
 		"imported, nothing there": {[]func(*State){imported("", "h/snapshot-old"), with(nil)}, fails("SnapshotContentMissing", "VolumeSnapshotContent is missing")},
 		"imported, another's":     {[]func(*State){imported("x", "h/snapshot-old")}, fails("SnapshotContentMisbound", "VolumeSnapshotContent [snapcontent-u] is bound to a different snapshot")},
 		"imported, of a volume":   {[]func(*State){imported("", "")}, fails("SnapshotContentMismatch", "VolumeSnapshotContent is dynamically provisioned while expecting a pre-provisioned one")},
@@ -282,5 +305,37 @@ func TestLocal(t *testing.T) {
 	bare.Finalizers = nil
 	if c := Content(bare, nil); c == nil || len(c.Finalizers) != 1 || c.Finalizers[0] != ContentFinalizer {
 		t.Errorf("unprotected: %+v", c)
+	}
+}
+
+func TestSecret(t *testing.T) {
+	for name, c := range map[string]struct{ name, namespace, want string }{
+		"as they are": {"n", "ns", "ns/n"},
+		"resolved":    {"${volumesnapshotcontent.name}-${volumesnapshot.namespace}-${volumesnapshot.name}", "of-${volumesnapshot.namespace}", "of-ns/snapcontent-u-ns-s"},
+		"the user names no namespace": {
+			"n", "${volumesnapshot.name}",
+			`error resolving value "${volumesnapshot.name}": invalid tokens: ["volumesnapshot.name"]`,
+		},
+		"unknown":          {"${b}${a}${b}", "ns", `error resolving value "${b}${a}${b}": invalid tokens: ["a" "b"]`},
+		"not closed":       {"a${b", "ns", `"a${b" is not a valid secret name`},
+		"no name":          {"a_b", "ns", `"a_b" is not a valid secret name`},
+		"resolves to none": {"n", "${volumesnapshot.namespace}.", `"${volumesnapshot.namespace}." resolved to "ns." which is not a valid namespace name`},
+		"empty":            {"", "ns", "failed to get name and namespace template from params: Snapshotter secrets specified in parameters but value of either namespace or name is empty"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := ""
+			switch is, err := secretOf(&v1.VolumeSnapshotClass{Parameters: map[string]string{secretName: c.name, secretNamespace: c.namespace}}, "snapcontent-u", world().Snapshot); {
+			case err != nil:
+				got = err.Error()
+			default:
+				got = is[DeletionSecretSpace] + "/" + is[DeletionSecret]
+			}
+			if got != c.want {
+				t.Errorf("got %s, want %s", got, c.want)
+			}
+		})
+	}
+	if is, err := secretOf(&v1.VolumeSnapshotClass{}, "c", world().Snapshot); is != nil || err != nil {
+		t.Errorf("none: %v %v", is, err)
 	}
 }
