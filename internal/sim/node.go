@@ -78,6 +78,11 @@ func (s *Sim) nodeMoves() []move {
 				}})
 			}
 		}
+		for _, uid := range s.noted(n) {
+			if _, runs := n.running[uid]; !known[uid] && !runs {
+				all = append(all, move{2, s.unmount(n, uid)})
+			}
+		}
 	}
 	return all
 }
@@ -103,10 +108,18 @@ func (s *Sim) podMove(pod *corev1.Pod) func() {
 	case pod.DeletionTimestamp != nil && ended(pod) && slices.Contains(pod.Finalizers, batchv1.JobTrackingFinalizer):
 		return nil // its job has not counted it yet
 	case pod.DeletionTimestamp != nil:
+		if _, running := n.running[pod.UID]; !running {
+			if do := s.unmount(n, pod.UID); do != nil {
+				return do
+			}
+		}
 		return func() { s.stop(n, pod) }
 	case pod.Status.Phase == corev1.PodFailed || pod.Status.Phase == corev1.PodSucceeded:
-		return nil
+		return s.unmount(n, pod.UID)
 	case pod.Status.Phase != corev1.PodRunning:
+		if ready, do := s.mount(n, pod); !ready {
+			return do
+		}
 		return s.start(n, pod)
 	case unanswered(pod) && !s.config.NoPullAhead:
 		return func() { s.pullImages(n, pod) }

@@ -41,6 +41,8 @@ type Config struct {
 	// NoToyScheduler and NoToyCollector leave binding (of pods and claims) and garbage collection to
 	// loops under test.
 	NoToyScheduler, NoToyCollector bool
+	// Drivers gives the cluster a toy storage system, whose volumes the nodes use.
+	Drivers bool
 	// NoPullAhead: nodes do not answer when they are asked for images.
 	NoPullAhead bool
 	// Refuse, when set, may refuse a write of a loop, as admission does.
@@ -58,6 +60,7 @@ type Sim struct {
 	views   map[schema.GroupVersionKind]*view
 	loops   []*running
 	nodes   []*node
+	array   *array // nil without Drivers
 	faults  Faults
 	trace   []string
 	steps   int
@@ -102,6 +105,9 @@ func New(config Config) *Sim {
 	s.ctx, s.cancel = context.WithCancel(context.Background()) //nolint:forbidigo // the simulator is its own world
 	for i := range config.Nodes {
 		s.nodes = append(s.nodes, newNode(fmt.Sprintf("node-%d", i)))
+	}
+	if config.Drivers {
+		s.array = newArray(s.nodes)
 	}
 	s.startLoops()
 	return s

@@ -82,6 +82,7 @@ func (s *Sim) moves() []move {
 		}
 	}
 	all = append(all, s.nodeMoves()...)
+	all = append(all, s.attachMoves()...)
 	if !s.config.NoToyScheduler {
 		all = append(all, s.volumeMoves()...)
 	}

@@ -51,7 +51,8 @@ func (a *attacher) volume(ctx context.Context, write loop.Writer, key types.Name
 
 // detach takes a volume out of what its node may use, and then the attachment.
 // The node's object, as it is now, must not say that the volume is in use: a node
-// says so before it looks whether it may use it.
+// says so before it looks whether it may use it. One that is not heard of is not
+// asked, unless it has come back since that was decided.
 func (a *attacher) detach(ctx context.Context, write loop.Writer, pv *corev1.PersistentVolume, d volume.Detachment) error {
 	name := volume.CSIName(d.Attachment.Spec.Attacher, pv.Spec.CSI.VolumeHandle)
 	node := &corev1.Node{}
@@ -60,7 +61,7 @@ func (a *attacher) detach(ctx context.Context, write loop.Writer, pv *corev1.Per
 		return err
 	}
 	if err == nil {
-		if !d.Force && slices.Contains(node.Status.VolumesInUse, name) {
+		if node = node.DeepCopy(); slices.Contains(node.Status.VolumesInUse, name) && (!d.Force || !volume.IsLost(node)) {
 			return nil // its change wakes us
 		}
 		same := func(v corev1.AttachedVolume) bool { return v.Name == name }

@@ -161,11 +161,22 @@ func (s AttachState) mayDetach(a *storagev1.VolumeAttachment, left time.Duration
 	if !slices.Contains(node.Status.VolumesInUse, CSIName(a.Spec.Attacher, s.Volume.Spec.CSI.VolumeHandle)) {
 		return true, false
 	}
-	down := slices.ContainsFunc(node.Spec.Taints, func(t corev1.Taint) bool { return t.Key == corev1.TaintNodeOutOfService })
-	ready := slices.ContainsFunc(node.Status.Conditions, func(c corev1.NodeCondition) bool {
+	return isDown(node) || !isReady(node) && left <= 0, true
+}
+
+// IsLost says whether volumes may be taken from a node though it says that it uses
+// them, after some time or at once.
+func IsLost(node *corev1.Node) bool { return isDown(node) || !isReady(node) }
+
+// isDown is a node of which somebody who knows says that it is off.
+func isDown(node *corev1.Node) bool {
+	return slices.ContainsFunc(node.Spec.Taints, func(t corev1.Taint) bool { return t.Key == corev1.TaintNodeOutOfService })
+}
+
+func isReady(node *corev1.Node) bool {
+	return slices.ContainsFunc(node.Status.Conditions, func(c corev1.NodeCondition) bool {
 		return c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue
 	})
-	return down || !ready && left <= 0, true
 }
 
 // exclusive says whether one node at a time may have the volume.
