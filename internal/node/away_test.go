@@ -111,6 +111,40 @@ func TestVolumeFailureIsOneEvent(t *testing.T) {
 	}
 }
 
+// Volumes that cannot be taken down keep the pod. Its events name each once; when
+// the driver that they wait for has come they are tried at once.
+func TestVolumeThatStaysIsTold(t *testing.T) {
+	b := newBed(t)
+	b.stop()
+	clk := b.onClock()
+	b.create(demo("web-0"))
+	b.eventually("it runs", func() bool { clk.Step(time.Second); return b.ready("web-0") })
+	b.volumes.keep(errors.Join(errors.Join(nil, errors.New("one stays")), errors.New("two stays: (NodeUnpublishVolume of driver d)")))
+	uid := b.get("web-0").UID
+	b.delete("web-0", metav1.DeleteOptions{})
+	tried := func() int {
+		b.volumes.mu.Lock()
+		defer b.volumes.mu.Unlock()
+		return len(b.volumes.torn)
+	}
+	b.eventually("it is tried again and again", func() bool { clk.Step(time.Second); return tried() >= 5 })
+	var told []string
+	b.events.mu.Lock()
+	for _, ev := range b.events.events {
+		if strings.Contains(ev, "FailedUnMount") {
+			told = append(told, ev)
+		}
+	}
+	b.events.mu.Unlock()
+	slices.Sort(told)
+	if told = slices.Compact(told); len(told) != 2 || !strings.Contains(told[0], "one stays") || !strings.Contains(told[1], "two stays: (NodeUnpublishVolume of driver d)") {
+		t.Errorf("%q", told)
+	}
+	b.volumes.keep(nil)
+	b.agent.VolumesChanged(uid)
+	b.eventually("it is gone", func() bool { clk.Step(time.Second); return b.get("web-0") == nil })
+}
+
 // A container that cannot be killed, as one that hangs in the kernel, is told of
 // in one event as often as it is tried, and keeps its pod; the pod goes with it.
 func TestUnkillableIsTold(t *testing.T) {

@@ -28,6 +28,7 @@ type noVolumes struct {
 	root string
 	mu   sync.Mutex
 	fail error
+	stay error // of TearDown
 	hung func(types.UID)
 	torn []types.UID
 }
@@ -56,7 +57,14 @@ func (v *noVolumes) TearDown(_ context.Context, uid types.UID) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.torn = append(v.torn, uid)
-	return nil
+	return v.stay
+}
+
+// keep lets TearDown fail.
+func (v *noVolumes) keep(err error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.stay = err
 }
 
 // hang calls f, which may not return, before anything is torn down.

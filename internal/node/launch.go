@@ -2,7 +2,6 @@ package node
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"berth.dev/berth/internal/plan/podsync"
@@ -81,7 +80,7 @@ func (w *worker) mount(pod *corev1.Pod) {
 		return
 	}
 	for _, one := range each(err) {
-		w.agent.event(pod, "", corev1.EventTypeWarning, podsync.FailedMount, one.Error())
+		w.agent.event(pod, "", corev1.EventTypeWarning, podsync.MountReason(one.Error()), one.Error())
 	}
 }
 
@@ -96,21 +95,54 @@ func (w *worker) retryConfig() {
 	}
 }
 
-// each takes joined errors apart.
+// each takes joined errors apart; what one of them says of its cause stays whole.
 func each(err error) []error {
-	var joined interface{ Unwrap() []error }
-	if errors.As(err, &joined) {
-		return joined.Unwrap()
+	joined, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // one further down has words around it
+	if !ok {
+		return []error{err}
 	}
-	return []error{err}
+	var out []error
+	for _, one := range joined.Unwrap() {
+		out = append(out, each(one)...)
+	}
+	return out
 }
 
 func (w *worker) unmount(pod *corev1.Pod) {
 	err := w.agent.cfg.Volumes.TearDown(w.ctx, pod.UID)
+	tell := false
 	w.settle("volumes", err, func() {
 		w.busy.Volumes = false
 		w.volumes.Gone = err == nil
+		if err != nil {
+			w.waits["volumes"], tell = w.stays.next(err.Error(), w.agent.cfg.Clock.Now())
+		}
 	})
+	if !tell || w.ctx.Err() != nil {
+		return
+	}
+	for _, one := range each(err) {
+		w.agent.event(pod, "", corev1.EventTypeWarning, podsync.FailedUnMount, one.Error())
+	}
+}
+
+// stays is what is known of volumes that cannot be taken down.
+type stays struct {
+	tries int
+	said  string
+	when  time.Time
+}
+
+// next says when to try again, and whether to tell of it: what is as it was is told
+// of as seldom as a mount that fails.
+func (s *stays) next(why string, now time.Time) (again time.Time, tell bool) {
+	const longest, seldom = 10 * retryAfter, 2 * time.Minute
+	again = now.Add(min(retryAfter<<min(s.tries, 8), longest))
+	s.tries++
+	if tell = why != s.said || now.Sub(s.when) >= seldom; tell {
+		s.said, s.when = why, now
+	}
+	return again, tell
 }
 
 func (w *worker) stopSandbox(pod *corev1.Pod, action podsync.Action) {

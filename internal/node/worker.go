@@ -65,6 +65,7 @@ type worker struct {
 	hooked     map[string]<-chan struct{} // preStop hooks begun ahead, closed when they end
 	stopped    map[string]bool
 	waits      map[string]time.Time
+	stays      stays // volumes that cannot be taken down
 	deleted    bool
 	last       *corev1.PodStatus
 
@@ -180,6 +181,7 @@ func (w *worker) volumesChanged() {
 			again.Retry = w.agent.cfg.Clock.Now()
 			w.volumes.Failure = &again
 		}
+		delete(w.waits, "volumes")
 	})
 }
 

@@ -32,9 +32,22 @@ func TestStorageDriver(t *testing.T) {
 
 // driven is one driver.
 type driven struct {
-	t    *testing.T
-	c    *cluster.Cluster
-	name string
+	t              *testing.T
+	c              *cluster.Cluster
+	name, manifest string
+}
+
+// app is what its pods are called.
+func (s *driven) app() string {
+	app, _, _ := strings.Cut(s.name, ".")
+	return app
+}
+
+// run runs the driver's pods.
+func (s *driven) run() {
+	s.t.Helper()
+	s.c.Apply(s.manifest)
+	s.c.Kubectl("rollout", "status", "daemonset/"+s.app(), "--timeout=150s")
 }
 
 // volumes is where the driver has its volumes.
@@ -57,10 +70,9 @@ func (s *driven) install(object string, flags ...string) {
 	if err := os.MkdirAll(s.volumes(), 0o755); err != nil {
 		s.t.Fatal(err)
 	}
-	app, _, _ := strings.Cut(s.name, ".")
-	s.c.Apply(strings.NewReplacer("IMAGE", nginxName, "BIN", s.c.Path("driver"), "VOLUMES", s.volumes(), "NAME", s.name, "APP", app, "OBJECT", object,
-		"FLAGS", strings.Join(append(flags, "--limit=5"), ", ")).Replace(driverManifest))
-	s.c.Kubectl("rollout", "status", "daemonset/"+app, "--timeout=150s")
+	s.manifest = strings.NewReplacer("IMAGE", nginxName, "BIN", s.c.Path("driver"), "VOLUMES", s.volumes(), "NAME", s.name, "APP", s.app(), "OBJECT", object,
+		"FLAGS", strings.Join(append(flags, "--limit=5"), ", ")).Replace(driverManifest)
+	s.run()
 	node := s.c.Host.Name
 	says(s.t, "CSINode", s.c.Ask("get", "csinode", node, "-o", `jsonpath={range .spec.drivers[*]}{.name} {.nodeID} {.topologyKeys} {.allocatable.count};{end}`),
 		s.name+" id-of-"+node+` ["topology.csi.test/node"] 5;`)
@@ -157,6 +169,9 @@ func (s *driven) byHand() {
 	if got, err := os.ReadFile(filepath.Join(s.volumes(), "vol/one/data/f")); err != nil || string(got) != "written\n" {
 		s.t.Errorf("in the driver's volume: %q, %v", got, err)
 	}
+	says(s.t, "the driver's figures of its volume", c.Ask("get", "--raw", "/api/v1/nodes/"+c.Host.Name+"/proxy/metrics"),
+		`kubelet_volume_stats_capacity_bytes{namespace="default",persistentvolumeclaim="one"} 1048576`, `kubelet_volume_stats_inodes_used{namespace="default",persistentvolumeclaim="one"} 3`)
+	says(s.t, "the same in the summary", c.Ask("get", "--raw", "/api/v1/nodes/"+c.Host.Name+"/proxy/stats/summary"), `"availableBytes":1044480,"capacityBytes":1048576,"usedBytes":4096,"inodesFree":97,"inodes":100,"inodesUsed":3,"name":"v","pvcRef":{"name":"one"`)
 	before := c.Containers()
 	c.Signal("KILL")
 	c.Start()
@@ -165,8 +180,28 @@ func (s *driven) byHand() {
 	}
 	c.Kubectl("delete", "pod", "a", "--timeout=150s")
 	same(s.t, "staged for the pod that is left", s.state("one"), "staged by 1")
-	c.Kubectl("delete", "pod", "b", "--timeout=150s")
+	s.away()
+	c.Kubectl("delete", "pod", "c", "--timeout=150s")
 	same(s.t, "after the last pod", s.state("one"), "not staged, by 0")
+}
+
+// away takes the driver from the node for a while: the pod that ends and the one
+// that begins say what they wait for, and go on when it is back.
+func (s *driven) away() {
+	c, app := s.c, s.app()
+	c.Kubectl("delete", "daemonset", app, "--timeout=150s")
+	c.Eventually(60*time.Second, "", c.Ask("get", "pods", "-l", "app="+app, "-o", "name"))
+	c.Eventually(60*time.Second, "", c.Ask("get", "csinode", c.Host.Name, "-o", `jsonpath={.spec.drivers[*].name}`)) // it is the only one
+	c.Apply(shell("c", forever, "      volumeMounts: [{name: v, mountPath: /v}]\n  volumes: [{name: v, persistentVolumeClaim: {claimName: one}}]\n"))
+	c.Kubectl("delete", "pod", "b", "--wait=false")
+	const missing = `driver name csi.test not found in the list of registered CSI drivers`
+	says(s.t, "the pod that ends", c.Ask("get", "events", "--field-selector=involvedObject.name=b,reason=FailedUnMount", "-o", "jsonpath={.items[*].message}"),
+		`UnmountVolume.TearDown failed for volume "one" : kubernetes.io/csi: Unmounter.TearDownAt failed to get CSI client: `+missing)
+	says(s.t, "the pod that begins", c.Ask("get", "events", "--field-selector=involvedObject.name=c,reason=FailedMount", "-o", "jsonpath={.items[*].message}"),
+		`MountVolume.MountDevice failed for volume "one" : kubernetes.io/csi: attacher.MountDevice failed to create newCsiDriverClient: `+missing)
+	s.run()
+	c.Kubectl("wait", "--for=delete", "pod/b", "--timeout=150s")
+	c.Kubectl("wait", "--for=condition=Ready", "pod/c", "--timeout=150s")
 }
 
 // state is what the driver knows of a volume's use.

@@ -277,6 +277,24 @@ func TestDriver(t *testing.T) {
 	if err := n.TearDown(t.Context(), "u1"); err != nil || d.since() != "NodeUnpublishVolume" {
 		t.Fatal(err)
 	}
+	// A driver that is away is waited for: when it comes, the pod is told.
+	gone := func() bool {
+		object, err := n.client.StorageV1().CSINodes().Get(t.Context(), "n1", metav1.GetOptions{})
+		return err == nil && len(object.Spec.Drivers) == 0
+	}
+	stop()
+	soon(t, "the driver is gone from the API", gone)
+	err = n.TearDown(t.Context(), "u2")
+	if err == nil || err.Error() != `UnmountVolume.TearDown failed for volume "pv" : kubernetes.io/csi: Unmounter.TearDownAt failed to get CSI client: driver name d not found in the list of registered CSI drivers` {
+		t.Errorf("without its driver: %v", err)
+	}
+	for len(n.changes) > 0 {
+		<-n.changes
+	}
+	stop = d.serve(t, root)
+	if uid := <-n.changes; uid != "u2" {
+		t.Errorf("told: %s", uid)
+	}
 	if err := n.TearDown(t.Context(), "u2"); err != nil || d.since() != "NodeUnpublishVolume NodeUnstageVolume" {
 		t.Fatal(err)
 	}
@@ -284,10 +302,7 @@ func TestDriver(t *testing.T) {
 		t.Errorf("left: %v %v", left, err)
 	}
 	stop()
-	soon(t, "the driver is gone from the API", func() bool {
-		object, err := n.client.StorageV1().CSINodes().Get(t.Context(), "n1", metav1.GetOptions{})
-		return err == nil && len(object.Spec.Drivers) == 0
-	})
+	soon(t, "the driver is gone from the API", gone)
 }
 
 // A volume is used when it is attached, the node has said that it uses it, and

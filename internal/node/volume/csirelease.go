@@ -141,7 +141,7 @@ func (v *Volumes) unpublish(ctx context.Context, uid types.UID, u driverUse) err
 	defer release()
 	target := v.target(uid, u)
 	if u.Begun {
-		driver, err := v.driverFor(u)
+		driver, err := v.driverEnding(u, uid, "Unmounter.TearDownAt failed to get CSI client")
 		if err != nil {
 			return err
 		}
@@ -188,7 +188,7 @@ func (v *Volumes) unstage(ctx context.Context, u driverUse, last types.UID) erro
 	if used, err := v.notes.usedByOthers(u, last); used || err != nil {
 		return err
 	}
-	driver, err := v.driverFor(u)
+	driver, err := v.driverEnding(u, last, "attacher.UnmountDevice failed to create newCsiDriverClient")
 	if err != nil {
 		return err
 	}
@@ -208,10 +208,16 @@ func (v *Volumes) unstage(ctx context.Context, u driverUse, last types.UID) erro
 	return nil
 }
 
-func (v *Volumes) driverFor(u driverUse) (*csi.Driver, error) {
+// driverEnding is the driver that takes a volume back from a pod, or from the node
+// when there is none. The pod is told when a driver that is away has come.
+func (v *Volumes) driverEnding(u driverUse, uid types.UID, step string) (*csi.Driver, error) {
 	driver, err := v.cfg.Drivers.Driver(u.Driver)
+	if err != nil && uid != "" {
+		v.drives.await(u.Driver, uid)
+		driver, err = v.cfg.Drivers.Driver(u.Driver) // it may have come between the two
+	}
 	if err != nil {
-		return nil, fmt.Errorf("kubernetes.io/csi: %w", err)
+		return nil, fmt.Errorf("kubernetes.io/csi: %s: %w", step, err)
 	}
 	return driver, nil
 }

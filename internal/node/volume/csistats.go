@@ -16,7 +16,7 @@ func (v *Volumes) DriverStats(ctx context.Context, target string) (disk.Space, e
 	if err != nil {
 		return disk.Space{}, err
 	}
-	driver, err := v.driverFor(u)
+	driver, err := v.cfg.Drivers.Driver(u.Driver)
 	if err != nil {
 		return disk.Space{}, err
 	}

@@ -37,11 +37,11 @@ func (v *Volumes) TearDown(ctx context.Context, uid types.UID) error {
 	st.gone = true
 	v.certificates.forget(uid)
 	had := v.hasAlone(uid)
-	err := errors.Join(v.releaseBlocks(uid), v.releaseDriven(ctx, uid)) // before the notes of them go
-	if err == nil {
-		err = removeTree(ctx, v.PodDir(uid))
+	if err := errors.Join(v.releaseBlocks(uid), v.releaseDriven(ctx, uid)); err != nil { // before the notes of them go
+		st.gone = false
+		return err
 	}
-	if err != nil {
+	if err := removeTree(ctx, v.PodDir(uid)); err != nil {
 		st.gone = false
 		return fmt.Errorf("remove the directory of pod %s: %w", uid, err)
 	}

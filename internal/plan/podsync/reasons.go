@@ -1,5 +1,7 @@
 package podsync
 
+import "strings"
+
 // Reasons of waiting and terminated containers, as upstream spells them.
 const (
 	ContainerCreating          = "ContainerCreating"
@@ -17,7 +19,18 @@ const (
 	ContainerStatusUnknown     = "ContainerStatusUnknown"
 	FailedSandbox              = "FailedCreatePodSandBox"
 	FailedMount                = "FailedMount"
+	FailedMapVolume            = "FailedMapVolume"
+	FailedUnMount              = "FailedUnMount"
 )
+
+// MountReason is the reason of an event about a volume that could not be set up:
+// block volumes have one of their own.
+func MountReason(message string) string {
+	if strings.HasPrefix(message, "MapVolume.") {
+		return FailedMapVolume
+	}
+	return FailedMount
+}
 
 // Reasons and messages of pods and their conditions.
 const (

@@ -13,11 +13,13 @@ import (
 	"log"
 	"net"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"sync"
 	"time"
 
 	"github.com/container-storage-interface/spec/lib/go/csi"
+	"golang.org/x/sys/unix"
 	"google.golang.org/grpc"
 	registerapi "k8s.io/kubelet/pkg/apis/pluginregistration/v1"
 )
@@ -63,12 +65,19 @@ func main() {
 	}
 	failed := make(chan error)
 	go func() { failed <- serve(server, *socket) }()
+	registration := grpc.NewServer()
 	if *register != "" {
-		registration := grpc.NewServer()
 		registerapi.RegisterRegistrationServer(registration, d)
 		go func() { failed <- serve(registration, *register) }()
 	}
-	log.Fatal(<-failed)
+	ending, stop := signal.NotifyContext(context.Background(), unix.SIGTERM)
+	defer stop()
+	select {
+	case err := <-failed:
+		log.Fatal(err)
+	case <-ending.Done():
+		registration.Stop() // its socket goes
+	}
 }
 
 func serve(server *grpc.Server, socket string) error {
