@@ -35,9 +35,10 @@ type fakeDriver struct {
 	told     chan *registerapi.RegistrationStatus
 	can      []spec.NodeServiceCapability_RPC_Type // beside staging
 
-	mu    sync.Mutex
-	calls []string
-	hangs string // the call that does not answer
+	mu        sync.Mutex
+	calls     []string
+	hangs     string // the call that does not answer
+	published []*spec.NodePublishVolumeRequest
 }
 
 func (d *fakeDriver) GetInfo(context.Context, *registerapi.InfoRequest) (*registerapi.PluginInfo, error) {
@@ -119,6 +120,9 @@ func (d *fakeDriver) NodeUnstageVolume(_ context.Context, r *spec.NodeUnstageVol
 }
 
 func (d *fakeDriver) NodePublishVolume(_ context.Context, r *spec.NodePublishVolumeRequest) (*spec.NodePublishVolumeResponse, error) {
+	d.mu.Lock()
+	d.published = append(d.published, r)
+	d.mu.Unlock()
 	err := os.MkdirAll(r.TargetPath, 0o755)
 	if err == nil && !isMountPoint(r.TargetPath) {
 		err = unix.Mount(r.StagingTargetPath, r.TargetPath, "", unix.MS_BIND, "")
@@ -128,6 +132,13 @@ func (d *fakeDriver) NodePublishVolume(_ context.Context, r *spec.NodePublishVol
 
 func (d *fakeDriver) NodeUnpublishVolume(_ context.Context, r *spec.NodeUnpublishVolumeRequest) (*spec.NodeUnpublishVolumeResponse, error) {
 	return &spec.NodeUnpublishVolumeResponse{}, errors.Join(unmount(r.TargetPath), os.RemoveAll(r.TargetPath))
+}
+
+// publishes are the calls to publish so far.
+func (d *fakeDriver) publishes() []*spec.NodePublishVolumeRequest {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Clone(d.published)
 }
 
 // serve serves the driver until the test ends or stop is called.
@@ -164,7 +175,7 @@ func drivenVolume(attach bool) (*storagev1.CSIDriver, *corev1.PersistentVolume, 
 }
 
 // drivenNode is a node whose drivers register in a folder with a short name.
-func drivenNode(t *testing.T, attach bool) (*node, string) {
+func drivenNode(t *testing.T, attach bool, change ...func(*Config, *storagev1.CSIDriver, *corev1.PersistentVolume)) (*node, string) {
 	t.Helper()
 	needsMounts(t)
 	root, err := os.MkdirTemp("", "csi") //nolint:usetesting // a socket below it has to have a short name
@@ -172,8 +183,13 @@ func drivenNode(t *testing.T, attach bool) (*node, string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = errors.Join(unmountUnder(root), os.RemoveAll(root)) })
-	n := start(t, func(cfg *Config) { cfg.Root, cfg.NodeName = root, "n1" })
 	object, pv, claim := drivenVolume(attach)
+	n := start(t, func(cfg *Config) {
+		cfg.Root, cfg.NodeName = root, "n1"
+		for _, c := range change {
+			c(cfg, object, pv)
+		}
+	})
 	registry := csi.New(csi.Config{Root: root, NodeName: "n1", Client: n.client, Timeout: time.Second, Changed: n.DriverCame})
 	n.cfg.Drivers = registry
 	here := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n1", UID: "node-uid"}}
