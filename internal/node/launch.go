@@ -97,7 +97,7 @@ func (w *worker) retryConfig() {
 
 // each takes joined errors apart; what one of them says of its cause stays whole.
 func each(err error) []error {
-	joined, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // one further down has words around it
+	joined, ok := err.(interface{ Unwrap() []error }) // one further down has words around it
 	if !ok {
 		return []error{err}
 	}

@@ -106,6 +106,8 @@ func Loops(config Config) ([]loop.Loop, error) {
 		addresses,
 		volumebinder.Loop(),
 		attachdetach.Loop(),
+		expander.External(),
+		volumesnapshot.Loop(),
 		endpointslice.Loop(),
 		endpointslice.EndpointsLoop(),
 		endpointslice.MirrorLoop(),
@@ -146,7 +148,7 @@ func Loops(config Config) ([]loop.Loop, error) {
 		loops = append(loops, autoscale.Loop(autoscaled, autoscaled))
 	}
 	if !config.NoLocalStorage {
-		loops = append(loops, provisioner.Loop(), expander.Loop(), nfsprovisioner.Loop(), volumesnapshot.Loop())
+		loops = append(loops, provisioner.Loop(), expander.Loop(), nfsprovisioner.Loop())
 	}
 	whole := typed(loops)
 	whole[loop.KeyOf(&corev1.ResourceQuota{})] = true

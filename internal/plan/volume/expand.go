@@ -67,6 +67,17 @@ func Expand(s ExpandState) ExpandPlan {
 	return ExpandPlan{}
 }
 
+// ExpandsElsewhere says whether a claim asks for more room that somebody else has to
+// make: the resizer of a storage driver, or nobody.
+func ExpandsElsewhere(claim *corev1.PersistentVolumeClaim, pv *corev1.PersistentVolume) bool {
+	if pv.Annotations[volume.AnnDynamicallyProvisioned] == LocalProvisioner ||
+		claim.Status.Phase != corev1.ClaimBound || pv.Spec.ClaimRef == nil || pv.Spec.ClaimRef.UID != claim.UID {
+		return false
+	}
+	wanted, had := claim.Spec.Resources.Requests[corev1.ResourceStorage], claim.Status.Capacity[corev1.ResourceStorage]
+	return wanted.Cmp(had) > 0
+}
+
 func (s ExpandState) announce(target resource.Quantity) ExpandPlan {
 	status := s.Claim.Status.DeepCopy()
 	status.AllocatedResources = with(status.AllocatedResources, target)

@@ -165,3 +165,27 @@ func TestExpandConverges(t *testing.T) {
 		}
 	})
 }
+
+func TestExpandsElsewhere(t *testing.T) {
+	for i, c := range []struct {
+		size   string
+		change func(*corev1.PersistentVolumeClaim, *corev1.PersistentVolume)
+		want   bool
+	}{
+		{"3Gi", func(_ *corev1.PersistentVolumeClaim, v *corev1.PersistentVolume) { v.Annotations = nil }, true},
+		{"1Gi", func(_ *corev1.PersistentVolumeClaim, v *corev1.PersistentVolume) { v.Annotations = nil }, false},
+		{"3Gi", func(*corev1.PersistentVolumeClaim, *corev1.PersistentVolume) {}, false}, // ours
+		{"3Gi", func(c *corev1.PersistentVolumeClaim, v *corev1.PersistentVolume) {
+			v.Annotations, c.Status.Phase = nil, corev1.ClaimLost
+		}, false},
+		{"3Gi", func(_ *corev1.PersistentVolumeClaim, v *corev1.PersistentVolume) {
+			v.Annotations, v.Spec.ClaimRef.UID = nil, "another"
+		}, false},
+	} {
+		claim, pv := grown(c.size)
+		c.change(claim, pv)
+		if got := ExpandsElsewhere(claim, pv); got != c.want {
+			t.Errorf("case %d: %v", i, got)
+		}
+	}
+}
