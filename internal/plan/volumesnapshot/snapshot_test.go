@@ -339,3 +339,27 @@ func TestSecret(t *testing.T) {
 		t.Errorf("none: %v %v", is, err)
 	}
 }
+
+// A driver's volume has its snapshots taken and removed by the driver's sidecar,
+// and by nobody else.
+func TestOfDrivers(t *testing.T) {
+	s := world()
+	s.Claim.Finalizers = []string{ClaimFinalizer}
+	s.Volume.Annotations = nil
+	s.Volume.Spec.PersistentVolumeSource = corev1.PersistentVolumeSource{CSI: &corev1.CSIPersistentVolumeSource{Driver: "d", VolumeHandle: "vol-1"}}
+	s.Classes[0].Driver = "d"
+	plan := Snapshot(s)
+	if c := plan.Create; c == nil || *c.Spec.Source.VolumeHandle != "vol-1" || c.Spec.Driver != "d" || c.Annotations != nil {
+		t.Errorf("%s\n%+v", describe(plan), c)
+	}
+	s.Classes[0].Driver = planvolume.LocalProvisioner
+	if got := describe(Snapshot(s)); !strings.Contains(got, "VolumeSnapshotClass k is of driver berth.dev/local, volume pvc-cu of d") {
+		t.Error(got)
+	}
+	gone := content(true)
+	gone.Spec.Driver, gone.Spec.Source.VolumeHandle = "d", ptr.To("vol-1")
+	gone.DeletionTimestamp, gone.Annotations = ptr.To(metav1.Unix(2000, 0)), map[string]string{BeingDeleted: "yes"}
+	if step, _, _ := Local(gone, "h"); step != Rest || Content(gone, nil) != nil {
+		t.Errorf("a node does %d, the control plane %+v", step, Content(gone, nil))
+	}
+}
