@@ -298,6 +298,20 @@ spec: {resources: {requests: {storage: 200Mi}}, accessModes: [ReadWriteOnce], st
 	same(s.t, "the device's size", c.Kubectl("exec", "user", "--", "sh", "-c", "dd if=/dev/blocks bs=1M status=none | wc -c"), "3145728")
 	says(s.t, "events", c.Ask("describe", "pod", "user"), `MountVolume.NodeExpandVolume succeeded for volume "pvc-`)
 
+	says(s.t, "the claim's events", c.Ask("describe", "pvc", "files"), "ExternalExpanding", "waiting for an external controller to expand this PVC")
+
+	s.snapshots()
+
+	// One that no pod uses grows with the next pod.
+	c.Kubectl("delete", "pod", "user", "--timeout=150s")
+	c.Eventually(60*time.Second, "", attached)
+	c.Kubectl("patch", "pvc", "files", "-p", `{"spec":{"resources":{"requests":{"storage":"5Mi"}}}}`)
+	growth := c.Ask("get", "pvc", "files", "-o", "jsonpath={.status.capacity.storage} {.status.conditions[*].type} {.status.allocatedResourceStatuses.storage}")
+	c.Eventually(60*time.Second, "3Mi FileSystemResizePending NodeResizePending", growth)
+	c.Apply(user)
+	c.Eventually(60*time.Second, "5Mi  ", growth)
+	c.Kubectl("wait", "--for=condition=Ready", "pod/user", "--timeout=150s")
+
 	c.Kubectl("delete", "pod", "user", "--timeout=150s")
 	c.Eventually(60*time.Second, "", attached)
 	c.Kubectl("delete", "pvc", "files", "blocks", "huge", "--timeout=150s")
@@ -309,6 +323,44 @@ spec: {resources: {requests: {storage: 200Mi}}, accessModes: [ReadWriteOnce], st
 		s.t.Errorf("left of the volumes: %v %v", left, err)
 	}
 	c.Eventually(60*time.Second, "", c.Ask("get", "node", node, "-o", `jsonpath={.status.volumesInUse}{.status.volumesAttached}`))
+}
+
+// snapshots has the driver's sidecar take one of a claim, and make a volume of it.
+func (s *driven) snapshots() {
+	c := s.c
+	c.Apply(`
+apiVersion: snapshot.storage.k8s.io/v1
+kind: VolumeSnapshotClass
+metadata: {name: driven}
+driver: attach.test
+deletionPolicy: Delete
+---
+apiVersion: snapshot.storage.k8s.io/v1
+kind: VolumeSnapshot
+metadata: {name: files}
+spec: {volumeSnapshotClassName: driven, source: {persistentVolumeClaimName: files}}
+`)
+	c.Eventually(60*time.Second, "true 3Mi ", c.Ask("get", "volumesnapshot", "files", "-o", "jsonpath={.status.readyToUse} {.status.restoreSize} {.status.error}"))
+	c.Kubectl("exec", "user", "--", "sh", "-c", "echo later > /files/f")
+	c.Apply(`
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: restored}
+spec:
+  resources: {requests: {storage: 3Mi}}
+  accessModes: [ReadWriteOnce]
+  storageClassName: driven
+  dataSource: {apiGroup: snapshot.storage.k8s.io, kind: VolumeSnapshot, name: files}
+---` + shell("restored", forever, "      volumeMounts: [{name: v, mountPath: /v}]\n  volumes: [{name: v, persistentVolumeClaim: {claimName: restored}}]\n"))
+	c.Kubectl("wait", "--for=condition=Ready", "pod/restored", "--timeout=150s")
+	same(s.t, "the volume made of the snapshot", c.Kubectl("exec", "restored", "--", "cat", "/v/f"), "kept")
+	c.Kubectl("delete", "pod", "restored", "--timeout=150s")
+	c.Kubectl("delete", "pvc/restored", "volumesnapshot/files", "--timeout=150s")
+	c.Eventually(60*time.Second, "", c.Ask("get", "volumesnapshotcontents", "-o", "name"))
+	left, err := filepath.Glob(filepath.Join(s.volumes(), "snap", "*"))
+	if err != nil || len(left) > 0 {
+		s.t.Errorf("left of the snapshot: %v %v", left, err)
+	}
 }
 
 // kill kills the driver's process.

@@ -12,6 +12,7 @@ import (
 	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 )
@@ -21,6 +22,7 @@ import (
 type control struct {
 	*driver
 	client kubernetes.Interface
+	any    dynamic.Interface
 }
 
 const (
@@ -34,13 +36,17 @@ func newControl(d *driver) (*control, error) {
 		return nil, err
 	}
 	client, err := kubernetes.NewForConfig(config)
-	return &control{d, client}, err
+	if err != nil {
+		return nil, err
+	}
+	unknown, err := dynamic.NewForConfig(config)
+	return &control{d, client, unknown}, err
 }
 
 // run looks at everything again and again: a test's driver has few volumes.
 func (c *control) run(ctx context.Context) {
 	for range time.Tick(100 * time.Millisecond) {
-		for _, step := range []func(context.Context) error{c.provision, c.remove, c.attach, c.resize} {
+		for _, step := range []func(context.Context) error{c.provision, c.remove, c.attach, c.resize, c.snapshots} {
 			if err := step(ctx); err != nil {
 				log.Print(err)
 			}
@@ -80,6 +86,13 @@ func (c *control) provisionOne(ctx context.Context, claim *corev1.PersistentVolu
 	made, err := c.CreateVolume(ctx, &csi.CreateVolumeRequest{
 		Name: name, CapacityRange: &csi.CapacityRange{RequiredBytes: size.Value()}, VolumeCapabilities: []*csi.VolumeCapability{capability},
 	})
+	if err != nil {
+		return err
+	}
+	from, err := c.sourceOf(ctx, claim)
+	if err == nil && from != "" {
+		err = c.restore(ctx, made.Volume.VolumeId, from)
+	}
 	if err != nil {
 		return err
 	}

@@ -113,8 +113,19 @@ func (d *driver) ControllerPublishVolume(_ context.Context, r *csi.ControllerPub
 }
 
 func (d *driver) ControllerUnpublishVolume(_ context.Context, r *csi.ControllerUnpublishVolumeRequest) (*csi.ControllerUnpublishVolumeResponse, error) {
-	if staged := d.read(r.VolumeId, "staged"); staged != "" {
-		return nil, status.Errorf(codes.FailedPrecondition, "volume %s is staged at %s", r.VolumeId, staged)
+	if staged := d.read(r.VolumeId, "staged"); staged != "" && d.read(r.VolumeId, "attached") == r.NodeId {
+		// A node that is off uses nothing.
+		if _, err := os.Stat(filepath.Join(d.root, "off-"+r.NodeId)); err != nil {
+			return nil, status.Errorf(codes.FailedPrecondition, "volume %s is staged at %s", r.VolumeId, staged)
+		}
+		for _, what := range []string{"staged", "pods"} {
+			if err := os.RemoveAll(filepath.Join(d.dir(r.VolumeId), what)); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if on := d.read(r.VolumeId, "attached"); on != r.NodeId {
+		return &csi.ControllerUnpublishVolumeResponse{}, nil
 	}
 	if err := os.Remove(filepath.Join(d.dir(r.VolumeId), "attached")); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err

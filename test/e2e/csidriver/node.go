@@ -88,7 +88,8 @@ func (d *driver) NodeStageVolume(_ context.Context, r *csi.NodeStageVolumeReques
 }
 
 func (d *driver) NodeUnstageVolume(_ context.Context, r *csi.NodeUnstageVolumeRequest) (*csi.NodeUnstageVolumeResponse, error) {
-	if pods, _ := os.ReadDir(filepath.Join(d.dir(r.VolumeId), "pods")); len(pods) > 0 {
+	on := d.read(r.VolumeId, "attached")
+	if pods, _ := os.ReadDir(filepath.Join(d.dir(r.VolumeId), "pods")); len(pods) > 0 && (on == "" || on == "id-of-"+d.nodeID) {
 		return nil, status.Errorf(codes.FailedPrecondition, "volume %s is still published to %d pods", r.VolumeId, len(pods))
 	}
 	if d.isBlock(r.VolumeId) {
@@ -103,6 +104,10 @@ func (d *driver) NodeUnstageVolume(_ context.Context, r *csi.NodeUnstageVolumeRe
 		if err := unix.Unmount(r.StagingTargetPath, 0); err != nil {
 			return nil, err
 		}
+	}
+	// One that was taken from this node while it was off may be another's now.
+	if on != "" && on != "id-of-"+d.nodeID {
+		return &csi.NodeUnstageVolumeResponse{}, nil
 	}
 	if err := os.Remove(filepath.Join(d.dir(r.VolumeId), "staged")); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
