@@ -15,7 +15,7 @@ type Claims map[string]types.UID
 // Record is what was seen of a set since something was broken.
 type Record struct {
 	began time.Time
-	// last is when it was last seen whole, or at least when the API answered.
+	// When it was last seen whole, and when the API last answered.
 	whole, answered time.Time
 	health          time.Duration
 	broken, away    time.Duration
@@ -58,7 +58,7 @@ type Report struct {
 	Away    float64 `json:"secondsWithoutAPI"`
 	Waiting string  `json:"waitingFor,omitempty"`
 	// Replaced are pods that are other objects now, Restarts how often containers
-	// of those that are not were started again.
+	// of a pod were started again since it is this object.
 	Replaced []string         `json:"replaced,omitempty"`
 	Restarts map[string]int32 `json:"restarts,omitempty"`
 	// Changed is what should be as it was, and is not.

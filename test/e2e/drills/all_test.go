@@ -63,12 +63,13 @@ func TestCutNode(t *testing.T) {
 	}
 	for _, s := range every {
 		t.Run(s.Name, func(t *testing.T) {
-			if s.Prepare != nil {
-				t.Skip("its volumes are a file server's that one machine has")
-			}
 			network := host.NewSwitch(t)
 			hosts := []*host.Host{network.Host("one"), network.Host("two"), network.Host("three")}
-			c := cluster.On(t, hosts[0], cluster.Bin(t)).Start()
+			c := cluster.On(t, hosts[0], cluster.Bin(t))
+			if s.Prepare != nil {
+				s.Prepare(t, c)
+			}
+			c.Start()
 			ready := func(node string) string {
 				return c.Kubectl("get", "node", node, "--ignore-not-found", "-o", `jsonpath={.status.conditions[?(@.type=="Ready")].status}`)
 			}
