@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -78,17 +79,23 @@ func TestRedisSurvives(t *testing.T) {
 // notices: a record that is taken away behind everybody's back is seen to be lost.
 func (e *exercise) notices() {
 	e.T.Helper()
-	forget := func(command string) {
-		e.T.Helper()
-		e.C.Eventually(0, "1", e.C.Ask("exec", e.Pods(e.C)[0], "--", "redis-cli", command, "records", "7"))
-	}
-	if found := e.Verify(cluster.Patience); !found.Good() {
+	acknowledged := e.Load.Stop().Acknowledged
+	if found := e.Verify(2 * cluster.Patience); !found.Good() {
 		e.T.Fatal(found)
 	}
-	forget("srem")
-	// A replica that is behind may lack others for a moment.
-	e.C.Eventually(0, "[7]", func() string { return fmt.Sprint(e.Verify(0).Lost) })
-	forget("sadd")
+	one := strconv.Itoa(acknowledged[len(acknowledged)/2])
+	ask := func(command string) string {
+		said, err := e.C.Try("exec", e.Pods(e.C)[0], "--", "redis-cli", command, "records", one)
+		if err != nil {
+			return err.Error()
+		}
+		return strings.TrimSpace(said)
+	}
+	e.C.Eventually(0, "0", func() string { // taken away twice is no matter
+		ask("srem")
+		return ask("sismember")
+	})
+	e.C.Eventually(0, "["+one+"]", func() string { return fmt.Sprint(e.Verify(0).Lost) })
 }
 
 // refuses: without --yes nothing is done, and what is not whole is left alone.

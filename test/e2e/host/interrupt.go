@@ -33,7 +33,10 @@ func (l *hosts) remove(h *Host) {
 // and the process: a test's own cleanup is not run then.
 func endWhenTold() {
 	told := make(chan os.Signal, 1)
-	signal.Notify(told, syscall.SIGINT, syscall.SIGTERM)
+	signal.Notify(told, syscall.SIGTERM)
+	if !signal.Ignored(syscall.SIGINT) { // as it is for what runs in the background
+		signal.Notify(told, syscall.SIGINT)
+	}
 	why := <-told
 	fmt.Fprintf(os.Stderr, "\n%s: the test machines are removed\n", why)
 	living.mu.Lock() // and never unlocked: there shall be no new ones

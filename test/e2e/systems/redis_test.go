@@ -9,7 +9,6 @@ import (
 // either.
 func TestRedis(t *testing.T) {
 	r := begin(t, Redis)
-	RedisReplicas.Complete(r.C)
 	primary := r.Pods(r.C)[0]
 	r.kill(primary, "redis-server *:6379 ")
 	r.lose(primary)
