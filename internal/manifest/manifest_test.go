@@ -150,6 +150,36 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// The API server counts the claim templates of a set before its volumes.
+func TestVolumesOfASet(t *testing.T) {
+	set := read(t, `apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: web}
+spec:
+  template:
+    spec:
+      volumes:
+      - name: conf
+        emptyDir: {}
+        hostPath: {path: /tmp}
+  volumeClaimTemplates:
+  - metadata:
+      name: data
+  - metadata:
+      name: Logs
+`)[0]
+	for field, want := range map[string]int{
+		"spec.template.spec.volumes[2].hostPath": 10,
+		"spec.template.spec.volumes[1].name":     15,
+		"spec.template.spec.volumes[2].name":     8,
+	} {
+		status := metav1.Status{Details: &metav1.StatusDetails{Causes: []metav1.StatusCause{{Field: field, Message: "Invalid value"}}}}
+		if f := set.Refused(status, nil); len(f) != 1 || f[0].Line != want || f[0].Field != field {
+			t.Errorf("%s: %+v, want line %d", field, f, want)
+		}
+	}
+}
+
 func TestRead(t *testing.T) {
 	for name, c := range map[string]struct {
 		text  string

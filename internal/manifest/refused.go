@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	yamlv3 "go.yaml.in/yaml/v3"
@@ -64,18 +65,32 @@ func (d *Document) at(field, text string) Finding {
 
 // invalid is a field that validation names.
 func (d *Document) invalid(field, text string) Finding {
-	f := d.at(field, text)
-	// A claim template without a name is a volume without one to the API server.
-	if !d.Has(field) && strings.HasPrefix(field, "spec.template.spec.volumes[") && strings.Contains(text, "Required value") {
-		for _, template := range d.findAll("spec.volumeClaimTemplates") {
-			named := (&Document{root: template.value}).Has("metadata.name")
-			if strings.HasSuffix(template.field, "]") && !named {
-				f.Line, f.Hint = d.from+template.line, template.field+" has no metadata.name"
-				break
-			}
-		}
+	written, number := d.volume(field)
+	f := d.at(written, text)
+	f.Field = field
+	if number >= 0 && !d.Has(written) && strings.Contains(text, "Required value") {
+		f.Line, f.Hint = d.from+d.find(written).line, strings.TrimSuffix(written, ".metadata.name")+" has no metadata.name"
 	}
 	return f
+}
+
+var volumeOfSet = regexp.MustCompile(`^spec\.template\.spec\.volumes\[(\d+)\](.*)$`)
+
+// volume is where a volume of a set's template is written: the API server counts
+// the claim templates, which become volumes too, before the template's own. The
+// number is that of the claim template, -1 if it is none.
+func (d *Document) volume(field string) (written string, number int) {
+	m := volumeOfSet.FindStringSubmatch(field)
+	claims := d.find("spec.volumeClaimTemplates")
+	if m == nil || d.Object.GetKind() != "StatefulSet" || !claims.whole {
+		return field, -1
+	}
+	number, _ = strconv.Atoi(m[1])
+	templates := len(claims.value.Content)
+	if number < templates {
+		return fmt.Sprintf("spec.volumeClaimTemplates[%d].metadata%s", number, m[2]), number
+	}
+	return fmt.Sprintf("spec.template.spec.volumes[%d]%s", number-templates, m[2]), -1
 }
 
 // mistyped are the values at a path without numbers that are of another type.
