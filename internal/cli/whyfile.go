@@ -189,7 +189,10 @@ func (q *questioned) waits(d *manifest.Document, all []*manifest.Document) error
 		if a.Passes == why.Yes || a.Follows || a.Reason == why.ServiceSelectsNone && kind == "service" && served(d, all) {
 			continue
 		}
-		q.findings = append(q.findings, q.place(d, all, a))
+		// A Service and its set have the same thing to say.
+		if f := q.place(d, all, a); !slices.Contains(q.findings, f) {
+			q.findings = append(q.findings, f)
+		}
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 
 	"berth.dev/berth/internal/manifest"
+	"berth.dev/berth/internal/plan/why"
 )
 
 const setOfAFile = `apiVersion: apps/v1
@@ -77,5 +78,22 @@ metadata: {name: a}
 		if !strings.HasPrefix(got, q.want) || (q.want == "") != (got == "") {
 			t.Errorf("%d: found %q, want %q", i, got, q.want)
 		}
+	}
+
+	// A Service and its set wait for the same image: that is to be changed once.
+	c.namespace(t, "served", nil)
+	c.set(t, "served", "absent:9", 1)
+	c.answer(t, "served", "sts/web", why.ImageNotThere)
+	c.answer(t, "served", "svc/nginx", why.ImageNotThere)
+	file := filepath.Join(folder, "served.yaml")
+	must(t, os.WriteFile(file, []byte(`apiVersion: v1
+kind: Service
+metadata: {name: nginx}
+spec: {clusterIP: None, selector: {app: web}, ports: [{port: 80}]}
+---
+`+strings.NewReplacer("replicas: 0", "replicas: 1", "image: good", "image: absent:9").Replace(setOfAFile)), 0o600))
+	code, out, errOut := c.run("why", "-f", file, "-n", "served")
+	if code != 1 || strings.Count(out, file+":18  statefulset/web  spec.template.spec.containers[nginx].image\n") != 1 || strings.Count(out, file) != 1 {
+		t.Errorf("exit code %d, said %s%s", code, out, errOut)
 	}
 }
