@@ -74,7 +74,7 @@ func (c *cluster) waysOfLoops() []asked {
 			claim.Spec.Resources.Requests = corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("1Gi")}
 			_, err = c.Client.CoreV1().PersistentVolumeClaims(ns).Create(t.Context(), claim, metav1.CreateOptions{})
 			must(t, err)
-		}, want: why.ClaimProvisionerFails, passes: why.Unknown, words: []string{"provisioner berth.dev/local of StorageClass now cannot make a volume for claim data", "claim.Spec.Selector is not supported"}},
+		}, want: why.ClaimProvisionerFails, passes: why.No, words: []string{"to change  spec.selector of persistentvolumeclaim/data", "provisioner berth.dev/local of StorageClass now cannot make a volume for claim data", "claim.Spec.Selector is not supported"}},
 		{name: "budget", bring: func(t *testing.T, ns string) {
 			c.set(t, ns, "good", 3, parallel)
 			c.settled(t, ns, 3)

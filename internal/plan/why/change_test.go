@@ -43,9 +43,11 @@ func TestForesee(t *testing.T) {
 	}
 	const claim = "spec.volumeClaimTemplates[data].spec."
 	for name, c := range map[string]struct {
-		facts Facts
-		asked string // class
-		want  []string
+		facts  Facts
+		asked  string // class
+		bare   bool   // the class "" is asked for
+		labels string // of the volume
+		want   []string
 	}{
 		"all is there":              {facts: Facts{Services: []*corev1.Service{service("db")}, Classes: []*storagev1.StorageClass{class("local", "berth.dev/local", true)}}},
 		"no Service":                {facts: Facts{Services: []*corev1.Service{}, Classes: []*storagev1.StorageClass{class("local", "berth.dev/local", true)}}, want: []string{"ServiceMissing statefulset/db spec.serviceName"}},
@@ -53,12 +55,17 @@ func TestForesee(t *testing.T) {
 		"no default class":          {facts: Facts{Classes: []*storagev1.StorageClass{class("local", "berth.dev/local", false)}}, want: []string{"ClaimNoClass statefulset/db " + claim + "storageClassName"}},
 		"a class that is not there": {asked: "nfs-storageclass", facts: Facts{Classes: []*storagev1.StorageClass{class("local", "berth.dev/local", true)}}, want: []string{"ClaimClassMissing statefulset/db " + claim + "storageClassName"}},
 		"volumes too small":         {asked: "static", facts: Facts{Volumes: []*corev1.PersistentVolume{volume("5Gi", "static")}, Classes: []*storagev1.StorageClass{class("static", "kubernetes.io/no-provisioner", false)}}, want: []string{"ClaimNoVolumeFits statefulset/db " + claim + "resources.requests.storage"}},
+		"volumes of no class":       {asked: "", facts: Facts{Volumes: []*corev1.PersistentVolume{volume("50Gi", "static")}}, bare: true, want: []string{"ClaimNoVolumeFits statefulset/db " + claim + "storageClassName"}},
+		"volumes of other labels":   {asked: "static", labels: "gold", facts: Facts{Volumes: []*corev1.PersistentVolume{volume("5Gi", "static"), volume("20Gi", "static"), volume("90Gi", "other")}, Classes: []*storagev1.StorageClass{class("static", "kubernetes.io/no-provisioner", false)}}, want: []string{"ClaimNoVolumeFits statefulset/db " + claim + "selector"}},
 		"a volume that fits":        {asked: "static", facts: Facts{Volumes: []*corev1.PersistentVolume{volume("20Gi", "static")}, Classes: []*storagev1.StorageClass{class("static", "kubernetes.io/no-provisioner", false)}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			set := set.DeepCopy()
-			if c.asked != "" {
+			if c.asked != "" || c.bare {
 				set.Spec.VolumeClaimTemplates[0].Spec.StorageClassName = &c.asked
+			}
+			if c.labels != "" {
+				set.Spec.VolumeClaimTemplates[0].Spec.Selector = &metav1.LabelSelector{MatchLabels: map[string]string{"tier": c.labels}}
 			}
 			c.facts.Name = "shop"
 			var got []string

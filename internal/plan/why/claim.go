@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/component-helpers/storage/volume"
 
 	plan "berth.dev/berth/internal/plan/volume"
@@ -108,11 +109,13 @@ func (f *Facts) unbound(c *corev1.PersistentVolumeClaim, a Answer) Answer {
 		a.Change = f.inClaim(c, "spec.storageClassName")
 		a.Next = f.global("get storageclass")
 		a.Details = f.misfits(c)
+	case known && plan.BeginsAsCopy(c) && class.Provisioner == plan.LocalProvisioner:
+		return f.provisioning(c, class, a) // a copy waits for no pod
 	case delayed && c.Annotations[volume.AnnSelectedNode] == "" && class.Provisioner != volume.NotSupportedProvisioner:
 		return f.awaitConsumer(c, a)
 	case name == "" || class.Provisioner == volume.NotSupportedProvisioner:
 		a.Reason, a.Sentence = ClaimNoVolumeFits, fmt.Sprintf("claim %s finds no PersistentVolume that fits, and StorageClass %q makes none", c.Name, name)
-		a.Change = f.inClaim(c, "spec.resources.requests.storage")
+		a.Change = f.inClaim(c, f.nearestMiss(c))
 		a.Details = f.misfits(c)
 		a.Next = f.global("create -f VOLUME.yaml") + fmt.Sprintf("   # of class %q, at least %s", name, asked(c))
 	default:
@@ -153,6 +156,10 @@ func (f *Facts) provisioning(c *corev1.PersistentVolumeClaim, class *storagev1.S
 	if e := f.events("PersistentVolumeClaim", c.Name, c.UID, "ProvisioningFailed"); len(e) > 0 {
 		a.Reason, a.Passes, a.Since = ClaimProvisionerFails, Unknown, at(first(e[0]))
 		a.Sentence = fmt.Sprintf("provisioner %s of StorageClass %s cannot make a volume for claim %s: %s", class.Provisioner, class.Name, c.Name, brief(e[0].Message))
+		if c.Spec.Selector != nil && plan.BuiltIn(class.Provisioner) {
+			// No new volume ever has the labels that are asked for.
+			a.Passes, a.Change = No, f.inClaim(c, "spec.selector")
+		}
 		return a
 	}
 	a.Reason, a.Passes = ClaimProvisioning, Yes
@@ -186,19 +193,72 @@ func (f *Facts) misfits(c *corev1.PersistentVolumeClaim) []string {
 	return lines
 }
 
+// misfit is why a volume is not for the claim.
 func misfit(c *corev1.PersistentVolumeClaim, pv *corev1.PersistentVolume) string {
-	want, have := c.Spec.Resources.Requests[corev1.ResourceStorage], pv.Spec.Capacity[corev1.ResourceStorage]
-	switch {
-	case pv.Spec.ClaimRef != nil && pv.Spec.ClaimRef.UID != "" && pv.Spec.ClaimRef.UID != c.UID:
+	if pv.Spec.ClaimRef != nil && pv.Spec.ClaimRef.UID != "" && pv.Spec.ClaimRef.UID != c.UID {
 		return fmt.Sprintf("it belongs to claim %s/%s", pv.Spec.ClaimRef.Namespace, pv.Spec.ClaimRef.Name)
-	case volume.GetPersistentVolumeClass(pv) != volume.GetPersistentVolumeClaimClass(c):
-		return fmt.Sprintf("its class is %q", volume.GetPersistentVolumeClass(pv))
-	case have.Cmp(want) < 0:
-		return fmt.Sprintf("too small: %s, asked %s", &have, &want)
-	case volume.CheckVolumeModeMismatches(&c.Spec, &pv.Spec):
-		return "another volumeMode"
-	case !volume.CheckAccessModes(c, pv):
-		return "other access modes"
+	}
+	for _, d := range demands {
+		if text := d.misses(c, pv); text != "" {
+			return text
+		}
 	}
 	return ""
+}
+
+// demand is a field by which a claim picks a volume.
+type demand struct {
+	field  string
+	misses func(*corev1.PersistentVolumeClaim, *corev1.PersistentVolume) string
+}
+
+// demands are in the order in which volumes come nearer to a claim.
+var demands = []demand{
+	{"spec.storageClassName", func(c *corev1.PersistentVolumeClaim, pv *corev1.PersistentVolume) string {
+		if class := volume.GetPersistentVolumeClass(pv); class != volume.GetPersistentVolumeClaimClass(c) {
+			return fmt.Sprintf("its class is %q", class)
+		}
+		return ""
+	}},
+	{"spec.resources.requests.storage", func(c *corev1.PersistentVolumeClaim, pv *corev1.PersistentVolume) string {
+		want, have := c.Spec.Resources.Requests[corev1.ResourceStorage], pv.Spec.Capacity[corev1.ResourceStorage]
+		if have.Cmp(want) < 0 {
+			return fmt.Sprintf("too small: %s, asked %s", &have, &want)
+		}
+		return ""
+	}},
+	{"spec.volumeMode", func(c *corev1.PersistentVolumeClaim, pv *corev1.PersistentVolume) string {
+		return said(volume.CheckVolumeModeMismatches(&c.Spec, &pv.Spec), "another volumeMode")
+	}},
+	{"spec.accessModes", func(c *corev1.PersistentVolumeClaim, pv *corev1.PersistentVolume) string {
+		return said(!volume.CheckAccessModes(c, pv), "other access modes")
+	}},
+	{"spec.selector", func(c *corev1.PersistentVolumeClaim, pv *corev1.PersistentVolume) string {
+		if c.Spec.Selector == nil {
+			return ""
+		}
+		selector, err := metav1.LabelSelectorAsSelector(c.Spec.Selector)
+		return said(err != nil || !selector.Matches(labels.Set(pv.Labels)), "it has not the labels that the selector asks for")
+	}},
+}
+
+func said(is bool, text string) string {
+	if is {
+		return text
+	}
+	return ""
+}
+
+// nearestMiss is the field of a claim by which it misses the volume that is
+// nearest to it: one that nobody has, else of its class.
+func (f *Facts) nearestMiss(c *corev1.PersistentVolumeClaim) string {
+	nearest := 0
+	for _, pv := range f.Volumes {
+		i := slices.IndexFunc(demands, func(d demand) bool { return d.misses(c, pv) != "" })
+		if i != 0 && pv.Spec.ClaimRef != nil {
+			i = 1 // of its class, and taken: whatever else it is does not matter
+		}
+		nearest = max(nearest, i)
+	}
+	return demands[nearest].field
 }

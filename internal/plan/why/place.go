@@ -10,6 +10,7 @@ import (
 	"k8s.io/component-helpers/storage/volume"
 
 	"berth.dev/berth/internal/plan/schedule"
+	plan "berth.dev/berth/internal/plan/volume"
 )
 
 // unplaced says why a pod has no node: the scheduler's own decision, made again.
@@ -111,8 +112,9 @@ func (f *Facts) claimsOf(pod *corev1.Pod, since time.Time) []Answer {
 			}
 			return []Answer{a}
 		}
-		// A claim that waits for its first consumer does not keep the pod.
-		fine := schedule.Bound(c.Claim) || schedule.Waits(c.Claim, c.Class)
+		// A claim that waits for its first consumer does not keep the pod, unless no
+		// volume can be made for it.
+		fine := schedule.Bound(c.Claim) || schedule.Waits(c.Claim, c.Class) && !f.unmade(c.Claim)
 		if fine && c.Claim.DeletionTimestamp == nil && c.Claim.Status.Phase != corev1.ClaimLost {
 			continue
 		}
@@ -126,6 +128,12 @@ func (f *Facts) claimsOf(pod *corev1.Pod, since time.Time) []Answer {
 		})
 	}
 	return nil
+}
+
+// unmade tells whether it is said of a claim that its provisioner makes no volume.
+func (f *Facts) unmade(c *corev1.PersistentVolumeClaim) bool {
+	return (c.Annotations[volume.AnnSelectedNode] != "" || plan.BeginsAsCopy(c)) &&
+		len(f.events("PersistentVolumeClaim", c.Name, c.UID, "ProvisioningFailed")) > 0
 }
 
 // refused sums a decision up: a reason for each node, and one for all.

@@ -170,6 +170,18 @@ func placeCases() []stuck {
 			w.claim("by-hand")
 			w.class("by-hand", "kubernetes.io/no-provisioner", "WaitForFirstConsumer")
 		}},
+		{name: "no volume can be made", want: ClaimProvisionerFails, ask: "pod/web-1", disturb: func(w world) {
+			w.uses(w.unplaced(), "data")
+			w.claim("local").Annotations = map[string]string{"volume.kubernetes.io/selected-node": "n1"}
+			w.class("local", "berth.dev/local", "WaitForFirstConsumer")
+			w.event("PersistentVolumeClaim", "data", "ProvisioningFailed", "claim.Spec.Selector is not supported")
+		}},
+		{name: "nothing to copy", want: ClaimProvisionerFails, ask: "pod/web-1", disturb: func(w world) {
+			w.uses(w.unplaced(), "data")
+			w.claim("local").Spec.DataSource = &corev1.TypedLocalObjectReference{Kind: "PersistentVolumeClaim", Name: "none"}
+			w.class("local", "berth.dev/local", "WaitForFirstConsumer")
+			w.event("PersistentVolumeClaim", "data", "ProvisioningFailed", "persistentvolumeclaims \"none\" not found")
+		}},
 		{name: "another scheduler", want: Unschedulable, ask: "pod/web-1", disturb: func(w world) {
 			pod := w.unplaced()
 			pod.Status.Conditions, pod.Spec.SchedulerName = nil, "mine"
