@@ -1,13 +1,9 @@
 package teardown
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
-	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -17,8 +13,6 @@ import (
 )
 
 const (
-	// shimProgram is the process that holds the containers of one pod.
-	shimProgram = "containerd-shim-runc-v2"
 	// shimEnds is how long a shim may take to end after its pod was removed.
 	shimEnds = 2 * time.Second
 	// rounds bound how often the runtime is started once more for pods that it
@@ -59,27 +53,11 @@ func (i Instance) stopRuntime(ctx context.Context) error {
 	return err
 }
 
-// Shims are the PIDs of an instance's, by the runtime's socket that they name.
+// Shims are the PIDs of an instance's.
 func Shims(dir datadir.Dir) []int {
-	found, _ := filepath.Glob("/proc/[0-9]*/cmdline") // the pattern is good
-	socket := []byte(dir.RuntimeSocket())
 	var all []int
-	for _, name := range found {
-		text, err := os.ReadFile(name)
-		if err != nil {
-			continue // it has just ended
-		}
-		words := bytes.Split(text, []byte{0})
-		if filepath.Base(string(words[0])) != shimProgram {
-			continue
-		}
-		for n, word := range words[1:] {
-			if string(words[n]) == "-address" && bytes.Equal(word, socket) {
-				if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(name))); err == nil {
-					all = append(all, pid)
-				}
-			}
-		}
+	for _, s := range runtime.Shims(dir) {
+		all = append(all, s.PID)
 	}
 	return all
 }

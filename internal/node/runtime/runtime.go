@@ -126,11 +126,17 @@ func (r *Runtime) ensure(ctx context.Context) (process, error) {
 		return process{}, err
 	}
 	last := load(r.cfg.record())
+	if !last.alive() {
+		last = r.unrecorded()
+	}
 	if last.alive() && last.ConfigHash == hash && r.answers() {
 		r.log.Info("adopted the running containerd", "pid", last.PID)
 		return last, nil
 	}
 	if err := last.stop(5 * time.Second); err != nil {
+		return process{}, err
+	}
+	if err := r.endLost(); err != nil {
 		return process{}, err
 	}
 	if err := r.dropDeadSockets(); err != nil {
