@@ -76,6 +76,32 @@ func readOnly(t *testing.T, c *cluster.Cluster) {
 	}
 }
 
+// snapshotOnFullDisk takes a snapshot that there is no room for: it says so, leaves
+// nothing and harms nobody, and is taken when there is.
+func snapshotOnFullDisk(t *testing.T, c *cluster.Cluster) {
+	t.Helper()
+	volumes := filepath.Join(c.Data, "volumes")
+	source := filepath.Join(volumes, c.Kubectl("get", "pvc", "data-web-0", "-o", "jsonpath={.spec.volumeName}"))
+	sh := func(script string) string { return c.Host.MustRun(t.Context(), "sh", "-c", script) } // the disk is the host's alone
+	large := filepath.Join(source, "large")
+	sh("dd if=/dev/zero bs=1M count=40 of=" + large)
+	// What is left is enough for the datastore and too little for the copy.
+	other := filepath.Join(c.Data, "other")
+	sh("dd if=/dev/zero bs=1M count=$(($(stat -f -c '%a * %S' " + c.Data + ") / 1048576 - 50)) of=" + other)
+	c.Apply("apiVersion: snapshot.storage.k8s.io/v1\nkind: VolumeSnapshot\nmetadata: {name: large}\nspec: {source: {persistentVolumeClaimName: data-web-0}}\n")
+	content := "snapcontent-" + c.Kubectl("get", "vs", "large", "-o", "jsonpath={.metadata.uid}")
+	for _, of := range [][]string{{"describe", "vsc", content}, {"get", "vs", "large", "-o", "jsonpath={.status.error.message} {.status.readyToUse}"}} {
+		says(t, strings.Join(of, " "), c.Ask(of...), "Failed to create snapshot: failed to take snapshot of the volume full/"+filepath.Base(source), "large: no space left on device: a copy leaves 25 MiB to all else on the disk")
+	}
+	says(t, "its event", c.Ask("describe", "vsc", content), "SnapshotCreationFailed")
+	same(t, "halves of copies", func() string { return sh("find " + volumes + " -maxdepth 1 -name '*snapshot-*'") }, "")
+	sh("rm " + other)
+	c.Eventually(5*time.Minute, "true ", c.Ask("get", "vs", "large", "-o", "jsonpath={.status.readyToUse} {.status.error}"))
+	sh("cmp " + large + " " + filepath.Join(volumes, "snapshot-"+strings.TrimPrefix(content, "snapcontent-"), "large"))
+	c.Kubectl("delete", "vs", "large", "--timeout=150s")
+	sh("rm " + large)
+}
+
 // The disk of the data directory runs full, berth is killed meanwhile and
 // started in vain. With space again everything is as it was: what had been
 // acknowledged is there, and no container was disturbed.
@@ -86,6 +112,7 @@ func TestFullDisk(t *testing.T) {
 	c.Start()
 	c.Kubectl("apply", "-f", filepath.Join(repo(t), "examples/demo/web.yaml"))
 	c.Kubectl("rollout", "status", "statefulset/web", "--timeout=150s")
+	t.Run("snapshot", func(t *testing.T) { snapshotOnFullDisk(t, c) })
 	before := c.Containers()
 
 	fill := filepath.Join(c.Data, "fill")

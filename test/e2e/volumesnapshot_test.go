@@ -95,21 +95,28 @@ deletionPolicy: ` + policy + `
 	c.Kubectl("wait", "--for=delete", "vs/of-data", "--timeout=150s")
 	gone(files)
 
-	// What is retained is found again by its handle.
+	// What is retained is found again by its handle, in another namespace, and goes with that.
 	c.Kubectl("delete", "vs", "of-blocks", "--timeout=150s")
 	if _, err := os.Stat(kept); err != nil {
 		t.Errorf("what was to be retained: %v", err)
 	}
 	c.Apply(`
+apiVersion: v1
+kind: Namespace
+metadata: {name: snapshots-else}
+---
 apiVersion: snapshot.storage.k8s.io/v1
 kind: VolumeSnapshotContent
 metadata: {name: snapshots-imported}
-spec: {driver: berth.dev/local, deletionPolicy: Delete, sourceVolumeMode: Block, source: {snapshotHandle: ` + handle + `}, volumeSnapshotRef: {namespace: snapshots, name: imported}}
-` + snapshot("imported", "source: {volumeSnapshotContentName: snapshots-imported}") + claimOf("blocks-once-more", "5Mi", ", volumeMode: Block"+from("imported")))
-	ready("imported", "true 5Mi  ")
-	same(t, "restored from it", c.Ask("get", "pvc", "blocks-once-more", "-o", "jsonpath={.status.phase}"), "Bound")
-	c.Kubectl("delete", "vs", "imported", "--timeout=150s")
+spec: {driver: berth.dev/local, deletionPolicy: Delete, sourceVolumeMode: Block, source: {snapshotHandle: ` + handle + `}, volumeSnapshotRef: {namespace: snapshots-else, name: imported}}
+`)
+	elsewhere := func(args ...string) func() string { return c.Ask(append([]string{"-n", "snapshots-else"}, args...)...) }
+	c.Apply(snapshot("imported", "source: {volumeSnapshotContentName: snapshots-imported}")+claimOf("blocks-once-more", "5Mi", ", volumeMode: Block"+from("imported")), "-n", "snapshots-else")
+	same(t, "imported", elsewhere("get", "vs", "imported", "-o", "jsonpath={.status.readyToUse} {.status.restoreSize} {.status.boundVolumeSnapshotContentName} {.status.error}"), "true 5Mi snapshots-imported ")
+	same(t, "restored from it", elsewhere("get", "pvc", "blocks-once-more", "-o", "jsonpath={.status.phase}"), "Bound")
+	c.Kubectl("delete", "namespace", "snapshots-else", "--timeout=150s")
 	gone(kept)
+	same(t, "its content", c.Ask("get", "vsc", "snapshots-imported", "--ignore-not-found"), "")
 	c.Kubectl("delete", "pods", "--all", "--now")
 	c.Kubectl("delete", "pvc", "--all", "--timeout=150s")
 	c.Kubectl("delete", "vsc", "snapcontent-"+strings.TrimPrefix(filepath.Base(kept), "snapshot-"), "--timeout=150s")

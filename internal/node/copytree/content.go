@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 
@@ -57,6 +58,9 @@ func stretch(ctx context.Context, from, to *os.File, start, end int64) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
+		if err := room(to); err != nil {
+			return err
+		}
 		n, err := from.ReadAt(buf[:min(int64(len(buf)), end-start)], start)
 		if n == 0 {
 			if errors.Is(err, io.EOF) {
@@ -71,6 +75,24 @@ func stretch(ctx context.Context, from, to *os.File, start, end int64) error {
 	}
 	return nil
 }
+
+// room is an error when the file system of the copy has none to give away.
+func room(to *os.File) error {
+	var fs unix.Statfs_t
+	if err := unix.Fstatfs(int(to.Fd()), &fs); err != nil {
+		return err
+	}
+	size := uint64(fs.Bsize) //nolint:gosec // never negative
+	if keep := reserve(fs.Blocks * size); fs.Bavail*size < piece+keep {
+		return fmt.Errorf("%w: a copy leaves %d MiB to all else on the disk", unix.ENOSPC, keep>>20)
+	}
+	return nil
+}
+
+// reserve is what copies leave of a file system. A disk that they filled would stop
+// the datastore on it, which finds them half done and the disk full when it comes
+// back.
+func reserve(size uint64) uint64 { return min(size/20, 256<<20) }
 
 // attributes copies the extended attributes, as far as the file system of the
 // copy has any.
