@@ -53,6 +53,9 @@ func (e *exercise) full() {
 		e.T.Fatal(err)
 	}
 	e.T.Logf("%s refused %d writes while its disk was full", e.Name, refused)
+	if e.Freed != nil {
+		e.Freed(e.C)
+	}
 }
 
 // A node's wire is pulled until the cluster takes the node for lost, and then put

@@ -25,4 +25,7 @@ var RabbitMQ = System{
 			return "three"
 		})
 	},
+	Freed: func(c *cluster.Cluster) {
+		c.Kubectl("delete", "pod", "-l", "app=rabbitmq", "--grace-period=5")
+	},
 }

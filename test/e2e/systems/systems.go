@@ -42,6 +42,9 @@ type System struct {
 	Prepare func(testing.TB, *cluster.Cluster)
 	// Formed waits until the pods, which are Ready, are one system, if that takes longer.
 	Formed func(*cluster.Cluster)
+	// Freed is what a person has to do when a volume was full and is not any more,
+	// for a system that does not go on by itself.
+	Freed func(*cluster.Cluster)
 }
 
 // Folder is where the example lies.
