@@ -5,17 +5,15 @@
 //
 // It removes nothing that the local provisioner did not make: only a real
 // directory directly below the node's volumes directory, named after a volume
-// that says so itself, whose claim is gone and whose policy is Delete.
+// that says so itself, whose claim is gone and whose policy is Delete, and only
+// when nothing is mounted in it.
 package localvolume
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -202,7 +200,11 @@ func (r *janitor) look(ctx context.Context, name string) error {
 func (r *janitor) reclaim(ctx context.Context, pv *corev1.PersistentVolume, path string, ours bool) error {
 	if ours && volume.LocalReclaim(pv) == volume.LocalRemove {
 		if err := errors.Join(remove(unfinished(path)), remove(path)); err != nil {
-			return fmt.Errorf("remove the directory of volume %s: %w", pv.Name, err)
+			err = fmt.Errorf("remove the directory of volume %s: %w", pv.Name, err)
+			if r.Event != nil {
+				r.Event(pv, corev1.EventTypeWarning, "VolumeFailedDelete", err.Error())
+			}
+			return err
 		}
 	}
 	return r.letGo(ctx, pv, volume.LocalFinalizer)
@@ -229,28 +231,4 @@ func (r *janitor) host(ctx context.Context) (string, error) {
 		r.hostname = node.Labels[corev1.LabelHostname]
 	}
 	return r.hostname, nil
-}
-
-// remove deletes a directory tree without ever leaving the directory above it:
-// neither a link in its place nor one inside leads elsewhere.
-func remove(path string) error {
-	root, err := os.OpenRoot(filepath.Dir(path))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	defer root.Close()
-	name := filepath.Base(path)
-	info, err := root.Lstat(name)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil
-	case err != nil:
-		return err
-	case !info.IsDir():
-		return fmt.Errorf("%s is not a directory; remove it by hand and the volume will go", path)
-	}
-	return root.RemoveAll(name)
 }

@@ -5,11 +5,14 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes/fake"
 	volumehelper "k8s.io/component-helpers/storage/volume"
 
@@ -118,6 +121,62 @@ func TestRun(t *testing.T) {
 	}
 	cancel()
 	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+// What is mounted in a volume's folder belongs to somebody else, and the user of
+// the volume hears why it does not go.
+func TestWhatIsMountedInAVolumeStays(t *testing.T) {
+	dir, other := t.TempDir(), t.TempDir()
+	point := filepath.Join(dir, "pvc-go", "their disk")
+	if err := os.MkdirAll(point, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	precious := filepath.Join(other, "data")
+	if err := os.WriteFile(precious, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mount(other, point, "", unix.MS_BIND, ""); err != nil {
+		t.Skipf("needs the right to mount: %v", err)
+	}
+	unmount := sync.OnceFunc(func() {
+		if err := unix.Unmount(point, unix.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(unmount)
+	client := fake.NewClientset(
+		&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n1", Labels: map[string]string{corev1.LabelHostname: "host1"}}},
+		deleted("pvc-go", filepath.Join(dir, "pvc-go")),
+	)
+	said := make(chan string, 100)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- Run(ctx, Config{
+			Client: client, NodeName: "n1", Dir: dir, Log: slog.New(slog.DiscardHandler),
+			Event: func(_ runtime.Object, kind, reason, message string) { said <- kind + " " + reason + " " + message },
+		})
+	}()
+	want := "Warning VolumeFailedDelete remove the directory of volume pvc-go: a file system is mounted on " + point +
+		", and what is on it is not the volume's; unmount it and the volume will go"
+	if got := <-said; got != want {
+		t.Errorf("says %s", got)
+	}
+	if _, err := os.Stat(precious); err != nil {
+		t.Error(err)
+	}
+	unmount()
+	soon(t, "the volume to go", func() bool {
+		pv, err := client.CoreV1().PersistentVolumes().Get(ctx, "pvc-go", metav1.GetOptions{})
+		return err == nil && len(pv.Finalizers) == 0
+	})
+	if _, err := os.Stat(precious); err != nil {
+		t.Error(err)
+	}
+	cancel()
+	if err := <-ended; err != nil {
 		t.Error(err)
 	}
 }
