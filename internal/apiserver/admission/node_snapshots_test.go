@@ -58,7 +58,8 @@ func TestNodeRestrictionOfSnapshots(t *testing.T) {
 		"let go of":          {whole, request{obj: content("n1", gone, free), old: content("n1", gone)}, ""},
 		"and more":           {whole, request{obj: content("n1", gone, free, more), old: content("n1", gone)}, last},
 		"not deleted":        {whole, request{obj: content("n1", free), old: content("n1")}, last},
-		"its snapshot stays": {whole, request{obj: content("n1", byHand, free), old: content("n1", byHand)}, `may only work on snapshots of local volumes of node "n1"`},
+		"its snapshot stays": {whole, request{obj: content("n1", byHand, free), old: content("n1", byHand)}, last},
+		"deleted, yet taken": {status, request{obj: content("n1", byHand, taken("n1/snapshot-u")), old: content("n1", byHand)}, ""},
 		"another's, deleted": {whole, request{obj: content("n2", gone, free), old: content("n2", gone)}, `may only work on snapshots of local volumes of node "n1"`},
 		"made":               {whole, request{op: admission.Create, obj: content("n1")}, "may only report snapshots of local volumes, and let go of deleted ones"},
 	} {
