@@ -1,6 +1,7 @@
 package csi
 
 import (
+	"context"
 	"errors"
 	"maps"
 	"os"
@@ -12,6 +13,8 @@ import (
 	"github.com/container-storage-interface/spec/lib/go/csi"
 	"golang.org/x/sys/unix"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/kubernetes/fake"
+	clocktesting "k8s.io/utils/clock/testing"
 
 	"berth.dev/berth/internal/node/dirwatch"
 )
@@ -131,4 +134,35 @@ func TestSocketsInDeeperFolders(t *testing.T) {
 	until()
 	listen(two)
 	until(two)
+}
+
+// A machine that has no watch to spare is asked again; nothing ends for it.
+func TestNoWatchToSpare(t *testing.T) {
+	clk := clocktesting.NewFakeClock(time.Unix(0, 0))
+	asked := make(chan int, 10)
+	n := 0
+	r := New(Config{Root: t.TempDir(), Client: fake.NewClientset(), Clock: clk, watch: func() (*dirwatch.Watch, error) {
+		if n++; n < 3 {
+			asked <- n
+			return nil, unix.EMFILE
+		}
+		asked <- n
+		return dirwatch.Folders()
+	}})
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() { ended <- r.Run(ctx) }()
+	for want := 1; want <= 3; want++ {
+		if got := <-asked; got != want {
+			t.Fatalf("asked %d times, want %d", got, want)
+		}
+		for want < 3 && !clk.HasWaiters() {
+			time.Sleep(time.Millisecond)
+		}
+		clk.Step(relook)
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
 }

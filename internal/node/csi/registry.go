@@ -37,6 +37,8 @@ type Config struct {
 	Log     *slog.Logger
 	// Timeout is how long a driver may take for a call; 2 minutes unless set.
 	Timeout time.Duration
+
+	watch func() (*dirwatch.Watch, error) // for tests
 }
 
 // Registry knows the drivers that are registered on this node.
@@ -70,6 +72,9 @@ func New(cfg Config) *Registry {
 	}
 	if cfg.Timeout == 0 {
 		cfg.Timeout = callTimeout
+	}
+	if cfg.watch == nil {
+		cfg.watch = dirwatch.Folders
 	}
 	return &Registry{cfg: cfg, drivers: map[string]*Driver{}, sockets: map[string]*listing{}}
 }
@@ -116,14 +121,23 @@ func (r *Registry) Run(ctx context.Context) error {
 	var running sync.WaitGroup
 	defer running.Wait()
 	running.Go(func() { r.begin(ctx) })
-	watch, err := dirwatch.Folders()
-	if err != nil {
-		return fmt.Errorf("watch for storage drivers: %w", err)
-	}
-	defer watch.Close()
+	var watch *dirwatch.Watch // nil until the machine has one to spare
+	defer func() {
+		if watch != nil {
+			watch.Close()
+		}
+	}()
 	for {
+		var blind error
+		if watch == nil {
+			watch, blind = r.cfg.watch()
+		}
+		add, events := func(string) error { return blind }, (<-chan struct{})(nil)
+		if watch != nil {
+			add, events = watch.Add, watch.Events
+		}
 		var again <-chan time.Time
-		if err := r.look(ctx, dir, watch, &running); err != nil {
+		if err := r.look(ctx, dir, add, &running); err != nil {
 			r.cfg.Log.Warn("cannot watch for storage drivers, looking again soon", "error", err)
 			again = r.cfg.Clock.After(relook)
 		}
@@ -131,7 +145,7 @@ func (r *Registry) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			r.close()
 			return nil
-		case <-watch.Events:
+		case <-events:
 		case <-again:
 		}
 	}
@@ -139,9 +153,9 @@ func (r *Registry) Run(ctx context.Context) error {
 
 // look compares the sockets that are there with those that are known. The error
 // is of folders that cannot be watched.
-func (r *Registry) look(ctx context.Context, dir string, watch *dirwatch.Watch, running *sync.WaitGroup) error {
+func (r *Registry) look(ctx context.Context, dir string, watch func(string) error, running *sync.WaitGroup) error {
 	blind := os.MkdirAll(dir, 0o750) // somebody may have removed it
-	found, err := socketsIn(dir, watch.Add)
+	found, err := socketsIn(dir, watch)
 	blind = errors.Join(blind, err)
 	r.mu.Lock()
 	var gone []*listing

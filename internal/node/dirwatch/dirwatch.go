@@ -3,6 +3,7 @@ package dirwatch
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"sync/atomic"
@@ -55,6 +56,9 @@ func watch(dir, name string, mask uint32) (*Watch, error) {
 // open begins a watch of nothing yet, in which only name counts, if there is one.
 func open(name string) (*Watch, error) {
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
+	if errors.Is(err, unix.EMFILE) {
+		return nil, fmt.Errorf("inotify_init1: %w: this machine's limit fs.inotify.max_user_instances may be reached", err)
+	}
 	if err != nil {
 		return nil, os.NewSyscallError("inotify_init1", err)
 	}
