@@ -169,9 +169,10 @@ spec:
       name: Logs
 `)[0]
 	for field, want := range map[string]int{
-		"spec.template.spec.volumes[2].hostPath": 10,
-		"spec.template.spec.volumes[1].name":     15,
-		"spec.template.spec.volumes[2].name":     8,
+		"spec.template.spec.volumes[2].hostPath":                        10,
+		"spec.template.spec.volumes[1].name":                            15,
+		"spec.template.spec.volumes[2].name":                            8,
+		"spec.template.spec.volumes[1].persistentVolumeClaim.claimName": 15,
 	} {
 		status := metav1.Status{Details: &metav1.StatusDetails{Causes: []metav1.StatusCause{{Field: field, Message: "Invalid value"}}}}
 		if f := set.Refused(status, nil); len(f) != 1 || f[0].Line != want || f[0].Field != field {

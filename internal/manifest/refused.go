@@ -88,7 +88,7 @@ func (d *Document) volume(field string) (written string, number int) {
 	number, _ = strconv.Atoi(m[1])
 	templates := len(claims.value.Content)
 	if number < templates {
-		return fmt.Sprintf("spec.volumeClaimTemplates[%d].metadata%s", number, m[2]), number
+		return fmt.Sprintf("spec.volumeClaimTemplates[%d].metadata.name", number), number // all that the volume has of it
 	}
 	return fmt.Sprintf("spec.template.spec.volumes[%d]%s", number-templates, m[2]), -1
 }
