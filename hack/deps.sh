@@ -12,6 +12,7 @@ need gcc gcc
 need pkg-config pkg-config
 need mount mount
 need mkfs.ext4 e2fsprogs
+need mkfs.btrfs btrfs-progs
 need git git
 need curl curl
 need /usr/bin/kill procps

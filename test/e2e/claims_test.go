@@ -43,7 +43,7 @@ func claimsLive(t *testing.T, c *cluster.Cluster) {
 			c.Kubectl("patch", "pvc", name, "-p", grow)
 			same(t, "capacity of "+name, c.Ask("get", "pvc", name, "-o", "jsonpath={.status.capacity.storage} {.status.allocatedResources.storage} {.status.conditions} {.status.allocatedResourceStatuses}"), "9Mi 9Mi")
 			of := c.Kubectl("get", "pvc", name, "-o", "jsonpath={.spec.volumeName}")
-			same(t, "capacity of its volume", c.Ask("get", "pv", of, "-o", "jsonpath={.spec.capacity.storage} {.metadata.annotations}"), `9Mi {"pv.kubernetes.io/provisioned-by":"berth.dev/local"}`)
+			same(t, "capacity of its volume", c.Ask("get", "pv", of, "-o", `jsonpath={.spec.capacity.storage} {.metadata.annotations.volume\.alpha\.kubernetes\.io/pre-resize-capacity} {.metadata.annotations.pv\.kubernetes\.io/provisioned-by}`), "9Mi  berth.dev/local")
 			says(t, "the claim's events", c.Ask("describe", "pvc", name), "Resizing", "External resizer is resizing volume "+of,
 				"FileSystemResizeRequired", "Require file system resize of volume on node",
 				"FileSystemResizeSuccessful", `MountVolume.NodeExpandVolume succeeded for volume "`+of+`" shared`)

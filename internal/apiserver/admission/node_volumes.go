@@ -5,13 +5,14 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apiserver/pkg/admission"
 
 	"berth.dev/berth/internal/plan/volume"
 )
 
 // localVolume lets a node write that a local volume of its own has begun or
-// grown, and give up a deleted one, which it has emptied, and change nothing else of
+// grown and whether that is held to its size, and give up a deleted one, which it has emptied, and change nothing else of
 // volumes. Upstream's nodes may not write them at all.
 func (p *nodeRestriction) localVolume(r nodeRequest) error {
 	changed, ok1 := r.GetObject().(*corev1.PersistentVolume)
@@ -35,6 +36,9 @@ func (p *nodeRestriction) localVolume(r nodeRequest) error {
 		if _, still := changed.Annotations[done]; !still {
 			delete(begun.Annotations, done)
 		}
+	}
+	if is, said := changed.Annotations[volume.LocalSizeLimit]; said {
+		metav1.SetMetaDataAnnotation(&begun.ObjectMeta, volume.LocalSizeLimit, is)
 	}
 	begun.ManagedFields, begun.ResourceVersion = changed.ManagedFields, changed.ResourceVersion
 	if equality.Semantic.DeepEqual(begun, changed) {

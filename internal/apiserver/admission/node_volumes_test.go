@@ -33,6 +33,9 @@ func TestNodeRestrictionOfVolumes(t *testing.T) {
 	unused := func(v *corev1.PersistentVolume) {
 		v.Annotations = map[string]string{volume.LocalBegin: volume.LocalBeginEmpty, volume.LocalGrowing: "1Gi"}
 	}
+	limited := func(v *corev1.PersistentVolume) {
+		v.Annotations = map[string]string{volume.LocalSizeLimit: volume.LocalHeld}
+	}
 	nfs := func(keeper string, change func(*corev1.PersistentVolume)) *corev1.PersistentVolume {
 		v := local("n1", nil)
 		v.Name, v.Spec.NodeAffinity, v.Finalizers = "pvc-1", nil, []string{volume.NFSFinalizer, "other"}
@@ -67,6 +70,9 @@ func TestNodeRestrictionOfVolumes(t *testing.T) {
 		}, last},
 		"begun":              {request{obj: local("n1", nil), old: local("n1", unused)}, ""},
 		"another's begun":    {request{obj: local("n2", nil), old: local("n2", unused)}, `may only give up local volumes of node "n1"`},
+		"begun with a limit": {request{obj: local("n1", limited), old: local("n1", unused)}, ""},
+		"another's limit":    {request{obj: local("n2", limited), old: local("n2", nil)}, `may only give up local volumes of node "n1"`},
+		"without its limit":  {request{obj: local("n1", nil), old: local("n1", limited)}, last},
 		"begun again":        {request{obj: local("n1", unused), old: local("n1", nil)}, last},
 		"begun and more":     {request{obj: local("n1", func(v *corev1.PersistentVolume) { v.Labels = map[string]string{"a": "b"} }), old: local("n1", unused)}, last},
 		"NFS begun":          {request{obj: nfs("n1", nil), old: nfs("n1", unusedNFS)}, ""},

@@ -35,15 +35,19 @@ type copier struct {
 // file system is written at once, with what others have in it.
 const few = 1000
 
-// Copy makes to, which must not be there, a copy of the directory from. What was
-// begun stays when it fails.
+// Copy makes to, which must be empty if it is there, a copy of the directory from.
+// What was begun stays when it fails.
 func Copy(ctx context.Context, from, to string) error {
 	source, err := os.OpenRoot(from)
 	if err != nil {
 		return err
 	}
 	defer source.Close()
-	if err := os.Mkdir(to, 0o700); err != nil {
+	if err := os.Mkdir(to, 0o700); errors.Is(err, fs.ErrExist) {
+		if in, readErr := os.ReadDir(to); readErr != nil || len(in) > 0 {
+			return err
+		}
+	} else if err != nil {
 		return err
 	}
 	target, err := os.OpenRoot(to)

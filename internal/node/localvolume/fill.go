@@ -13,6 +13,7 @@ import (
 
 	"berth.dev/berth/internal/node/copytree"
 	"berth.dev/berth/internal/node/loopdev"
+	"berth.dev/berth/internal/node/sizelimit"
 	"berth.dev/berth/internal/plan/volume"
 	"berth.dev/berth/internal/plan/volumesnapshot"
 )
@@ -154,14 +155,21 @@ func copyVolume(ctx context.Context, pv *corev1.PersistentVolume, path, source s
 	if err := remove(begun); err != nil { // what a crash left
 		return err
 	}
-	block := pv.Spec.VolumeMode != nil && *pv.Spec.VolumeMode == corev1.PersistentVolumeBlock
+	block := isBlock(pv)
 	_, err := os.Stat(source)
-	switch gone := errors.Is(err, fs.ErrNotExist); {
-	case gone && unused:
-		err = empty(begun, block)
+	gone := errors.Is(err, fs.ErrNotExist)
+	switch {
+	case gone && !unused:
+		return fmt.Errorf("path %q, which this volume is to be a copy of, does not exist", source)
+	case err != nil && !gone:
+		return err
+	}
+	err = sizelimit.Mkdir(begun)
+	switch {
+	case err != nil:
 	case gone:
-		err = fmt.Errorf("path %q, which this volume is to be a copy of, does not exist", source)
-	case err == nil:
+		err = empty(begun, block)
+	default:
 		err = copytree.Copy(ctx, source, begun)
 	}
 	if err == nil && block {
@@ -183,15 +191,10 @@ func copyVolume(ctx context.Context, pv *corev1.PersistentVolume, path, source s
 	return dir.Sync()
 }
 
+// empty makes an empty folder that of a volume that was never used.
 func empty(path string, block bool) error {
 	if block {
-		if err := os.Mkdir(path, 0o700); err != nil {
-			return err
-		}
 		return os.WriteFile(filepath.Join(path, volume.LocalBlocks), nil, 0o600)
 	}
-	if err := os.Mkdir(path, 0o777); err != nil {
-		return err
-	}
-	return os.Chmod(path, 0o777) // whatever the umask is
+	return os.Chmod(path, 0o777)
 }

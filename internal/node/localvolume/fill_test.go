@@ -92,6 +92,11 @@ func TestFill(t *testing.T) {
 			return slices.Equal(said["of-"+pv], []string{"Normal ProvisioningSucceeded: Successfully provisioned volume " + pv})
 		})
 	}
+	for name, want := range map[string]string{"pvc-copy": "not held: its file system ", "pvc-of-new": "not held: its file system ", "pvc-larger": ""} { // blocks need no limit
+		if is := get(name).Annotations[volume.LocalSizeLimit]; !strings.HasPrefix(is, want) || want == "" && is != "" {
+			t.Errorf("the size of %s: %q", name, is)
+		}
+	}
 	if info, err := os.Stat(filepath.Join(dir, "pvc-of-new")); err != nil || info.Mode().Perm() != 0o777 {
 		t.Errorf("a copy of what was never used: %v %v", info, err)
 	}

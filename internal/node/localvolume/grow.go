@@ -13,7 +13,8 @@ import (
 )
 
 // grow makes room for what a volume's capacity is now, also while pods use it.
-// A folder needs none: it grows into the file system that it lies on.
+// A folder grows into the file system that it lies on; what it is held to is set
+// when that is written down.
 func (r *janitor) grow(ctx context.Context, pv *corev1.PersistentVolume, path string) error {
 	err := enlarge(pv, path)
 	if err != nil {
@@ -25,7 +26,7 @@ func (r *janitor) grow(ctx context.Context, pv *corev1.PersistentVolume, path st
 }
 
 func enlarge(pv *corev1.PersistentVolume, path string) error {
-	if mode := pv.Spec.VolumeMode; mode != nil && *mode == corev1.PersistentVolumeBlock {
+	if isBlock(pv) {
 		path = filepath.Join(path, volume.LocalBlocks)
 	}
 	if _, err := os.Stat(path); os.IsNotExist(err) {

@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"berth.dev/berth/internal/node/sizelimit"
 )
 
 // remove deletes a directory tree without ever leaving the directory above it:
@@ -36,6 +38,7 @@ func remove(path string) error {
 	} else if point != "" {
 		return fmt.Errorf("a file system is mounted on %s, and what is on it is not the volume's; unmount it and the volume will go", point)
 	}
+	sizelimit.Drop(path)
 	return root.RemoveAll(name)
 }
 

@@ -9,6 +9,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"berth.dev/berth/internal/node/sizelimit"
 	"berth.dev/berth/internal/plan/volume"
 )
 
@@ -61,6 +62,9 @@ func makeVolumeDir(path string) error {
 	// Under another name first: killed between mkdir and chmod, the volume
 	// would stay closed to its users.
 	tmp := filepath.Join(filepath.Dir(path), "."+strings.TrimPrefix(filepath.Base(path), ".")+".new")
+	if err := sizelimit.Mkdir(tmp); err != nil && !os.IsExist(err) {
+		return err
+	}
 	if err := makeDir(tmp, 0o777); err != nil {
 		return err
 	}

@@ -18,6 +18,13 @@ const (
 	localBeginCopy = "copy-of/"
 )
 
+// LocalSizeLimit on a volume of the local provisioner is whether its folder is held
+// to its capacity: LocalHeld, or why it is not. Its node writes it.
+const (
+	LocalSizeLimit = "berth.dev/size-limit"
+	LocalHeld      = "held"
+)
+
 // LocalMayBeginEmpty tells whether nobody can have used the volume yet.
 func LocalMayBeginEmpty(pv *corev1.PersistentVolume) bool {
 	return pv.Annotations[LocalBegin] == LocalBeginEmpty
