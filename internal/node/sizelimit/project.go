@@ -31,7 +31,7 @@ type attributes struct {
 }
 
 type quota struct {
-	hard, soft, used              uint64 // blocks, blocks, bytes
+	hard, soft, used              uint64 // of blocks; used is in bytes
 	inodesHard, inodesSoft, files uint64
 	timeBlocks, timeInodes        uint64
 	valid                         uint32
