@@ -14,7 +14,6 @@ import (
 	"berth.dev/berth/internal/base/datadir"
 	"berth.dev/berth/internal/image"
 	"berth.dev/berth/internal/node/cri"
-	"berth.dev/berth/internal/node/runtime"
 )
 
 // breaks is how many starts are broken off, at moments spread over a start.
@@ -23,20 +22,8 @@ const breaks = 30
 // A client that dies while a container starts leaves one that runs and can be
 // stopped and removed, not a process that the runtime has lost sight of.
 func TestStartIsFinishedWithoutItsClient(t *testing.T) {
-	dir, err := datadir.New(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	cfg := runtime.Config{Dir: dir, BundleDir: bundle(t), RestrictOOMScore: true}
-	if err := dir.Create(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := runtime.Stop(cfg); err != nil {
-			t.Error(err)
-		}
-		os.RemoveAll(dir.Run())
-	})
+	cfg := configFor(t)
+	dir := cfg.Dir
 	defer start(t, cfg)()
 	store, err := image.Open(dir.RuntimeSocket())
 	if err != nil {

@@ -17,19 +17,8 @@ import (
 // Pods whose records were removed while they ran end before others come in their
 // place, and so does the containerd that had them. What is on record goes on.
 func TestPodsWithoutRecordsEnd(t *testing.T) {
-	dir, err := datadir.New(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	cfg := runtime.Config{Dir: dir, BundleDir: bundle(t), RestrictOOMScore: true}
-	if err := dir.Create(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := runtime.Stop(cfg); err != nil {
-			t.Error(err)
-		}
-		os.RemoveAll(dir.Run())
+	var dir datadir.Dir
+	t.Cleanup(func() { // when nothing runs any more
 		groups, _ := filepath.Glob("/sys/fs/cgroup/*/berth-" + dir.ID())
 		for _, group := range append(groups, "/sys/fs/cgroup/berth-"+dir.ID()) {
 			pods, _ := filepath.Glob(group + "/pod*")
@@ -38,6 +27,8 @@ func TestPodsWithoutRecordsEnd(t *testing.T) {
 			}
 		}
 	})
+	cfg := configFor(t)
+	dir = cfg.Dir
 	stop := start(t, cfg)
 	lost, kept := runPod(t, cfg, "lost"), runPod(t, cfg, "kept")
 	old := pid(t, dir)

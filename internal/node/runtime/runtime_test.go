@@ -67,7 +67,9 @@ func pid(t *testing.T, dir datadir.Dir) int {
 	return n
 }
 
-func TestContainerdOutlivesItsOwnerAndIsAdopted(t *testing.T) {
+// configFor is an instance of its own, which ends with the test.
+func configFor(t *testing.T) runtime.Config {
+	t.Helper()
 	dir, err := datadir.New(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
@@ -82,6 +84,12 @@ func TestContainerdOutlivesItsOwnerAndIsAdopted(t *testing.T) {
 		}
 		os.RemoveAll(dir.Run())
 	})
+	return cfg
+}
+
+func TestContainerdOutlivesItsOwnerAndIsAdopted(t *testing.T) {
+	cfg := configFor(t)
+	dir := cfg.Dir
 
 	stop := start(t, cfg)
 	first := pid(t, dir)
